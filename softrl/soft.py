@@ -20,7 +20,7 @@ def value(q: jax.Array, temperature: jax.Array | float, log_prior: jax.Array | N
       `[...]`, in reward units; −inf where no action is available.
     Source: Levine 2018, §2.3 (backward messages, log β(s)).
     """
-    logits = q / jnp.expand_dims(jnp.asarray(temperature), -1)
+    logits = q / _over_actions(temperature)
     if log_prior is None:
         return temperature * logsumexp(logits, axis=-1)
     # Unavailable actions are selected away before the sum: −inf + NaN or ∞ · 0 must not reach value or gradient.
@@ -35,8 +35,7 @@ def log_policy(q: jax.Array, temperature: jax.Array | float, log_prior: jax.Arra
     Args and units as in `value`. Returns `[..., A]`, −inf exactly where the prior is −inf.
     Source: Levine 2018, §2.3, π(a|s) = β(s,a)/β(s).
     """
-    alpha = jnp.expand_dims(jnp.asarray(temperature), -1)
-    advantage = (q - jnp.expand_dims(value(q, temperature, log_prior), -1)) / alpha
+    advantage = (q - jnp.expand_dims(value(q, temperature, log_prior), -1)) / _over_actions(temperature)
     if log_prior is None:
         return advantage
     available = log_prior > -jnp.inf
@@ -84,5 +83,101 @@ def optimistic_backup(
       `[S, A]`, in reward units.
     Source: Levine 2018, §2.3–2.4.
     """
-    scaled = jnp.where(transition > 0, next_value / temperature, 0.0)
-    return reward + temperature * logsumexp(scaled, axis=-1, b=transition)
+    return reward + temperature * log_expectation(next_value / temperature, transition)
+
+
+def priced_backup(
+    reward: jax.Array, transition: jax.Array, next_value: jax.Array, price: jax.Array | float
+) -> jax.Array:
+    """Backup with a price on luck, r + max_q {E_q[V(s′)] − c KL(q ‖ P(·|s,a))} = r + c log E exp(V(s′)/c).
+
+    c = α is `optimistic_backup`, c = ∞ is `backup` exactly; between them no c is so large that rounding takes over.
+
+    Args:
+      reward: `[S, A]`. transition: `[S, A, S]`, rows sum to 1. next_value: `[S]`.
+      price: c in (0, ∞], scalar, in reward units a nat.
+    Returns:
+      `[S, A]`, in reward units.
+    Source: Levine 2018, §3.2 (the structured family with the dynamics fixed or free); Donsker and Varadhan's identity.
+    """
+    fixed = expectation(next_value, transition)
+    finite = jnp.isfinite(price)
+    price = jnp.where(finite, price, 1.0)
+    centre = jax.lax.stop_gradient(0.5 * (jnp.max(next_value) + jnp.min(next_value)))
+    scaled = (next_value - centre) / price
+    # c · log(1 + tiny) would lose the tiny part, so a high price goes through expm1 and log1p.
+    near = jnp.all(jnp.abs(scaled) < 0.5)
+    small = jnp.log1p(expectation(jnp.expm1(jnp.where(near, scaled, 0.0)), transition))
+    free = centre + price * jnp.where(near, small, log_expectation(scaled, transition))
+    return reward + jnp.where(finite, free, fixed)
+
+
+def expectation(values: jax.Array, weights: jax.Array) -> jax.Array:
+    """Σ_k w_k x_k over the last axis, `values` `[K]`, `weights` `[..., K]`, at full precision on every device."""
+    return jnp.matmul(weights, values, precision=jax.lax.Precision.HIGHEST)
+
+
+@jax.custom_jvp
+def log_expectation(values: jax.Array, weights: jax.Array) -> jax.Array:
+    """log Σ_k w_k exp(x_k) over the last axis, safe against under- and overflow and exact about zeros.
+
+    One exponential a value and a matrix product where that loses nothing, one exponential a weight where a row's own
+    values lie too far below the greatest one. Entries of weight zero are selected away: they reach neither the value
+    nor the derivative (the support is held fixed), so x_k may be anything there.
+
+    Args:
+      values: `[K]`, finite or −inf, in nats.
+      weights: `[..., K]`, in [0, 1].
+    Returns:
+      `[...]`, in nats; −inf where a row has no weight.
+    """
+    rows = weights.reshape(-1, weights.shape[-1])
+    return _log_expectation(values, rows).reshape(weights.shape[:-1])
+
+
+@log_expectation.defjvp
+def _log_expectation_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    values, weights = primals
+    values_dot, weights_dot = tangents
+    out = log_expectation(values, weights)
+    row = jnp.expand_dims(values, tuple(range(weights.ndim - 1)))
+    support = (weights > 0) & (row > -jnp.inf)
+    ratio = jnp.where(support, jnp.exp(jnp.where(support, row - jnp.expand_dims(out, -1), 0.0)), 0.0)
+    return out, expectation(values_dot, ratio * weights) + jnp.sum(ratio * weights_dot, axis=-1)
+
+
+@jax.custom_batching.custom_vmap
+def _log_expectation(values: jax.Array, weights: jax.Array) -> jax.Array:
+    """`values` `[..., K]`, `weights` `[N, K]` (shared) or `[..., N, K]`; returns `[..., N]`."""
+    top = jnp.max(values, axis=-1, keepdims=True)
+    top = jnp.where(jnp.isfinite(top), top, 0.0)
+    terms = "nk,...k->...n" if weights.ndim == 2 else "...nk,...k->...n"
+    total = jnp.einsum(terms, weights, jnp.exp(values - top), precision=jax.lax.Precision.HIGHEST)
+    # What underflows in a sum of K terms is below K · tiny; above this floor it is below one rounding.
+    limits = jnp.finfo(values.dtype)
+    enough = jnp.all(total > values.shape[-1] * float(limits.tiny) / float(limits.eps))
+    return jax.lax.cond(enough, lambda *_: jnp.log(total) + top, _log_expectation_by_row, values, weights)
+
+
+def _log_expectation_by_row(values: jax.Array, weights: jax.Array) -> jax.Array:
+    weights = jnp.broadcast_to(weights, (*values.shape[:-1], *weights.shape[-2:]))
+    rows = jnp.where(weights > 0, jnp.expand_dims(values, -2), -jnp.inf)
+    return logsumexp(rows, axis=-1, b=weights)
+
+
+@_log_expectation.def_vmap
+def _log_expectation_vmap(axis_size: int, in_batched: list, values: jax.Array, weights: jax.Array) -> tuple:
+    # A plain vmap would turn the branch into both branches; weights without a batch stay one shared matrix.
+    values_batched, weights_batched = in_batched
+    if not values_batched:
+        values = jnp.broadcast_to(values, (axis_size, *values.shape))
+    if weights_batched or weights.ndim > 2:
+        weights = weights if weights_batched else weights[None]
+        missing = tuple(range(1, values.ndim + 2 - weights.ndim))
+        weights = jnp.broadcast_to(jnp.expand_dims(weights, missing), (*values.shape[:-1], *weights.shape[-2:]))
+    return _log_expectation(values, weights), True
+
+
+def _over_actions(temperature: jax.Array | float) -> jax.Array:
+    temperature = jnp.asarray(temperature)
+    return temperature if temperature.ndim == 0 else jnp.expand_dims(temperature, -1)
