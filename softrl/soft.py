@@ -131,8 +131,13 @@ def log_expectation(values: jax.Array, weights: jax.Array) -> jax.Array:
     Returns:
       `[...]`, in nats; −inf where a row has no weight.
     """
-    rows = weights.reshape(-1, weights.shape[-1])
-    return _log_expectation(values, rows).reshape(weights.shape[:-1])
+    top = jnp.max(values)
+    top = jnp.where(jnp.isfinite(top), top, 0.0)
+    total = expectation(jnp.exp(values - top), weights)
+    # What underflows in a sum of K terms is below K · tiny; above this floor it is below one rounding.
+    limits = jnp.finfo(values.dtype)
+    enough = everywhere(jnp.all(total > values.size * float(limits.tiny) / float(limits.eps)))
+    return jax.lax.cond(enough, lambda *_: jnp.log(total) + top, _log_expectation_by_row, values, weights)
 
 
 @log_expectation.defjvp
@@ -146,36 +151,21 @@ def _log_expectation_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, ja
     return out, expectation(values_dot, ratio * weights) + jnp.sum(ratio * weights_dot, axis=-1)
 
 
-@jax.custom_batching.custom_vmap
-def _log_expectation(values: jax.Array, weights: jax.Array) -> jax.Array:
-    """`values` `[..., K]`, `weights` `[N, K]` (shared) or `[..., N, K]`; returns `[..., N]`."""
-    top = jnp.max(values, axis=-1, keepdims=True)
-    top = jnp.where(jnp.isfinite(top), top, 0.0)
-    terms = "nk,...k->...n" if weights.ndim == 2 else "...nk,...k->...n"
-    total = jnp.einsum(terms, weights, jnp.exp(values - top), precision=jax.lax.Precision.HIGHEST)
-    # What underflows in a sum of K terms is below K · tiny; above this floor it is below one rounding.
-    limits = jnp.finfo(values.dtype)
-    enough = jnp.all(total > values.shape[-1] * float(limits.tiny) / float(limits.eps))
-    return jax.lax.cond(enough, lambda *_: jnp.log(total) + top, _log_expectation_by_row, values, weights)
-
-
 def _log_expectation_by_row(values: jax.Array, weights: jax.Array) -> jax.Array:
-    weights = jnp.broadcast_to(weights, (*values.shape[:-1], *weights.shape[-2:]))
-    rows = jnp.where(weights > 0, jnp.expand_dims(values, -2), -jnp.inf)
-    return logsumexp(rows, axis=-1, b=weights)
+    row = jnp.expand_dims(values, tuple(range(weights.ndim - 1)))
+    return logsumexp(jnp.where(weights > 0, row, -jnp.inf), axis=-1, b=weights)
 
 
-@_log_expectation.def_vmap
-def _log_expectation_vmap(axis_size: int, in_batched: list, values: jax.Array, weights: jax.Array) -> tuple:
-    # A plain vmap would turn the branch into both branches; weights without a batch stay one shared matrix.
-    values_batched, weights_batched = in_batched
-    if not values_batched:
-        values = jnp.broadcast_to(values, (axis_size, *values.shape))
-    if weights_batched or weights.ndim > 2:
-        weights = weights if weights_batched else weights[None]
-        missing = tuple(range(1, values.ndim + 2 - weights.ndim))
-        weights = jnp.broadcast_to(jnp.expand_dims(weights, missing), (*values.shape[:-1], *weights.shape[-2:]))
-    return _log_expectation(values, weights), True
+@jax.custom_batching.custom_vmap
+def everywhere(flag: jax.Array) -> jax.Array:
+    """A scalar condition that, under vmap, holds for the whole batch or not at all: so `cond` remains a branch."""
+    return flag
+
+
+@everywhere.def_vmap
+def _everywhere_vmap(axis_size: int, in_batched: list, flags: jax.Array) -> tuple[jax.Array, bool]:
+    del axis_size, in_batched
+    return everywhere(jnp.all(flags)), False
 
 
 def _over_actions(temperature: jax.Array | float) -> jax.Array:

@@ -131,7 +131,8 @@ class Agent(NamedTuple):
     init: `(key, hypers) -> state`.
     act: `(policy, carry, obs, key or None) -> (action, carry, extras)`; None asks for the mode.
     observe: `(state, transition) -> state`; the only place where running statistics change.
-    update: `(state, batch, hypers, key, clock) -> (state, info)`; `info` holds scalars and `td_error[B]`.
+    update: `(state, batch, hypers, key, clock) -> (state, info)`; `info` is a NamedTuple of scalars `[]`, among them
+        `finite`, and `td_error[B]`. A network whose gradient is not finite stays as it was.
     policy: `(state) -> policy`, the small pytree that one publishes.
     """
 

@@ -1,0 +1,1 @@
+"""Algorithms as bundles of pure functions; the only place that knows Optax."""

@@ -1,0 +1,6 @@
+"""Soft actor-critic, with the tutorial's separate soft value network or with twin target critics."""
+
+from softrl.agents.sac.agent import Policy, SACInfo, SACState, sac
+from softrl.agents.sac.config import SACConfig, SACHypers, resolve
+
+__all__ = ["Policy", "SACConfig", "SACHypers", "SACInfo", "SACState", "resolve", "sac"]

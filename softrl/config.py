@@ -1,0 +1,157 @@
+"""The mechanism of configuration: frozen dataclasses with documented, typed, ranged fields and flat, plain names.
+
+Each room defines its own part (`EnvConfig`, `SACConfig`, `SACHypers`, …); here is only how parts are checked, changed
+by name, written and read. Fields that shape the compiled program are static; a `Hypers` part is a pytree of numbers
+that are traced, so that one program serves a whole sweep.
+"""
+
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from softrl.errors import ConfigError, suggestion
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Within:
+    """Range of a number: low ≤ x ≤ high; with `above` (`below`) the bound itself is out. Use in `Annotated`."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+    below: bool = False
+
+    def holds(self, x: float) -> bool:
+        """Whether x is inside; NaN never is."""
+        return (x > self.low if self.above else x >= self.low) and (x < self.high if self.below else x <= self.high)
+
+    def __str__(self) -> str:
+        left, right = "(" if self.above else "[", ")" if self.below else "]"
+        return f"{left}{self.low:g}, {self.high:g}{right}"
+
+
+def flat(config: Any) -> dict[str, Any]:
+    """Every leaf field of a config and its parts, by plain name."""
+    leaves = {}
+    for field in fields(config):
+        value = getattr(config, field.name)
+        leaves |= flat(value) if is_dataclass(value) else {field.name: value}
+    return leaves
+
+
+def change(config: T, **flat_values: Any) -> T:
+    """A copy with fields replaced by plain name, wherever in the parts they live, and checked.
+
+    Raises: ConfigError naming an unknown field with the nearest known one, or a value that does not fit.
+    Example: `change(config, gamma=0.97, num_envs=128)`.
+    """
+    known = flat(config)
+    for name in flat_values:
+        if name not in known:
+            raise ConfigError(f"unknown setting {name!r}{suggestion(name, known)}; `softrl train --help` lists all")
+    return checked(_change(config, flat_values))
+
+
+def checked(config: T) -> T:
+    """The same config, every field of it of its declared type and inside its range.
+
+    Raises: ConfigError with field, value and what was expected.
+    """
+    hints = typing.get_type_hints(type(config), include_extras=True)
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            checked(value)
+        else:
+            _check(field.name, value, hints[field.name])
+    return config
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """Nested plain dictionaries; infinities as the strings `"inf"` and `"-inf"`, since JSON has none."""
+    return {
+        field.name: to_json(value) if is_dataclass(value := getattr(config, field.name)) else _plain(value)
+        for field in fields(config)
+    }
+
+
+def from_json(kind: type[T], data: Mapping[str, Any]) -> T:
+    """The config that `to_json` wrote.
+
+    Raises: ConfigError for a field that this version does not know.
+    """
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for name, value in data.items():
+        if name not in hints:
+            raise ConfigError(f"{kind.__name__} has no field {name!r}{suggestion(name, hints)}; written by another version?")
+        hint = hints[name]
+        values[name] = from_json(hint, value) if is_dataclass(hint) else _parsed(value, hint)
+    return checked(kind(**values))
+
+
+def _change(config: Any, flat_values: Mapping[str, Any]) -> Any:
+    new = {}
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            new[field.name] = _change(value, flat_values)
+        elif field.name in flat_values:
+            new[field.name] = flat_values[field.name]
+    return replace(config, **new)
+
+
+def _check(name: str, value: Any, hint: Any) -> None:
+    bounds = Within()
+    if typing.get_origin(hint) is typing.Annotated:
+        hint, *notes = typing.get_args(hint)
+        bounds = next((note for note in notes if isinstance(note, Within)), bounds)
+    if not _fits(value, hint):
+        raise ConfigError(f"{name} must be {_spelled(hint)}, got {value!r} ({type(value).__name__})")
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and not bounds.holds(value):
+        raise ConfigError(f"{name} must be in {bounds}, got {value!r}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return _fits(value, args[0])
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, arg) for arg in args)
+    if origin is typing.Literal:
+        return value in args
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(item, args[0]) for item in value)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _spelled(hint: Any) -> str:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(repr, args))
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join("None" if arg is type(None) else _spelled(arg) for arg in args)
+    if origin is tuple:
+        return f"a tuple of {_spelled(args[0])}"
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(hint, str(hint))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and math.isinf(value):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _parsed(value: Any, hint: Any) -> Any:
+    if value in ("inf", "-inf") and not _fits(value, hint):
+        return float(value)
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,1 @@
+"""Policies' distributions: sample, log_prob, mode, entropy."""

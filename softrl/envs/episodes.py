@@ -1,0 +1,98 @@
+"""Episodes on top of a bare simulator: time limits, automatic resets, staggered starts, quarantine.
+
+Written here once because every upstream wrapper loses the true final observation and resets to a cached first state.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from softrl.types import Env, EnvSpec, EnvState, PyTree, Simulator
+
+
+def episodes(
+    simulator: Simulator, *, name: str, num_envs: int, episode_length: int, stagger: bool = True, **selectors: str | None
+) -> Env:
+    """N copies of a simulator as an auto-resetting `Env`.
+
+    Args:
+      simulator: one environment's physics.
+      num_envs: N.
+      episode_length: L; step L of an episode that has not terminated is `truncated`.
+      stagger: start the first episodes at steps spread over [0, L), so that they do not all truncate together.
+      selectors: `actor_obs`, `critic_obs` of `EnvSpec`.
+    Returns:
+      `Env`. Where an episode ends, `obs` is the fresh reset's and `final_obs` the true successor. A row with
+      non-finite numbers is reset, `valid` is False, its reward 0 and its `final_obs` the last good observation.
+    """
+    shape = jax.eval_shape(lambda k: simulator.reset(k, jnp.int32(0))[1], jax.random.key(0))
+    spec = EnvSpec(name, shape, simulator.action_size, num_envs, episode_length, **selectors)
+    return Env(spec, _reset(simulator, spec, stagger), _step(simulator, spec))
+
+
+def _reset(simulator: Simulator, spec: EnvSpec, stagger: bool) -> Callable[[jax.Array], EnvState]:
+    def reset(key: jax.Array) -> EnvState:
+        episode = jnp.zeros(spec.num_envs, jnp.uint32)
+        sim, obs = _fresh(simulator, spec.num_envs, key, episode)
+        spread = jnp.asarray([n * spec.episode_length // spec.num_envs for n in range(spec.num_envs)], jnp.int32)
+        steps = spread if stagger else jnp.zeros_like(spread)
+        no = jnp.zeros(spec.num_envs, jnp.bool_)
+        return EnvState(obs, jnp.zeros(spec.num_envs), no, no, obs, ~no, sim, key, episode, steps)
+
+    return reset
+
+
+def _step(simulator: Simulator, spec: EnvSpec) -> Callable[[EnvState, jax.Array], EnvState]:
+    def step(state: EnvState, action: jax.Array) -> EnvState:
+        sim, obs, reward, terminated = jax.vmap(simulator.step)(state.sim, action)
+        valid = _finite_rows((obs, reward), spec.num_envs)
+        steps = state.steps + 1
+        terminated = terminated & valid
+        truncated = (steps >= spec.episode_length) & ~terminated & valid
+        ended = terminated | truncated | ~valid
+        final_obs = _select(valid, obs, state.obs)
+        episode = state.episode + ended.astype(jnp.uint32)
+        sim, obs = jax.lax.cond(
+            jnp.any(ended),
+            lambda: _select(ended, _fresh(simulator, spec.num_envs, state.key, episode), (sim, obs)),
+            lambda: (sim, obs),
+        )
+        return EnvState(
+            obs=obs,
+            reward=jnp.where(valid, reward, 0.0),
+            terminated=terminated,
+            truncated=truncated,
+            final_obs=final_obs,
+            valid=valid,
+            sim=sim,
+            key=state.key,
+            episode=episode,
+            steps=jnp.where(ended, 0, steps),
+        )
+
+    return step
+
+
+def _fresh(simulator: Simulator, num_envs: int, key: jax.Array, episode: jax.Array) -> tuple[PyTree, PyTree]:
+    """Random first states; environment n's episode e has the address (key, n, e)."""
+    index = jnp.arange(num_envs)
+    keys = jax.vmap(lambda n, e: jax.random.fold_in(jax.random.fold_in(key, n), e))(index, episode)
+    return jax.vmap(simulator.reset)(keys, index)
+
+
+def _finite_rows(tree: PyTree, num_envs: int) -> jax.Array:
+    finite = jnp.ones(num_envs, jnp.bool_)
+    for leaf in jax.tree.leaves(tree):
+        if jnp.issubdtype(leaf.dtype, jnp.inexact):
+            finite &= jnp.all(jnp.isfinite(leaf).reshape(num_envs, -1), axis=1)
+    return finite
+
+
+def _select(mask: jax.Array, yes: PyTree, no: PyTree) -> PyTree:
+    def pick(a, b):
+        if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(pick(jax.random.key_data(a), jax.random.key_data(b)))
+        return jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(pick, yes, no)

@@ -1,0 +1,61 @@
+"""Environments by name: `brax/halfcheetah`, `probe/bounded-lq`."""
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from softrl.config import Within
+from softrl.envs.episodes import episodes
+from softrl.envs.probes import PROBES
+from softrl.errors import ConfigError, suggestion
+from softrl.types import Env
+
+BRAX_ROBOTS = "softrl.envs.brax"
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """Which robots, and how many."""
+
+    env: str = "brax/halfcheetah"
+    """Environment, as listed by `softrl envs`."""
+    backend: str = "spring"
+    """Brax physics: generalized, positional, spring or mjx."""
+    num_envs: Annotated[int, Within(1)] = 64
+    """Environments that step together, N."""
+    episode_length: Annotated[int, Within(1)] = 1000
+    """Time limit L in environment steps; longer episodes are truncated, not terminated."""
+    action_repeat: Annotated[int, Within(1)] = 1
+    """Physics steps an action."""
+
+
+def names() -> list[str]:
+    """Every environment that `make_env` knows, in reading order."""
+    from softrl.envs.brax import ROBOTS
+
+    return [f"brax/{robot}" for robot in ROBOTS] + [f"probe/{probe}" for probe in PROBES]
+
+
+def make_env(config: EnvConfig, *, num_envs: int | None = None, stagger: bool = True, randomize=None) -> Env:
+    """The environments of a config.
+
+    Args:
+      config: which.
+      num_envs: instead of `config.num_envs`, for example for evaluation.
+      stagger: see `episodes`.
+      randomize: `(key, System) -> System`, domain randomisation of Brax's model for every episode.
+    Raises:
+      ConfigError: unknown name, with the nearest known one.
+    """
+    config = replace(config, num_envs=num_envs or config.num_envs)
+    family, _, member = config.env.partition("/")
+    if config.env not in names():
+        raise ConfigError(f"unknown environment {config.env!r}{suggestion(config.env, names())}; see `softrl envs`")
+    if family == "brax":
+        from softrl.envs.brax import simulator
+
+        sim = simulator(member, config.backend, action_repeat=config.action_repeat, randomize=randomize)
+    else:
+        sim = PROBES[member]()
+    return episodes(
+        sim, name=config.env, num_envs=config.num_envs, episode_length=config.episode_length, stagger=stagger
+    )

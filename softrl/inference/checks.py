@@ -1,0 +1,112 @@
+"""Checks of what a caller gives. Shapes and names always; values only where they are known (not while tracing)."""
+
+import math
+import operator
+from typing import Any, NoReturn
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from softrl import errors
+
+MODES = ("optimistic", "variational")
+
+
+def known(x: Any) -> np.ndarray | None:
+    """The values as numpy, or None while they are traced."""
+    return None if isinstance(x, jax.core.Tracer) else np.asarray(x)
+
+
+def fail(name: str, x: Any, expected: str) -> NoReturn:
+    """Raise a ValueError that says what was given (with its shape) and what was expected."""
+    given = f"an array of shape {np.shape(x)}" if np.ndim(x) else repr(x)
+    raise ValueError(f"{name}: got {given}, expected {expected}")
+
+
+def shape(name: str, x: Any, expected: tuple[int, ...], axes: str) -> None:
+    """`x` has exactly the shape `expected`; `axes` is its form in words, such as "[S, A]"."""
+    if np.shape(x) != expected:
+        fail(name, x, f"{axes} = {expected}")
+
+
+def finite(name: str, x: Any) -> None:
+    """Every known entry of `x` is a finite number."""
+    values = known(x)
+    if values is not None and not np.isfinite(values).all():
+        fail(name, x, f"finite numbers; it has {int((~np.isfinite(values)).sum())} that are not")
+
+
+def distribution(name: str, x: Any) -> None:
+    """Known entries are non-negative and sum to 1 over the last axis."""
+    values = known(x)
+    if values is None:
+        return
+    values = values.astype(np.float64)
+    if not (np.isfinite(values).all() and (values >= 0).all()):
+        fail(name, x, "probabilities: finite and not negative")
+    off = float(np.abs(values.sum(-1) - 1.0).max())
+    if off > 1e-5:  # a float32 row of some thousand entries is off by less than 1e-6
+        fail(name, x, f"rows (last axis) that sum to 1; one is off by {off:.3g}")
+
+
+def log_prior(name: str, x: Any) -> None:
+    """Known entries are numbers or −inf, and every row leaves at least one action."""
+    values = known(x)
+    if values is None:
+        return
+    if np.isnan(values).any() or (values == np.inf).any():
+        fail(name, x, "log probabilities: numbers or -inf")
+    if not (values > -np.inf).any(-1).all():
+        fail(name, x, "at least one action a state whose log prior is not -inf")
+
+
+def positive(name: str, x: Any, *, infinite: bool = False) -> None:
+    """`x` is a scalar above zero."""
+    scalar(name, x)
+    value = known(x)
+    if value is not None and not (value > 0 and (infinite or np.isfinite(value))):
+        fail(name, x, "a number above 0" + (" (infinity allowed)" if infinite else ""))
+
+
+def between(name: str, x: Any, low: float, high: float, *, closed: bool) -> None:
+    """`x` is a scalar in [low, high] (closed) or [low, high)."""
+    scalar(name, x)
+    value = known(x)
+    if value is not None and not (low <= value <= high if closed else low <= value < high):
+        fail(name, x, f"a number in [{low:g}, {high:g}{']' if closed else ')'}")
+
+
+def scalar(name: str, x: Any) -> None:
+    """`x` has no axes."""
+    if np.ndim(x):
+        fail(name, x, "a scalar; for several at once use jax.vmap")
+
+
+def count(name: str, x: Any) -> int:
+    """`x` as a Python int of at least 1; it shapes the program, so it cannot be traced."""
+    try:
+        value = operator.index(x)
+    except (TypeError, jax.errors.TracerIntegerConversionError):
+        fail(name, x, "a Python int (it shapes the program: mark it static under jit)")
+    return value if value >= 1 else fail(name, x, "at least 1")
+
+
+def choice(name: str, x: Any, allowed: tuple[str, ...]) -> None:
+    """`x` is one of the allowed names."""
+    if x not in allowed:
+        raise ValueError(f"{name}: got {x!r}, expected one of {allowed}{errors.suggestion(str(x), allowed)}")
+
+
+def floating(*arrays: Any) -> tuple:
+    """The arrays in one floating dtype, the widest among them; None stays None."""
+    given = [jnp.asarray(x) for x in arrays if x is not None]
+    dtype = jnp.result_type(*given, jnp.float16)
+    dtype = dtype if dtype in (jnp.float32, jnp.float64) else jnp.float32
+    return tuple(None if x is None else jnp.asarray(x, dtype) for x in arrays)
+
+
+def elements(name: str, total: float, limit: float, what: str) -> None:
+    """Refuse a problem whose exact solution would not fit."""
+    if total > limit:
+        raise ValueError(f"{name}: the exact solution needs {math.ceil(total):,} {what}, more than {math.ceil(limit):,}")

@@ -1,0 +1,160 @@
+"""Backward and forward messages of the chain, in log space; the whole of Levine 2018, §2.3 and §3.1, on tables."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from softrl import soft
+from softrl.inference import checks, mdp as model
+from softrl.inference.log_matrix import log_matrix_product
+from softrl.inference.mdp import TabularMDP
+
+
+class Messages(NamedTuple):
+    """Backward messages, times α, in reward units.
+
+    q: `[T, S, A]`, α log β_t(s, a). v: `[T + 1, S]`, α log β_t(s), with v[T] = 0.
+    log_policy: `[T, S, A]`, log π_t(a|s) = (Q − V)/α + log p(a|s).
+    """
+
+    q: jax.Array
+    v: jax.Array
+    log_policy: jax.Array
+
+
+class ForwardMessages(NamedTuple):
+    """Filtered state distributions.
+
+    log_alpha: `[T, S]`, log p(s_t | O_{1:t−1}), −inf where a state cannot be reached.
+    log_norm: `[T]`, log p(O_{t−1} | O_{1:t−2}), with log_norm[0] = 0; the sum is log p(O_{1:T−1}).
+    """
+
+    log_alpha: jax.Array
+    log_norm: jax.Array
+
+
+def backward_messages(
+    mdp: TabularMDP,
+    horizon: int,
+    *,
+    temperature: jax.Array | float = 1.0,
+    mode: str = "optimistic",
+    parallel: bool = False,
+) -> Messages:
+    """Backward messages from the last step to the first.
+
+    V_T = 0,  V_t(s) = α log Σ_a p(a|s) exp(Q_t(s,a)/α),
+    optimistic (the exact posterior):      Q_t(s,a) = r_t(s,a) + α log Σ_s′ P(s′|s,a) exp(V_{t+1}(s′)/α);
+    variational (the dynamics are given):  Q_t(s,a) = r_t(s,a) + Σ_s′ P(s′|s,a) V_{t+1}(s′).
+
+    Args:
+      horizon: T ≥ 1, the number of actions; static.
+      temperature: α > 0, in reward units.
+      parallel: O(log T) deep, by an associative scan over T matrices [S, S]; optimistic only. Worth it on an
+        accelerator where T is large and S small.
+    Raises:
+      ValueError: a bad model or setting; `parallel` in the variational mode.
+    Source: Levine 2018, §2.3 (optimistic), §3.1 (variational); Särkkä and García-Fernández 2021, arXiv:2102.05743.
+    """
+    checks.choice("mode", mode, checks.MODES)
+    if parallel and mode == "variational":
+        raise ValueError(
+            "parallel: got True with mode='variational', expected mode='optimistic': only the optimistic messages are "
+            "linear, beta_t = M_t beta_{t+1}, so that their steps can be multiplied in any order; the expectation "
+            "inside the variational log-sum-exp is not linear in anything; use parallel=False"
+        )
+    mdp, temperature = _validate(mdp, horizon, temperature)
+    solve = _parallel if parallel else _sequential
+    return solve(mdp, temperature, horizon) if parallel else solve(mdp, temperature, None, horizon, mode)
+
+
+def forward_messages(mdp: TabularMDP, horizon: int, *, temperature: jax.Array | float = 1.0) -> ForwardMessages:
+    """Forward messages, which condition on the optimality of the past only.
+
+    α_1 = p(s₁),  α_{t+1}(s′) ∝ Σ_{s,a} α_t(s) p(a|s) exp(r_t(s,a)/α) P(s′|s,a).
+
+    With the optimistic backward messages, p(s_t | O_{1:T}) ∝ α_t(s) exp(V_t(s)/α).
+    Args as in `backward_messages`. Source: Levine 2018, §2.3.
+    """
+    mdp, temperature = _validate(mdp, horizon, temperature)
+    return _forward(mdp, temperature, horizon)
+
+
+def backward(mdp: TabularMDP, temperature: jax.Array, price: jax.Array | None, horizon: int, mode: str) -> Messages:
+    """The recursion on a model that is already validated; `price` belongs to the mode "priced" (see objective.py)."""
+
+    # Recomputed in the backward pass: a gradient must not keep T copies of the transition.
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def step(next_v: jax.Array, reward: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        q = back_up(mdp, reward, next_v, temperature, price, mode)
+        v = soft.value(q, temperature, mdp.log_prior)
+        return v, (q, v)
+
+    end = jnp.zeros_like(mdp.initial)
+    _, (q, v) = jax.lax.scan(step, end, model.rewards_over_time(mdp, horizon), reverse=True)
+    return _messages(mdp, temperature, q, jnp.concatenate([v, end[None]]))
+
+
+def back_up(
+    mdp: TabularMDP,
+    reward: jax.Array,
+    next_v: jax.Array,
+    temperature: jax.Array,
+    price: jax.Array | None,
+    mode: str,
+) -> jax.Array:
+    """One soft backup `[S, A]` in the given mode."""
+    if mode == "optimistic":
+        return soft.optimistic_backup(reward, mdp.transition, next_v, temperature)
+    if mode == "variational":
+        return soft.backup(reward, 1.0, soft.expectation(next_v, mdp.transition))
+    return soft.priced_backup(reward, mdp.transition, next_v, price)
+
+
+_sequential = jax.jit(backward, static_argnames=("horizon", "mode"))
+
+
+@functools.partial(jax.jit, static_argnames="horizon")
+def _parallel(mdp: TabularMDP, temperature: jax.Array, horizon: int) -> Messages:
+    rewards = model.rewards_over_time(mdp, horizon)
+    # log M_t[s, s′] = log Σ_a p(a|s) exp(r_t(s,a)/α) P(s′|s,a), built like one message without a next value.
+    log_transition = jnp.where(mdp.transition > 0, jnp.log(jnp.where(mdp.transition > 0, mdp.transition, 1.0)), -jnp.inf)
+    logits = rewards / temperature + model.prior_or_zero(mdp)[None]
+    steps = jax.nn.logsumexp(jnp.expand_dims(logits, -1) + log_transition[None], axis=2)
+    # The scan runs from the end: its left argument is the later product.
+    products = jax.lax.associative_scan(lambda later, earlier: log_matrix_product(earlier, later), steps, reverse=True)
+    v = temperature * jax.nn.logsumexp(products, axis=-1)
+    v = jnp.concatenate([v, jnp.zeros_like(v[:1])])
+    q = jax.vmap(soft.optimistic_backup, (0, None, 0, None))(rewards, mdp.transition, v[1:], temperature)
+    return _messages(mdp, temperature, q, v)
+
+
+def _messages(mdp: TabularMDP, temperature: jax.Array, q: jax.Array, v: jax.Array) -> Messages:
+    policy = jax.vmap(soft.log_policy, (0, None, None))(q, temperature, mdp.log_prior)
+    return Messages(q, v, policy)
+
+
+@functools.partial(jax.jit, static_argnames="horizon")
+def _forward(mdp: TabularMDP, temperature: jax.Array, horizon: int) -> ForwardMessages:
+    incoming = jnp.reshape(mdp.transition, (-1, mdp.num_states)).T  # [S′, SA]
+
+    def step(log_alpha: jax.Array, reward: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        joint = log_alpha[:, None] + model.prior_or_zero(mdp) + reward / temperature
+        reached = soft.log_expectation(joint.ravel(), incoming)
+        log_norm = jax.nn.logsumexp(reached)
+        return reached - log_norm, (reached - log_norm, log_norm)
+
+    start = jnp.where(mdp.initial > 0, jnp.log(jnp.where(mdp.initial > 0, mdp.initial, 1.0)), -jnp.inf)
+    rewards = model.rewards_over_time(mdp, horizon)[:-1]
+    _, (log_alpha, log_norm) = jax.lax.scan(step, start, rewards)
+    zero = jnp.zeros_like(log_norm, shape=(1,))
+    return ForwardMessages(jnp.concatenate([start[None], log_alpha]), jnp.concatenate([zero, log_norm]))
+
+
+def _validate(mdp: TabularMDP, horizon: int, temperature: jax.Array | float) -> tuple[TabularMDP, jax.Array]:
+    horizon = checks.count("horizon", horizon)
+    checks.positive("temperature", temperature)
+    mdp = model.validate(mdp, horizon)
+    return mdp, jnp.asarray(temperature, mdp.transition.dtype)

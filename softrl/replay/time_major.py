@@ -1,0 +1,145 @@
+"""Time-major replay `[T, N, ...]` for environments on the device: every observation is stored once.
+
+The successor of row t is row t + 1, except where an episode was truncated; those true final observations live in a
+side table. An environment truncates at most once in any L = `episode_length` steps, so slot `((t // L) mod S, n)` with
+`S = ⌈(T + L − 1) / L⌉` needs no pointer.
+"""
+
+import math
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from softrl.clock import Counter
+from softrl.replay.recency import draw_age
+from softrl.types import Batch, EnvSpec, PyTree, Replay, Transition
+
+
+class ReplayHypers(Protocol):
+    """What sampling reads of an agent's traced hyperparameters; all `[]` float32."""
+
+    gamma: jax.Array
+    recency_horizon: jax.Array
+    recency_floor: jax.Array
+
+
+class TimeMajorState(NamedTuple):
+    """The ring, T rows of N environments.
+
+    obs: `[T, N, ...]`. action: `[T, N, A]`. reward: `[T, N]`. terminated, truncated, valid: `[T, N]` bool.
+    final_obs: `[S, N, ...]` true successors of truncated rows.
+    """
+
+    obs: PyTree
+    action: jax.Array
+    reward: jax.Array
+    terminated: jax.Array
+    truncated: jax.Array
+    valid: jax.Array
+    final_obs: PyTree
+
+
+def time_major(spec: EnvSpec, *, capacity: int, batch_size: int, n_step: int = 1, shards: int = 1) -> Replay:
+    """A replay of the last `capacity` transitions, rounded up to whole rows of N.
+
+    Args:
+      capacity: transitions kept, at least (n_step + 1) · N.
+      batch_size: B, a multiple of `shards`.
+      n_step: longest window; it ends early at the end of an episode.
+      shards: the batch is stratified over this many equal slices of the N environments, whatever the device count,
+        so that draws do not depend on the machine.
+    Returns:
+      `Replay`; `sample` draws valid starts uniformly or by age (`recency_horizon`, in transitions).
+    """
+    rows = max(math.ceil(capacity / spec.num_envs), n_step + 1)
+    length = spec.episode_length
+    blocks = math.ceil((rows + length - 1) / length)
+    lanes = spec.num_envs // shards
+
+    def init() -> TimeMajorState:
+        def table(height):
+            return jax.tree.map(lambda o: jnp.zeros((height, spec.num_envs, *o.shape), o.dtype), spec.obs)
+
+        def column(dtype):
+            return jnp.zeros((rows, spec.num_envs), dtype)
+
+        action = jnp.zeros((rows, spec.num_envs, spec.action_size))
+        flags = (column(jnp.bool_) for _ in range(3))
+        return TimeMajorState(table(rows), action, column(jnp.float32), *flags, table(blocks))
+
+    def add(state: TimeMajorState, step: Counter, transition: Transition) -> TimeMajorState:
+        row, block = step.mod(rows), step.mod(blocks * length) // length
+        truncated = transition.truncated & ~transition.terminated & transition.valid
+        finals = jax.tree.map(
+            lambda table, final: _write(table, block, jnp.where(_like(truncated, final), final, table[block])),
+            state.final_obs,
+            transition.next_obs,
+        )
+        new = TimeMajorState(
+            transition.obs, transition.action, transition.reward, transition.terminated, truncated, transition.valid, ()
+        )
+        ring = jax.tree.map(lambda table, value: _write(table, row, value), state._replace(final_obs=()), new)
+        return ring._replace(final_obs=finals)
+
+    def sample(state: TimeMajorState, step: Counter, key: jax.Array, hypers: ReplayHypers) -> Batch:
+        per_shard = batch_size // shards
+        key_age, key_lane = jax.random.split(key)
+        newest = step.minus(1)
+        # Starts are n_step rows behind the newest, whose successor has not been stored yet.
+        starts = jnp.maximum(step.capped(rows) - n_step, 1)
+        uniform = jax.random.uniform(key_age, (shards, per_shard))
+        age = n_step + draw_age(uniform, starts, hypers.recency_horizon / spec.num_envs, hypers.recency_floor)
+        lane = jax.random.randint(key_lane, (shards, per_shard), 0, lanes)
+        row = (newest.mod(rows) - age) % rows
+        block = (newest.mod(blocks * length) - age) % (blocks * length)
+        sharded = jax.tree.map(lambda x: x.reshape(x.shape[0], shards, lanes, *x.shape[2:]), state)
+        batch = jax.vmap(_window, in_axes=(1, 0, 0, 0, None, None, None))(
+            sharded, row, block, lane, n_step, length, hypers.gamma
+        )
+        index = row * spec.num_envs + jnp.arange(shards)[:, None] * lanes + lane
+        return jax.tree.map(lambda x: x.reshape(batch_size, *x.shape[2:]), batch._replace(index=index))
+
+    return Replay(init, add, sample, lambda state, index, td_error: state)
+
+
+def _window(state: TimeMajorState, row, block, lane, n_step: int, length: int, gamma) -> Batch:
+    """The one place that builds a learner's rows: windows of up to `n_step` transitions from `(row, lane)`.
+
+    reward = Σ_{i<m} γⁱ rᵢ, discount = γᵐ (1 − terminated), next_obs the true one m steps later; γ enters here only.
+    """
+    rows = state.reward.shape[0]
+    blocks = jax.tree.leaves(state.final_obs)[0].shape[0]
+    reward, discount = jnp.zeros(row.shape), jnp.ones(row.shape)
+    weight, going = jnp.ones(row.shape, jnp.bool_), jnp.ones(row.shape, jnp.bool_)
+    span = jnp.zeros(row.shape, jnp.int32)
+    truncated = jnp.zeros(row.shape, jnp.bool_)
+    for i in range(n_step):
+        at = ((row + i) % rows, lane)
+        reward += jnp.where(going, discount * state.reward[at], 0.0)
+        weight &= ~going | state.valid[at]
+        ended, cut = state.terminated[at], state.truncated[at]
+        truncated |= going & cut
+        discount = jnp.where(going, jnp.where(ended, 0.0, discount * gamma), discount)
+        span += going
+        going &= ~(ended | cut | ~state.valid[at])
+    last_block = ((block + span - 1) % (blocks * length)) // length
+    next_obs = jax.tree.map(
+        lambda table, finals: jnp.where(
+            _like(truncated, table[0]), finals[last_block, lane], table[(row + span) % rows, lane]
+        ),
+        state.obs,
+        state.final_obs,
+    )
+    obs = jax.tree.map(lambda table: table[row, lane], state.obs)
+    return Batch(
+        obs, state.action[row, lane], reward, discount, next_obs, weight.astype(jnp.float32), jnp.zeros_like(row)
+    )
+
+
+def _write(table: jax.Array, index: jax.Array, value: jax.Array) -> jax.Array:
+    return jax.lax.dynamic_update_index_in_dim(table, value.astype(table.dtype), index, 0)
+
+
+def _like(mask: jax.Array, x: jax.Array) -> jax.Array:
+    return mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))

@@ -1,0 +1,305 @@
+"""Checkpoints: Orbax writes and reads the arrays, a manifest of sha256 written last says which of them count.
+
+A checkpoint is the folder `<directory>/<step>`. The loader walks the directory newest to oldest and takes the first that
+verifies; what a killed or failed save leaves behind has no manifest and is deleted when a store is opened. A save is
+asynchronous: it returns once the state is copied, and a worker thread does the rest.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import re
+import shutil
+import threading
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from etils import epath
+from orbax.checkpoint import type_handlers
+
+from softrl.errors import CheckpointError, ConfigError
+from softrl.training import durable, leaves, manifest
+from softrl.types import PyTree
+
+_CHUNK_BYTES = 32 * 2**20  # Orbax compresses chunk by chunk, on several cores; a chunk is in memory twice
+_BEST = "best"
+
+# What Orbax logs about a failed save arrives as one CheckpointError; its own words would break the progress display.
+logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
+
+
+@dataclasses.dataclass
+class Store:
+    """An open folder of checkpoints; made by `open_store`, used from one thread, the only mutable thing here.
+
+    directory, keep: as opened. latest: newest step saved or being saved, None before the first.
+    """
+
+    directory: Path
+    keep: int
+    latest: int | None
+    manager: ocp.CheckpointManager
+    worker: threading.Thread | None = None
+    failure: CheckpointError | None = None
+
+
+class Restored(NamedTuple):
+    """A verified checkpoint: its step, state and metadata, and why newer ones were passed over (one line each)."""
+
+    step: int
+    state: PyTree
+    meta: dict[str, Any]
+    rejected: tuple[str, ...]
+
+
+def open_store(directory: Path, *, keep: int = 2) -> Store:
+    """Opens `directory`, creating it if need be, and deletes what no manifest vouches for: unfinished and damaged saves.
+
+    Orbax silently refuses to save a step that is not newer than the newest folder, so those must go first.
+
+    Args:
+      directory: for example `runs/x/checkpoints`.
+      keep: how many verified checkpoints stay on disk, ≥ 1; 2 leaves one to fall back on.
+    Raises:
+      ConfigError: keep < 1.
+      CheckpointError: the directory cannot be made, or a checkpoint cannot be read (nothing is deleted then).
+    """
+    if keep < 1:
+        raise ConfigError(f"keep must be at least 1, got {keep}")
+    directory = Path(directory).absolute()
+    with durable.explained("open the checkpoints in", directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        leftovers = [path for path in directory.iterdir() if _is_leftover(path)]
+        for path in leftovers:
+            _delete(path)
+    return Store(directory, keep, max(_steps(directory), default=None), _manager(directory))
+
+
+def _is_leftover(path: Path) -> bool:
+    if ".orbax-checkpoint-tmp" in path.name:
+        return True
+    if not _STEP.fullmatch(path.name):
+        return False
+    try:
+        manifest.verify(path)
+    except CheckpointError:
+        return True
+    return False
+
+
+_STEP = re.compile(r"0|[1-9][0-9]*", re.ASCII)
+
+
+def _steps(directory: Path) -> list[int]:
+    """Steps that `directory` has an entry for, good or bad, newest first."""
+    return sorted((int(path.name) for path in directory.iterdir() if _STEP.fullmatch(path.name)), reverse=True)
+
+
+def _delete(path: Path) -> None:
+    # The manifest goes first: a deletion that is interrupted leaves an unfinished save, not a damaged checkpoint.
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    (path / manifest.NAME).unlink(missing_ok=True)
+    shutil.rmtree(path)
+
+
+def _manager(directory: Path) -> ocp.CheckpointManager:
+    # Our worker thread is the asynchrony and our manifest the memory: Orbax neither spawns, deletes nor remembers.
+    arrays = type_handlers.NumpyHandler(deepcopy_host_arrays=False)
+    registry = type_handlers.create_type_handler_registry((np.ndarray, arrays))
+    options = ocp.CheckpointManagerOptions(
+        enable_async_checkpointing=False, lightweight_initialize=True, save_root_metadata=False, create=False
+    )
+    handler = ocp.PyTreeCheckpointHandler(type_handler_registry=registry)
+    return ocp.CheckpointManager(directory, item_handlers=handler, options=options)
+
+
+def save(store: Store, step: int, state: PyTree, meta: dict[str, Any]) -> None:
+    """Starts saving `state` as checkpoint `step`; returns once the state's buffers may be donated.
+
+    Waits for the save before it, then copies the state to host memory (that much memory more, until it is written). In
+    the background: write, flush, hash, seal with the manifest, delete the oldest beyond `keep`.
+
+    Args:
+      step: must be newer than every checkpoint in the store.
+      state: pytree of arrays, typed keys included, sharded or not.
+      meta: JSON, stored in the manifest under its hash.
+    Raises:
+      CheckpointError: the save before this one failed (this one is then not begun; call again to try), the step is
+        not new, or the state has no data or a leaf that is not an array.
+      TypeError: `meta` is not JSON.
+    """
+    wait(store)
+    if store.latest is not None and step <= store.latest:
+        raise CheckpointError(f"step {step} is not newer than checkpoint {store.latest} in {store.directory}")
+    durable.encode(meta)  # fails here, not in the worker
+    table, arrays = leaves.pack(state)
+    if not arrays:
+        raise CheckpointError("the state holds no data; nothing to save")
+    store.latest = step
+    store.worker = threading.Thread(target=_write, args=(store, step, meta, table, arrays), name=f"checkpoint-{step}")
+    store.worker.start()
+
+
+def wait(store: Store) -> None:
+    """Waits until the save under way is sealed.
+
+    Raises:
+      CheckpointError: it failed; said once. Older checkpoints are as they were, and the store can be used again.
+    """
+    if store.worker is not None:
+        store.worker.join()
+        store.worker = None
+    if store.failure is not None:
+        failure, store.failure = store.failure, None
+        raise failure
+
+
+def close(store: Store) -> None:
+    """Waits as `wait` does, raises what it raises, and releases Orbax's threads either way."""
+    try:
+        wait(store)
+    finally:
+        store.manager.close()
+
+
+def _write(store: Store, step: int, meta: dict[str, Any], table: tuple, arrays: dict[str, np.ndarray]) -> None:
+    needed = sum(array.nbytes for array in arrays.values())
+    try:
+        _require_space(store.directory, needed)
+        chunks = {stored: ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES) for stored in arrays}
+        if not store.manager.save(step, args=ocp.args.PyTreeSave(arrays, save_args=chunks)):
+            raise CheckpointError("Orbax refused it without a reason")
+        manifest.write(store.directory / str(step), manifest.Manifest(step, meta, leaves.hashed(table, arrays)))
+        for old in _steps(store.directory)[store.keep :]:
+            _delete(store.directory / str(old))
+    except Exception as error:  # a thread has no caller: the next call on the store raises it
+        store.failure = _failure(store.directory, step, needed, error)
+        _recover(store)
+
+
+def _require_space(directory: Path, needed: int) -> None:
+    # Before Orbax fills the disk. An empty replay compresses to nothing, but it will fill: space for all of it counts.
+    free = durable.free_bytes(directory)
+    if free is not None and free < needed:
+        raise CheckpointError("no space left on device")
+
+
+def _failure(directory: Path, step: int, needed: int, error: Exception) -> CheckpointError:
+    free = durable.free_bytes(directory)
+    known = "an unknown number" if free is None else f"{free:,}"
+    lines = str(error).splitlines() or [type(error).__name__]
+    reason = durable.cause(error, directory) if isinstance(error, OSError) else lines[0][:500]
+    failure = CheckpointError(
+        f"could not save checkpoint {step} in {directory}: {reason} (needs {needed:,} bytes, {known} are free); "
+        "older checkpoints are intact"
+    )
+    failure.__cause__ = error
+    return failure
+
+
+def _recover(store: Store) -> None:
+    # Orbax remembers a failed step as saved, so it is asked to forget, after the step's remains are gone.
+    with contextlib.suppress(OSError):
+        for path in store.directory.iterdir():
+            unfinished = _STEP.fullmatch(path.name) and not manifest.is_sealed(path)
+            if unfinished or ".orbax-checkpoint-tmp" in path.name:
+                with contextlib.suppress(OSError):
+                    _delete(path)
+        store.latest = max(_steps(store.directory), default=None)
+    with contextlib.suppress(Exception):
+        store.manager.reload()
+
+
+def restore(directory: Path, abstract: PyTree) -> Restored | None:
+    """The newest checkpoint in `directory` that verifies.
+
+    Every file is hashed before Orbax reads it, and every leaf after. A damaged checkpoint is passed over and named in
+    `rejected`; so is an unfinished one, whose save was interrupted. Nothing in a checkpoint can run code.
+
+    Args:
+      directory: as given to `open_store`; only read.
+      abstract: pytree of `jax.ShapeDtypeStruct`: the state's tree, shapes, dtypes and, where set, shardings.
+    Returns:
+      None where no save was ever finished.
+    Raises:
+      CheckpointError: all are damaged (each reason is listed), or the newest good one holds another state than
+        `abstract` (every difference is listed).
+    """
+    directory = Path(directory).absolute()
+    if not directory.exists():
+        return None
+    with durable.explained("read the checkpoints in", directory):
+        steps = _steps(directory)
+    rejected, damaged = [], False
+    for folder in (directory / str(step) for step in steps):
+        try:
+            found = manifest.verify(folder)
+        except (CheckpointError, OSError) as error:
+            rejected.append(f"{folder}: {error}")
+            damaged |= manifest.is_sealed(folder)
+            continue
+        leaves.require_match(found.leaves, abstract)
+        try:
+            arrays = _read(folder, found.leaves)
+        except Exception as error:  # Orbax may raise anything, and an older checkpoint may still be good
+            rejected.append(f"{folder}: {str(error).splitlines()[0][:500] or type(error).__name__}")
+            damaged = True
+            continue
+        state = leaves.unpack(found.leaves, arrays, abstract)
+        return Restored(found.step, state, found.meta, tuple(rejected))
+    if damaged:
+        listed = "".join(f"\n  {line}" for line in rejected)
+        raise CheckpointError(f"no checkpoint in {directory} is whole; move it away to start anew:{listed}")
+    return None
+
+
+def _read(folder: Path, table: tuple[leaves.Leaf, ...]) -> dict[str, np.ndarray]:
+    handler = ocp.PyTreeCheckpointHandler()
+    path = epath.Path(folder) / "default"
+    target = {
+        stored: jax.ShapeDtypeStruct((length,), np.dtype(stored)) for stored, length in leaves.lengths(table).items()
+    }
+    held = {stored: (about.shape, about.dtype) for stored, about in handler.metadata(path).tree.items()}
+    if held != {stored: (about.shape, about.dtype) for stored, about in target.items()}:
+        raise CheckpointError("its arrays are not those of its manifest")
+    as_numpy = {stored: ocp.RestoreArgs(restore_type=np.ndarray) for stored in target}
+    arrays = handler.restore(path, args=ocp.args.PyTreeRestore(item=target, restore_args=as_numpy))
+    if leaves.hashed(table, arrays) != table:
+        raise CheckpointError("its leaves have other sha256 than its manifest says")
+    return arrays
+
+
+def save_best(directory: Path, state: PyTree, meta: dict[str, Any]) -> None:
+    """Replaces the best policy, `<directory>/best`; killed at any moment it leaves the old one or the new one.
+
+    Blocks until the new one is durable. To go on meanwhile, keep `open_store(directory / "best", keep=1)` open and
+    save to it instead: it is the same form.
+
+    Args:
+      directory: the run's `checkpoints`.
+    Raises:
+      CheckpointError: as `save` and `wait`; the old one is intact.
+    """
+    store = open_store(Path(directory) / _BEST, keep=1)
+    try:
+        save(store, 0 if store.latest is None else store.latest + 1, state, meta)
+    finally:
+        close(store)
+
+
+def restore_best(directory: Path, abstract: PyTree) -> Restored | None:
+    """The best policy, as `restore` of `<directory>/best`; `step` only counts how often it was replaced."""
+    return restore(Path(directory) / _BEST, abstract)
+
+
+def state_sha256(state: PyTree) -> str:
+    """sha256 over all leaves' paths, dtypes, shapes and bytes (typed keys by their key data), in hexadecimal.
+
+    Equal for equal states whatever their sharding or device; differs for any other bit, −0.0 against 0.0 included.
+    """
+    return leaves.sha256(leaves.hashed(*leaves.pack(state)))

@@ -1,0 +1,51 @@
+"""Whole episodes of a published policy, deterministic and stochastic in the same batch."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from softrl.clock import Counter, Purpose, at
+from softrl.types import Agent, Env, PyTree
+
+
+class Evaluation(NamedTuple):
+    """Undiscounted returns and lengths of first episodes; all `[E/2]`. Quarantined episodes count as they stood."""
+
+    deterministic_return: jax.Array
+    deterministic_length: jax.Array
+    stochastic_return: jax.Array
+    stochastic_length: jax.Array
+
+
+def evaluate(env: Env, agent: Agent, policy: PyTree, key: jax.Array) -> Evaluation:
+    """The first episode of each of E environments; the first half act by the mode, the others sample.
+
+    Args:
+      env: made with `stagger=False`; E even.
+      policy: as published by `agent.policy`.
+      key: of the evaluation alone: the same key gives the same episodes, whatever training did.
+    """
+    half = env.spec.num_envs // 2
+    zero = Counter.of(0)
+
+    def step(carry, t):
+        state, alive, total, length = carry
+        mode, _, _ = agent.act(policy, (), jax.tree.map(lambda x: x[:half], state.obs), None)
+        noise = jax.random.fold_in(at(key, zero, Purpose.ACT), t)
+        drawn, _, _ = agent.act(policy, (), jax.tree.map(lambda x: x[half:], state.obs), noise)
+        state = env.step(state, jnp.concatenate([mode, drawn]))
+        total = total + jnp.where(alive, state.reward, 0.0)
+        length = length + alive
+        alive = alive & ~(state.terminated | state.truncated) & state.valid
+        return (state, alive, total, length), None
+
+    count = env.spec.num_envs
+    start = (
+        env.reset(at(key, zero, Purpose.ENV)),
+        jnp.ones(count, jnp.bool_),
+        jnp.zeros(count),
+        jnp.zeros(count, jnp.int32),
+    )
+    (_, _, total, length), _ = jax.lax.scan(step, start, jnp.arange(env.spec.episode_length))
+    return Evaluation(total[:half], length[:half], total[half:], length[half:])

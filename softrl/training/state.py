@@ -1,0 +1,62 @@
+"""A run is one pytree: `RunState = (clock, learner, env, rollout)`."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from softrl.clock import Clock, Counter, Purpose, at
+from softrl.training.health import Health
+from softrl.types import Agent, Env, EnvState, PyTree, Replay
+
+
+class Program(NamedTuple):
+    """The static pieces that one compiled program is made of.
+
+    updates_per_step: gradient updates a vector step, U. learning_starts: vector steps of uniformly random actions
+    before the first update.
+    """
+
+    env: Env
+    agent: Agent
+    replay: Replay
+    updates_per_step: int
+    learning_starts: int
+
+
+class LearnerState(NamedTuple):
+    """What learns, what it learns from, how it fares, and the run's one key."""
+
+    agent: PyTree
+    replay: PyTree
+    health: Health
+    key: jax.Array
+
+
+class Rollout(NamedTuple):
+    """What each environment carries from step to step: the agent's carry and its running episode's return and length."""
+
+    carry: PyTree
+    episode_return: jax.Array
+    episode_length: jax.Array
+
+
+class RunState(NamedTuple):
+    """One run, or M of them with a leading member axis on everything but the clock."""
+
+    clock: Clock
+    learner: LearnerState
+    env: EnvState
+    rollout: Rollout
+
+
+def init_run(program: Program, key: jax.Array, hypers: PyTree) -> RunState:
+    """The first state of a run, a function of its key and hyperparameters alone."""
+    zero = Counter.of(0)
+    num_envs = program.env.spec.num_envs
+    learner = LearnerState(
+        program.agent.init(at(key, zero, Purpose.INIT), hypers), program.replay.init(), Health.good(), key
+    )
+    env = program.env.reset(at(key, zero, Purpose.ENV))
+    rollout = Rollout((), jnp.zeros(num_envs), jnp.zeros(num_envs, jnp.int32))
+    return RunState(Clock.start(), learner, env, rollout)
