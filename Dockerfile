@@ -1,0 +1,33 @@
+# CPU:   docker build -t softrl .
+# CUDA:  docker build -t softrl --build-arg ACCELERATOR=cuda13 .   (or cuda12, tpu; the host brings only the driver)
+# Run:   docker run --rm -v "$PWD/runs:/work/runs" -v softrl-cache:/cache softrl train brax/halfcheetah
+#        and for a GPU add --gpus all
+FROM python:3.12-slim-bookworm
+
+ARG ACCELERATOR=cpu
+
+# EGL draws the videos without a screen; git tells a run which commit it came from.
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends libegl1 libgl1 ffmpeg git \
+ && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /opt/softrl
+# The dependencies come first, against an empty package, so that a changed source file does not install them again.
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+RUN mkdir softrl && touch softrl/__init__.py \
+ && if [ "$ACCELERATOR" = cpu ]; then target=.; else target=".[$ACCELERATOR]"; fi \
+ && pip install --no-cache-dir "$target" -c constraints.txt \
+ && pip uninstall -y softrl
+COPY softrl softrl
+RUN pip install --no-cache-dir --no-deps .
+
+RUN useradd --create-home softrl && mkdir -p /cache /work/runs && chown -R softrl /cache /work
+USER softrl
+WORKDIR /work
+ENV MUJOCO_GL=egl \
+    NVIDIA_DRIVER_CAPABILITIES=all \
+    JAX_COMPILATION_CACHE_DIR=/cache \
+    PYTHONUNBUFFERED=1
+VOLUME ["/cache", "/work/runs"]
+ENTRYPOINT ["softrl"]
+CMD ["--help"]

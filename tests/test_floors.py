@@ -1,0 +1,180 @@
+"""The house of softrl: imports go only downward, libraries stay in their rooms, every public name is explained."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "softrl"
+
+FLOORS = {
+    "types": 0,
+    "errors": 0,
+    "clock": 0,
+    "config": 0,
+    "soft": 0,
+    "inference": 1,
+    "distributions": 1,
+    "networks": 1,
+    "replay": 1,
+    "envs": 1,
+    "statistics": 1,
+    "losses": 2,
+    "agents": 3,
+    "training": 4,
+    "sweep": 5,
+    "learner": 5,
+    "reporting": 6,
+    "presets": 6,
+    "run": 7,
+    "cli": 8,
+    "compat": 8,
+    "__init__": 9,
+    "__main__": 9,
+}
+"""Rooms by floor: a file or a folder of softrl. What is not here does not belong to the house."""
+
+NEIGHBOURS = {
+    ("config", "errors"),  # a setting out of range is an error
+    ("networks", "distributions"),  # the policy's head is a distribution
+}
+"""The only imports between two rooms of one floor."""
+
+ONLY_IN = {
+    "optax": ("softrl.agents",),
+    "brax": ("softrl.envs.brax", "softrl.reporting"),
+    "mujoco_playground": ("softrl.envs",),
+    "gymnasium": ("softrl.envs",),
+    "orbax": ("softrl.training.checkpoint",),
+    "ray": ("softrl.sweep",),
+    "optuna": ("softrl.sweep",),
+    "matplotlib": ("softrl.reporting",),
+    "mediapy": ("softrl.reporting",),
+    "imageio_ffmpeg": ("softrl.reporting",),
+    "tyro": ("softrl.cli",),
+    "pickle": (),
+    "cloudpickle": (),
+}
+"""Where a library may be imported: in the module itself or anything below it."""
+
+HEAVY = ("brax", "mujoco", "orbax", "ray", "optuna", "matplotlib", "mediapy", "gymnasium", "wandb", "socketserver")
+"""What `import softrl` must not load; Brax alone costs seconds."""
+
+
+def dotted(file: Path) -> str:
+    """`softrl.envs.brax` for the file softrl/envs/brax.py; a folder's `__init__` is the folder."""
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 2 else parts)
+
+
+def room(module: str) -> str:
+    """`envs` for `softrl.envs.brax`; `__init__` for softrl itself."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+MODULES = {dotted(file): ast.parse(file.read_text(), file.name) for file in sorted(PACKAGE.rglob("*.py"))}
+FILES = {dotted(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+ROOMS = {room(name) for name in MODULES}
+
+each_module = pytest.mark.parametrize("module", MODULES)
+
+
+def imported(module: str) -> Iterator[tuple[str, int]]:
+    """Every module that a module imports, wherever in it, with the line; `from softrl import soft` is softrl.soft."""
+    for node in ast.walk(MODULES[module]):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            source = node.module or ""
+            if node.level:
+                inside = 0 if FILES[module].name == "__init__.py" else 1
+                package = module.removesuffix(".__init__").split(".")
+                base = package[: len(package) + 1 - node.level - inside]
+                source = ".".join([*base, *filter(None, [node.module])])
+            if source == "softrl":
+                yield from (
+                    (f"softrl.{alias.name}" if alias.name in ROOMS else "softrl", node.lineno) for alias in node.names
+                )
+            else:
+                yield source, node.lineno
+
+
+def within(module: str, place: str) -> bool:
+    """Whether a module is a place or below it; `softrl.envs.brax_html` counts as part of `softrl.envs.brax`."""
+    return module == place or module.startswith((place + ".", place + "_"))
+
+
+@each_module
+def test_every_module_has_a_floor(module):
+    assert room(module) in FLOORS, f"{module}: give softrl.{room(module)} a floor in tests/test_floors.py"
+
+
+@each_module
+def test_imports_go_only_downward(module):
+    here = room(module)
+    wrong = []
+    for target, line in imported(module):
+        there = room(target)
+        if target.split(".")[0] != "softrl" or here == there or (here, there) in NEIGHBOURS:
+            continue
+        if FLOORS.get(there, 99) >= FLOORS.get(here, 99):
+            wrong.append(f"line {line}: floor {FLOORS.get(here)} ({here}) imports floor {FLOORS.get(there)} ({target})")
+    assert not wrong, f"{module}: " + "; ".join(wrong)
+
+
+@each_module
+def test_libraries_are_imported_only_in_their_rooms(module):
+    wrong = [
+        f"line {line}: {target}"
+        for target, line in imported(module)
+        if (library := target.split(".")[0]) in ONLY_IN and not any(within(module, place) for place in ONLY_IN[library])
+    ]
+    assert not wrong, f"{module} may not import {wrong}; see ONLY_IN"
+
+
+def test_neighbours_share_a_floor_and_never_import_each_other_both_ways():
+    for one, other in NEIGHBOURS:
+        assert FLOORS[one] == FLOORS[other], f"{one} and {other} need no exception"
+        assert (other, one) not in NEIGHBOURS
+
+
+def test_import_softrl_loads_nothing_heavy():
+    code = f"import sys, softrl; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "", f"`import softrl` also imports {done.stdout.strip()}"
+
+
+def public_definitions(module: str) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+    """Functions and classes of a module, and methods of its classes, without a leading underscore."""
+    scopes: list[ast.AST] = [MODULES[module]]
+    while scopes:
+        for node in ast.iter_child_nodes(scopes.pop()):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith(
+                "_"
+            ):
+                yield node
+                if isinstance(node, ast.ClassDef):
+                    scopes.append(node)
+
+
+@each_module
+def test_every_public_name_is_documented(module):
+    assert ast.get_docstring(MODULES[module]), f"{module} has no docstring"
+    bare = [f"{node.name} (line {node.lineno})" for node in public_definitions(module) if not ast.get_docstring(node)]
+    assert not bare, f"{module}: no docstring on {', '.join(bare)}"
+
+
+@each_module
+def test_no_tower_of_inner_functions(module):
+    towers = []
+    for node in ast.walk(MODULES[module]):
+        if isinstance(node, ast.FunctionDef):
+            inner = sum(isinstance(child, ast.FunctionDef) for child in ast.walk(node)) - 1
+            if inner > 3:
+                towers.append(f"{node.name} (line {node.lineno}) holds {inner} inner functions")
+    assert not towers, f"{module}: " + "; ".join(towers)
