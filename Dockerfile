@@ -6,7 +6,7 @@ FROM python:3.12-slim-bookworm
 
 ARG ACCELERATOR=cpu
 
-# EGL draws the videos without a screen; git tells a run which commit it came from.
+# EGL draws the videos without a screen; git names the commit of a checkout that is mounted.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends libegl1 libgl1 ffmpeg git \
  && rm -rf /var/lib/apt/lists/*
