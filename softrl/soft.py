@@ -35,11 +35,14 @@ def log_policy(q: jax.Array, temperature: jax.Array | float, log_prior: jax.Arra
     Args and units as in `value`. Returns `[..., A]`, −inf exactly where the prior is −inf.
     Source: Levine 2018, §2.3, π(a|s) = β(s,a)/β(s).
     """
-    advantage = (q - jnp.expand_dims(value(q, temperature, log_prior), -1)) / _over_actions(temperature)
+    # Measured from the best action, so that the policy stays normalised where |Q| is many times α.
+    available = jnp.ones_like(q, bool) if log_prior is None else log_prior > -jnp.inf
+    best = jax.lax.stop_gradient(jnp.max(q, axis=-1, keepdims=True, where=available, initial=-jnp.inf))
+    regret = jnp.where(available, q - best, 0.0)
+    advantage = (regret - jnp.expand_dims(value(regret, temperature, log_prior), -1)) / _over_actions(temperature)
     if log_prior is None:
         return advantage
-    available = log_prior > -jnp.inf
-    return jnp.where(available, jnp.where(available, advantage, 0.0) + jnp.where(available, log_prior, 0.0), -jnp.inf)
+    return jnp.where(available, advantage + jnp.where(available, log_prior, 0.0), -jnp.inf)
 
 
 def sampled_value(

@@ -110,3 +110,15 @@ def elements(name: str, total: float, limit: float, what: str) -> None:
     """Refuse a problem whose exact solution would not fit."""
     if total > limit:
         raise ValueError(f"{name}: the exact solution needs {math.ceil(total):,} {what}, more than {math.ceil(limit):,}")
+
+
+def log_policy(name: str, x: Any) -> None:
+    """Known entries are log probabilities that sum, as probabilities, to 1 over the last axis."""
+    values = known(x)
+    if values is None:
+        return
+    if np.isnan(values).any() or (values == np.inf).any():
+        fail(name, x, "log probabilities: numbers or -inf")
+    off = float(np.abs(np.exp(values.astype(np.float64)).sum(-1) - 1.0).max())
+    if off > 1e-3:  # float32 log-softmax of large logits
+        fail(name, x, f"log probabilities whose exponentials sum to 1 over the last axis; one is off by {off:.3g}")

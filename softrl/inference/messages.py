@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from softrl import soft
 from softrl.inference import checks, mdp as model
-from softrl.inference.log_matrix import log_matrix_product
+from softrl.inference.log_matrix import log_matrix_product, log_or_minus_infinity
 from softrl.inference.mdp import TabularMDP
 
 
@@ -66,8 +66,7 @@ def backward_messages(
             "inside the variational log-sum-exp is not linear in anything; use parallel=False"
         )
     mdp, temperature = _validate(mdp, horizon, temperature)
-    solve = _parallel if parallel else _sequential
-    return solve(mdp, temperature, horizon) if parallel else solve(mdp, temperature, None, horizon, mode)
+    return _parallel(mdp, temperature, horizon) if parallel else _sequential(mdp, temperature, None, horizon, mode)
 
 
 def forward_messages(mdp: TabularMDP, horizon: int, *, temperature: jax.Array | float = 1.0) -> ForwardMessages:
@@ -119,10 +118,12 @@ _sequential = jax.jit(backward, static_argnames=("horizon", "mode"))
 @functools.partial(jax.jit, static_argnames="horizon")
 def _parallel(mdp: TabularMDP, temperature: jax.Array, horizon: int) -> Messages:
     rewards = model.rewards_over_time(mdp, horizon)
-    # log M_t[s, s′] = log Σ_a p(a|s) exp(r_t(s,a)/α) P(s′|s,a), built like one message without a next value.
-    log_transition = jnp.where(mdp.transition > 0, jnp.log(jnp.where(mdp.transition > 0, mdp.transition, 1.0)), -jnp.inf)
-    logits = rewards / temperature + model.prior_or_zero(mdp)[None]
-    steps = jax.nn.logsumexp(jnp.expand_dims(logits, -1) + log_transition[None], axis=2)
+    # log M_t[s, s′] = log Σ_a p(a|s) exp(r_t(s,a)/α) P(s′|s,a), once for each distinct reward table.
+    tables = rewards if mdp.reward.ndim == 3 else mdp.reward[None]
+    logits = tables / temperature + model.prior_or_zero(mdp)[None]
+    actions_into = jnp.swapaxes(mdp.transition, 1, 2)  # [S, S′, A]
+    steps = jax.vmap(jax.vmap(soft.log_expectation), (0, None))(logits, actions_into)
+    steps = jnp.broadcast_to(steps, (horizon, *steps.shape[1:]))
     # The scan runs from the end: its left argument is the later product.
     products = jax.lax.associative_scan(lambda later, earlier: log_matrix_product(earlier, later), steps, reverse=True)
     v = temperature * jax.nn.logsumexp(products, axis=-1)
@@ -146,7 +147,7 @@ def _forward(mdp: TabularMDP, temperature: jax.Array, horizon: int) -> ForwardMe
         log_norm = jax.nn.logsumexp(reached)
         return reached - log_norm, (reached - log_norm, log_norm)
 
-    start = jnp.where(mdp.initial > 0, jnp.log(jnp.where(mdp.initial > 0, mdp.initial, 1.0)), -jnp.inf)
+    start = log_or_minus_infinity(mdp.initial)
     rewards = model.rewards_over_time(mdp, horizon)[:-1]
     _, (log_alpha, log_norm) = jax.lax.scan(step, start, rewards)
     zero = jnp.zeros_like(log_norm, shape=(1,))

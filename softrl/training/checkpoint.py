@@ -1,15 +1,13 @@
 """Checkpoints: Orbax writes and reads the arrays, a manifest of sha256 written last says which of them count.
 
-A checkpoint is the folder `<directory>/<step>`. The loader walks the directory newest to oldest and takes the first that
-verifies; what a killed or failed save leaves behind has no manifest and is deleted when a store is opened. A save is
-asynchronous: it returns once the state is copied, and a worker thread does the rest.
+A checkpoint is the folder `<directory>/<step>`. The loader walks the directory newest to oldest and takes the first
+that verifies; what a killed or failed save leaves behind has no manifest and is deleted when a store is opened. A save
+is asynchronous: it returns once the state is copied, and a worker thread does the rest.
 """
 
 import contextlib
 import dataclasses
 import logging
-import re
-import shutil
 import threading
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +19,7 @@ from etils import epath
 from orbax.checkpoint import type_handlers
 
 from softrl.errors import CheckpointError, ConfigError
-from softrl.training import durable, leaves, manifest
+from softrl.training import durable, folders, leaves, manifest
 from softrl.types import PyTree
 
 _CHUNK_BYTES = 32 * 2**20  # Orbax compresses chunk by chunk, on several cores; a chunk is in memory twice
@@ -56,7 +54,7 @@ class Restored(NamedTuple):
 
 
 def open_store(directory: Path, *, keep: int = 2) -> Store:
-    """Opens `directory`, creating it if need be, and deletes what no manifest vouches for: unfinished and damaged saves.
+    """Opens `directory`, creating it if need be, and deletes unfinished and damaged saves in it.
 
     Orbax silently refuses to save a step that is not newer than the newest folder, so those must go first.
 
@@ -72,39 +70,10 @@ def open_store(directory: Path, *, keep: int = 2) -> Store:
     directory = Path(directory).absolute()
     with durable.explained("open the checkpoints in", directory):
         directory.mkdir(parents=True, exist_ok=True)
-        leftovers = [path for path in directory.iterdir() if _is_leftover(path)]
-        for path in leftovers:
-            _delete(path)
-    return Store(directory, keep, max(_steps(directory), default=None), _manager(directory))
-
-
-def _is_leftover(path: Path) -> bool:
-    if ".orbax-checkpoint-tmp" in path.name:
-        return True
-    if not _STEP.fullmatch(path.name):
-        return False
-    try:
-        manifest.verify(path)
-    except CheckpointError:
-        return True
-    return False
-
-
-_STEP = re.compile(r"0|[1-9][0-9]*", re.ASCII)
-
-
-def _steps(directory: Path) -> list[int]:
-    """Steps that `directory` has an entry for, good or bad, newest first."""
-    return sorted((int(path.name) for path in directory.iterdir() if _STEP.fullmatch(path.name)), reverse=True)
-
-
-def _delete(path: Path) -> None:
-    # The manifest goes first: a deletion that is interrupted leaves an unfinished save, not a damaged checkpoint.
-    if path.is_symlink() or not path.is_dir():
-        path.unlink(missing_ok=True)
-        return
-    (path / manifest.NAME).unlink(missing_ok=True)
-    shutil.rmtree(path)
+        for path in folders.unverified(directory):
+            folders.delete(path)
+        latest = max(folders.steps(directory), default=None)
+    return Store(directory, keep, latest, _manager(directory))
 
 
 def _manager(directory: Path) -> ocp.CheckpointManager:
@@ -168,6 +137,7 @@ def close(store: Store) -> None:
 
 
 def _write(store: Store, step: int, meta: dict[str, Any], table: tuple, arrays: dict[str, np.ndarray]) -> None:
+    """The worker: it has no caller, so it leaves what went wrong in the store for the next call to raise."""
     needed = sum(array.nbytes for array in arrays.values())
     try:
         _require_space(store.directory, needed)
@@ -175,11 +145,16 @@ def _write(store: Store, step: int, meta: dict[str, Any], table: tuple, arrays: 
         if not store.manager.save(step, args=ocp.args.PyTreeSave(arrays, save_args=chunks)):
             raise CheckpointError("Orbax refused it without a reason")
         manifest.write(store.directory / str(step), manifest.Manifest(step, meta, leaves.hashed(table, arrays)))
-        for old in _steps(store.directory)[store.keep :]:
-            _delete(store.directory / str(old))
-    except Exception as error:  # a thread has no caller: the next call on the store raises it
+    except Exception as error:
         store.failure = _failure(store.directory, step, needed, error)
-        _recover(store)
+        _forget_unfinished(store)
+        return
+    try:
+        with durable.explained(f"delete what checkpoint {step} replaces in", store.directory):
+            for old in folders.steps(store.directory)[store.keep :]:
+                folders.delete(store.directory / str(old))
+    except CheckpointError as error:
+        store.failure = error
 
 
 def _require_space(directory: Path, needed: int) -> None:
@@ -202,15 +177,13 @@ def _failure(directory: Path, step: int, needed: int, error: Exception) -> Check
     return failure
 
 
-def _recover(store: Store) -> None:
-    # Orbax remembers a failed step as saved, so it is asked to forget, after the step's remains are gone.
+def _forget_unfinished(store: Store) -> None:
+    # Orbax remembers a failed step as saved; it is asked to look again once the remains are gone.
     with contextlib.suppress(OSError):
-        for path in store.directory.iterdir():
-            unfinished = _STEP.fullmatch(path.name) and not manifest.is_sealed(path)
-            if unfinished or ".orbax-checkpoint-tmp" in path.name:
-                with contextlib.suppress(OSError):
-                    _delete(path)
-        store.latest = max(_steps(store.directory), default=None)
+        for path in folders.unfinished(store.directory):
+            folders.delete(path)
+    with contextlib.suppress(OSError):
+        store.latest = max(folders.steps(store.directory), default=None)
     with contextlib.suppress(Exception):
         store.manager.reload()
 
@@ -234,28 +207,34 @@ def restore(directory: Path, abstract: PyTree) -> Restored | None:
     if not directory.exists():
         return None
     with durable.explained("read the checkpoints in", directory):
-        steps = _steps(directory)
-    rejected, damaged = [], False
-    for folder in (directory / str(step) for step in steps):
-        try:
-            found = manifest.verify(folder)
-        except (CheckpointError, OSError) as error:
-            rejected.append(f"{folder}: {error}")
+        steps = folders.steps(directory)
+        rejected, damaged = [], False
+        for folder in (directory / str(step) for step in steps):
+            found = _load(folder, abstract)
+            if isinstance(found, Restored):
+                return found._replace(rejected=tuple(rejected))
+            rejected.append(f"{folder}: {found}")
             damaged |= manifest.is_sealed(folder)
-            continue
-        leaves.require_match(found.leaves, abstract)
-        try:
-            arrays = _read(folder, found.leaves)
-        except Exception as error:  # Orbax may raise anything, and an older checkpoint may still be good
-            rejected.append(f"{folder}: {str(error).splitlines()[0][:500] or type(error).__name__}")
-            damaged = True
-            continue
-        state = leaves.unpack(found.leaves, arrays, abstract)
-        return Restored(found.step, state, found.meta, tuple(rejected))
+        if folders.steps(directory) != steps:
+            return restore(directory, abstract)  # a run that trains meanwhile replaced them while we looked
     if damaged:
         listed = "".join(f"\n  {line}" for line in rejected)
         raise CheckpointError(f"no checkpoint in {directory} is whole; move it away to start anew:{listed}")
     return None
+
+
+def _load(folder: Path, abstract: PyTree) -> Restored | str:
+    """The checkpoint in `folder`, or why it is not one; an error only where it is whole but not what was asked for."""
+    try:
+        found = manifest.verify(folder)
+    except (CheckpointError, OSError) as error:
+        return str(error)
+    leaves.require_match(found.leaves, abstract)
+    try:
+        arrays = _read(folder, found.leaves)
+    except Exception as error:  # Orbax may raise anything, and an older checkpoint may still be good
+        return (str(error).splitlines() or [type(error).__name__])[0][:500]
+    return Restored(found.step, leaves.unpack(found.leaves, arrays, abstract), found.meta, ())
 
 
 def _read(folder: Path, table: tuple[leaves.Leaf, ...]) -> dict[str, np.ndarray]:

@@ -18,8 +18,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def encode(value: Any) -> str:
-    """One line of strict JSON.
+def encode(value: Any, *, indent: int | None = None) -> str:
+    """Strict JSON, on one line unless `indent` says otherwise.
 
     Tuples and arrays become lists, NamedTuples and mappings objects, paths strings; NaN, ∞ and −∞ become the strings
     "NaN", "Infinity" and "-Infinity".
@@ -27,7 +27,7 @@ def encode(value: Any) -> str:
     Raises:
       TypeError: a value that JSON cannot hold, named by where it stands; no object is ever stringified by guess.
     """
-    return json.dumps(_plain(value, "value"), allow_nan=False, ensure_ascii=False)
+    return json.dumps(_plain(value, "value"), allow_nan=False, ensure_ascii=False, indent=indent)
 
 
 def _plain(value: Any, where: str) -> Any:

@@ -97,7 +97,8 @@ def _body(path: Path) -> dict[str, Any]:
 
 def _manifest(folder: Path, body: dict[str, Any]) -> Manifest:
     try:
-        leaves = tuple(Leaf(**{**row, "path": str(row["path"]), "shape": tuple(row["shape"])}) for row in body["leaves"])
+        rows = [Leaf(**row) for row in body["leaves"]]
+        leaves = tuple(row._replace(path=str(row.path), shape=tuple(row.shape)) for row in rows)
         manifest = Manifest(body["step"], body["meta"], leaves)
     except (TypeError, KeyError, ValueError) as error:
         raise CheckpointError(f"the manifest is not a checkpoint's ({error})") from None

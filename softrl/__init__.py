@@ -1,0 +1,63 @@
+"""softrl: control as inference, compiled.
+
+    import softrl
+    run = softrl.train(softrl.preset("brax/halfcheetah", gamma=0.98), out="runs/cheetah")
+    action = run.policy(obs)
+
+Names are imported when first used, so that `import softrl` costs nothing and imports no physics.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "train": "softrl.run",
+    "load": "softrl.run",
+    "Run": "softrl.run",
+    "preset": "softrl.presets",
+    "Config": "softrl.training.config",
+    "TrainingConfig": "softrl.training.config",
+    "EnvConfig": "softrl.envs",
+    "SACConfig": "softrl.agents.sac",
+    "SACHypers": "softrl.agents.sac",
+    "change": "softrl.config",
+    "make_env": "softrl.envs",
+    "sac": "softrl.agents.sac",
+    "resolve": "softrl.agents.sac",
+    "time_major": "softrl.replay",
+    "Program": "softrl.training",
+    "RunState": "softrl.training",
+    "LearnerState": "softrl.training",
+    "init_run": "softrl.training",
+    "collect": "softrl.training",
+    "learn": "softrl.training",
+    "chunk": "softrl.training",
+    "evaluate": "softrl.training",
+    "Agent": "softrl.types",
+    "Batch": "softrl.types",
+    "Env": "softrl.types",
+    "EnvSpec": "softrl.types",
+    "Network": "softrl.types",
+    "Replay": "softrl.types",
+    "Simulator": "softrl.types",
+    "Transition": "softrl.types",
+    "SoftRLError": "softrl.errors",
+    "ConfigError": "softrl.errors",
+    "CheckpointError": "softrl.errors",
+    "DivergedError": "softrl.errors",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        from softrl.errors import suggestion
+
+        raise AttributeError(f"module 'softrl' has no attribute {name!r}{suggestion(name, _HOME)}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

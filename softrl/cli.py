@@ -1,0 +1,176 @@
+"""`softrl train · eval · render · envs`."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from softrl import __version__
+from softrl.errors import ConfigError, SoftRLError, suggestion
+
+USAGE = """\
+softrl {version}: control as inference, compiled
+
+  softrl train [ENV] [--steps N] [--seed S | --seeds M] [--out DIR] ...   train, or resume the same command
+  softrl eval RUN [--episodes N]                                          returns of a run's best policy
+  softrl render RUN [--format mp4|gif|html]                               the best policy at work
+  softrl envs                                                             what ENV can be
+
+`softrl COMMAND --help` lists every setting with its default for ENV (first: brax/halfcheetah).
+"""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Where a run goes and what it starts from."""
+
+    out: str | None = None
+    """Directory of the run; by default runs/<env>-<backend>-seed<seed>. The same command again resumes it."""
+    preset: str = "tuned"
+    """tuned, or classic: soft actor-critic as published (one environment, one update a step)."""
+    from_run: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """Start from this finished run's learner."""
+    video: bool = True
+    """Leave a video of the best policy beside the curve."""
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """Evaluation of a finished run."""
+
+    run: tyro.conf.Positional[str]
+    """Directory of the run."""
+    episodes: int = 128
+    """Episodes by the mode, and as many by sampling."""
+    seed: int = 0
+    """Seed of the episodes; 0 is what training uses."""
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """A film of a finished run."""
+
+    run: tyro.conf.Positional[str]
+    """Directory of the run."""
+    format: str = "mp4"
+    """mp4, gif or html (Brax's viewer)."""
+    out: str | None = None
+    """File; by default replay.<format> in the run."""
+    steps: int = 500
+    """Environment steps to show."""
+    seed: int = 0
+    """Seed of the episode."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point. Exit codes: 0 done; 2 a user's error, one line, no traceback; 130 and 143 stopped and saved."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    commands = {"train": _train, "eval": _eval, "render": _render, "envs": _envs}
+    if not argv or argv[0] in ("-h", "--help"):
+        print(USAGE.format(version=__version__))
+        sys.exit(0 if argv else 2)
+    if argv[0] == "--version":
+        print(__version__)
+        return
+    try:
+        if argv[0] not in commands:
+            raise ConfigError(f"unknown command {argv[0]!r}{suggestion(argv[0], commands)}; known: {', '.join(commands)}")
+        sys.exit(commands[argv[0]](argv[1:]))
+    except SoftRLError as error:
+        print(f"softrl: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _train(argv: list[str]) -> int:
+    started = time.perf_counter()
+    env = argv.pop(0) if argv and not argv[0].startswith("-") else "brax/halfcheetah"
+    options, config = _parsed_train(env, argv)
+    from softrl import run as running
+    from softrl.reporting import show
+
+    out = Path(options.out or _default_out(config))
+    with show.training(config, out) as listener:
+        run = running.train(config, out=out, from_run=options.from_run, listener=listener)
+        if run.stopped_by is None:
+            show.report(run, video=options.video, note=listener.note)
+    if run.stopped_by is not None:
+        print(f"stopped and saved after {run.metrics[-1]['env_steps']:,} steps; the same command goes on: {out}")
+        return 128 + run.stopped_by
+    print(f"done in {time.perf_counter() - started:.0f} s: {out}")
+    return 0
+
+
+def _parsed_train(env: str, argv: list[str]) -> tuple[TrainOptions, Any]:
+    """Two parts with flat flags: options, and the config whose defaults are the robot's preset."""
+    from softrl.presets import preset
+    from softrl.training.config import Config, validated
+
+    name = _peek(argv, "--preset") or "tuned"
+    flat = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
+
+    @dataclass(frozen=True)
+    class Train:
+        options: TrainOptions
+        config: Config
+
+    default = Train(TrainOptions(preset=name), preset(env, name=name))
+    parsed = tyro.cli(
+        Train,
+        args=argv,
+        default=default,
+        config=flat,
+        prog=f"softrl train {env}",
+        description=f"Train on {env}. Defaults: preset {name!r} for this kind of device.",
+    )
+    return parsed.options, validated(parsed.config)
+
+
+def _peek(argv: list[str], flag: str) -> str | None:
+    for i, word in enumerate(argv):
+        if word == flag and i + 1 < len(argv):
+            return argv[i + 1]
+        if word.startswith(flag + "="):
+            return word.split("=", 1)[1]
+    return None
+
+
+def _default_out(config) -> str:
+    env, training = config.env, config.training
+    physics = f"-{env.backend}" if env.env.startswith("brax/") else ""
+    many = f"x{training.seeds}" if training.seeds > 1 else ""
+    return os.path.join("runs", f"{env.env.replace('/', '-')}{physics}-seed{training.seed}{many}")
+
+
+def _eval(argv: list[str]) -> int:
+    options = tyro.cli(EvalOptions, args=argv, prog="softrl eval", description="Evaluate a run's best policy.")
+    from softrl.reporting import show
+    from softrl.run import load
+
+    show.evaluation(load(options.run), episodes=options.episodes, seed=options.seed)
+    return 0
+
+
+def _render(argv: list[str]) -> int:
+    options = tyro.cli(RenderOptions, args=argv, prog="softrl render", description="Film a run's best policy.")
+    if options.format not in ("mp4", "gif", "html"):
+        raise ConfigError(f"format must be mp4, gif or html, got {options.format!r}")
+    from softrl.reporting import show
+    from softrl.run import load
+
+    path = Path(options.out or Path(options.run) / f"replay.{options.format}")
+    print(show.film(load(options.run), path, steps=options.steps, seed=options.seed))
+    return 0
+
+
+def _envs(argv: list[str]) -> int:
+    if argv:
+        raise ConfigError(f"softrl envs takes no arguments, got {' '.join(argv)}")
+    from softrl.envs import names
+
+    print("\n".join(names()))
+    return 0

@@ -1,0 +1,89 @@
+"""Defaults that were tuned, by robot and kind of device, and the published algorithm as `classic`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from softrl.config import change
+from softrl.envs import names
+from softrl.errors import ConfigError, suggestion
+from softrl.training.config import Config
+
+PRESETS = ("tuned", "classic")
+
+CLASSIC: Mapping[str, Any] = {
+    "layer_norm": False,
+    "normalize_obs": False,
+    "log_std_min": -20.0,
+    "num_envs": 1,
+    "updates_per_step": 1,
+    "learning_starts": 10_000,
+    "steps": 1_000_000,
+}
+"""Haarnoja et al. 2018, arXiv:1812.05905, table 1: one environment, one update a step, batch 256, learning rates 3e-4."""
+
+CPU: Mapping[str, Any] = {
+    "num_envs": 64,
+    "updates_per_step": 8,
+    "policy_lr": 6e-4,
+    "critic_lr": 6e-4,
+    "temperature_lr": 1e-3,
+    "temperature": 0.1,
+    "eval_episodes": 8,
+    "eval_every": 65_536,
+    "replay_size": 524_288,
+    "steps": 262_144,
+}
+"""Two cores: physics is cheap beside updates, so few environments and every update counts."""
+
+ACCELERATOR: Mapping[str, Any] = {
+    "num_envs": 1024,
+    "updates_per_step": 32,
+    "batch_size": 512,
+    "policy_lr": 6e-4,
+    "critic_lr": 6e-4,
+    "temperature_lr": 1e-3,
+    "temperature": 0.1,
+    "eval_episodes": 128,
+    "eval_every": 1_048_576,
+    "replay_size": 4_194_304,
+    "learning_starts": 65_536,
+    "chunk_steps": 64,
+    "steps": 16_777_216,
+}
+"""A GPU or TPU: thousands of environments step as fast as one."""
+
+ROBOTS: Mapping[str, Mapping[str, Any]] = {
+    "brax/inverted_pendulum": {"steps": 65_536, "eval_every": 16_384},
+    "brax/inverted_double_pendulum": {"steps": 65_536, "eval_every": 16_384},
+    "brax/swimmer": {"backend": "generalized"},
+}
+"""What differs for one robot, on every device."""
+
+
+def preset(env: str = "brax/halfcheetah", *, platform: str | None = None, name: str = "tuned", **changes: Any) -> Config:
+    """The default config for a robot, with fields changed by their flat names.
+
+    Args:
+      env: as listed by `softrl envs`.
+      platform: `cpu`, `gpu` or `tpu`; by default what JAX runs on here.
+      name: one of `PRESETS`.
+      changes: any field of the config, for example `gamma=0.97, num_envs=128, backend="mjx"`.
+    Raises:
+      ConfigError: unknown environment, preset or field, with a suggestion.
+    """
+    if env not in names():
+        raise ConfigError(f"unknown environment {env!r}{suggestion(env, names())}; see `softrl envs`")
+    if name not in PRESETS:
+        raise ConfigError(f"unknown preset {name!r}{suggestion(name, PRESETS)}; known: {', '.join(PRESETS)}")
+    if platform is None:
+        import jax
+
+        platform = jax.local_devices()[0].platform
+    device = CPU if platform == "cpu" else ACCELERATOR
+    config = change(Config(), env=env, **device)
+    config = change(config, **ROBOTS.get(env, {}))
+    if name == "classic":
+        config = change(config, **CLASSIC)
+        defaults = {"policy_lr": 3e-4, "critic_lr": 3e-4, "temperature_lr": 3e-4, "temperature": 1.0, "batch_size": 256}
+        config = change(config, **defaults)
+    return change(config, **changes)

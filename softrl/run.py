@@ -1,0 +1,262 @@
+"""`softrl.train(config) -> Run`, `softrl.load(directory) -> Run`."""
+
+import contextlib
+import functools
+import os
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from softrl.config import change, from_json, to_json
+from softrl.errors import CheckpointError, ConfigError
+from softrl.training import checkpoint, directory, memory, metrics, signals
+from softrl.training.assemble import Assembled, assemble
+from softrl.training.config import Config
+from softrl.training.programs import Programs, abstract_run, compile_programs
+from softrl.training.session import Listener, Session, advance
+from softrl.training.state import RunState
+from softrl.types import PyTree
+
+ProgressFn = Callable[[int, dict[str, Any]], None]
+"""`progress_fn(env_steps, record)`, called after every evaluation with the line that went to metrics.jsonl."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, finished or not.
+
+    config: as it was run. directory: None where it was kept in memory. metrics: one record an evaluation. state: the
+    whole `RunState`, None where it was loaded and not asked for. best_policy: of the best evaluation. stopped_by: the
+    signal that ended training early, or None.
+    """
+
+    config: Config
+    directory: Path | None
+    metrics: list[dict[str, Any]]
+    assembled: Assembled
+    best_policy: PyTree
+    state: RunState | None = None
+    stopped_by: int | None = None
+
+    def policy(self, obs: Any, key: jax.Array | None = None) -> jax.Array:
+        """The best-evaluated policy's actions for observations.
+
+        Args: `obs`: one observation or a batch `[B, ...]`; `key`: to sample; without it the mode.
+        Returns: `[A]` or `[B, A]` in (−1, 1).
+        """
+        expected = jax.tree.leaves(self.assembled.program.env.spec.obs)[0]
+        single = np.ndim(jax.tree.leaves(obs)[0]) == len(expected.shape)
+        batch = jax.tree.map(lambda x: np.asarray(x, np.float32)[None] if single else np.asarray(x, np.float32), obs)
+        got = jax.tree.leaves(batch)[0].shape[1:]
+        if got != expected.shape:
+            raise ConfigError(f"obs must be [{', '.join(map(str, expected.shape))}] or a batch of it, got {np.shape(obs)}")
+        action = self._act(self.best_policy, batch, key)
+        return action[0] if single else action
+
+    @functools.cached_property
+    def _act(self):
+        return jax.jit(lambda policy, obs, key: self.assembled.program.agent.act(policy, (), obs, key)[0])
+
+    def resume(self, *, steps: int | None = None, **options: Any) -> "Run":
+        """Goes on to `steps` environment steps (by default the config's), as `train` would in the same directory."""
+        config = self.config if steps is None else change(self.config, steps=steps)
+        if self.directory is None:
+            return _resume_in_memory(self, config, **options)
+        return train(config, out=self.directory, **options)
+
+
+def train(
+    config: Config,
+    *,
+    out: str | Path | None = None,
+    progress_fn: ProgressFn | None = None,
+    from_run: str | Path | None = None,
+    randomize: Callable | None = None,
+    log_prior: Callable | None = None,
+    listener: Listener | None = None,
+) -> Run:
+    """Trains, or resumes, a run.
+
+    Args:
+      config: `softrl.preset(env, ...)`.
+      out: directory of the run; the same config in the same directory resumes it, bit for bit. None keeps it in memory.
+      progress_fn: called after every evaluation.
+      from_run: start from this finished run's learner: parameters, optimisers, temperature and statistics.
+      randomize: `(key, System) -> System`, domain randomisation of Brax's model.
+      log_prior: `(obs, action) -> log density`, an action prior of your own.
+      listener: called at every chunk, evaluation and checkpoint (see `softrl.training.session`).
+    Returns:
+      `Run`. On SIGTERM or SIGINT the chunk is finished, everything saved, and `stopped_by` set.
+    Raises:
+      ConfigError: a setting that cannot be, or one that differs from the run in `out`; nothing is changed.
+      CheckpointError: the disk is full, read-only or damaged. DivergedError: every member froze.
+    """
+    use_compilation_cache()
+    assembled = assemble(config, randomize=randomize, log_prior=log_prior)
+    tell = _tellers(progress_fn, listener)
+    tell({"event": "memory", "text": _check_memory(assembled)})
+    with contextlib.ExitStack() as stack:
+        restored = None
+        if out is not None:
+            out = Path(out)
+            stack.enter_context(directory.claim(out))
+            _agree(out, config)
+            restored = checkpoint.restore(out / "checkpoints", abstract_run(assembled))
+        programs = compile_programs(assembled)
+        tell({"event": "compiled", "seconds": programs.seconds})
+        session = _open(assembled, programs, out, restored, from_run)
+        stack.callback(_close, session)
+        if restored is not None:
+            tell({"event": "resumed", "step": restored.step, "rejected": restored.rejected})
+        request = stack.enter_context(signals.graceful())
+        advance(session, request, tell)
+        stopped = None if request.requested is None else int(request.requested)
+    return Run(config, out, session.records, assembled, session.best_policy, session.run, stopped)
+
+
+def _resume_in_memory(
+    run: Run, config: Config, *, progress_fn: ProgressFn | None = None, listener: Listener | None = None
+) -> Run:
+    assembled = run.assembled._replace(config=config)
+    # Its own buffers: the chunk is donated its run, and `run.state` must stay readable.
+    session = Session(assembled, compile_programs(assembled), jax.tree.map(jax.numpy.copy, run.state))
+    session.records, session.best_policy = list(run.metrics), run.best_policy
+    session.best = max(max(line["eval"]["return_mean"]) for line in run.metrics)
+    session.wall_before = run.metrics[-1]["timing"]["wall_s"]
+    with signals.graceful() as request:
+        advance(session, request, _tellers(progress_fn, listener))
+    stopped = None if request.requested is None else int(request.requested)
+    return Run(config, None, session.records, assembled, session.best_policy, session.run, stopped)
+
+
+def load(run_directory: str | Path, *, randomize: Callable | None = None, log_prior: Callable | None = None) -> Run:
+    """A run from its directory: config, metrics and best policy; the rest is read when it is resumed.
+
+    Raises: CheckpointError where there is no run, or none of its policies verifies.
+    """
+    run_directory = Path(run_directory)
+    config = from_json(Config, directory.read_config(run_directory)["config"])
+    assembled = assemble(config, randomize=randomize, log_prior=log_prior)
+    best = checkpoint.restore_best(run_directory / "checkpoints", _abstract_policy(assembled))
+    if best is None:
+        raise CheckpointError(f"{run_directory} has no evaluated policy yet; train it further first")
+    return Run(config, run_directory, metrics.read(run_directory / "metrics.jsonl"), assembled, best.state)
+
+
+def use_compilation_cache() -> None:
+    """Turns on JAX's persistent compilation cache in the user's cache folder, unless one is configured already."""
+    if jax.config.jax_compilation_cache_dir is None:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(base / "softrl" / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def identity(config: Config) -> dict[str, Any]:
+    """What `config.json` holds: the config, and what else the numbers depend on."""
+    device = jax.local_devices()[0]
+    packages = ("softrl", "jax", "jaxlib", "flax", "optax", "brax", "mujoco", "mujoco-mjx", "numpy")
+    return {
+        "config": to_json(config),
+        "versions": {name: _version(name) for name in packages} | {"python": platform.python_version()},
+        "machine": {"device": device.device_kind, "devices": jax.local_device_count(), "system": platform.platform()},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _tellers(progress_fn: ProgressFn | None, listener: Listener | None) -> Listener:
+    def tell(event: dict[str, Any]) -> None:
+        if listener is not None:
+            listener(event)
+        if progress_fn is not None and event["event"] == "evaluation":
+            progress_fn(event["record"]["env_steps"], event["record"])
+
+    return tell
+
+
+def _check_memory(assembled: Assembled) -> str:
+    run = abstract_run(assembled)
+    return memory.check_fits(run, replay=run.learner.replay, devices=assembled.config.training.data_shards)
+
+
+def _agree(out: Path, config: Config) -> None:
+    """Writes the config of a new run, or refuses one that differs from the run that is there in more than `steps`."""
+    if (out / "config.json").exists():
+        old = from_json(Config, directory.read_config(out)["config"])
+        different = directory.differences(to_json(change(old, steps=config.training.steps)), to_json(config))
+        if different:
+            old_values, new_values = to_json(old), to_json(config)
+            told = ", ".join(
+                f"{name.split('.')[-1]} ({_at(old_values, name)!r} there, {_at(new_values, name)!r} now)"
+                for name in different
+            )
+            raise ConfigError(f"{out} holds a run with another {told}; use the same settings, or another --out")
+        if config.training.steps < old.training.steps:
+            raise ConfigError(f"{out} was meant for {old.training.steps} steps; steps may grow, not shrink to "
+                              f"{config.training.steps}")
+    directory.write_config(out, identity(config))
+
+
+def _at(data: dict[str, Any], dotted: str) -> Any:
+    return functools.reduce(lambda tree, name: tree.get(name), dotted.split("."), data)
+
+
+def _open(
+    assembled: Assembled, programs: Programs, out: Path | None, restored: checkpoint.Restored | None, from_run
+) -> Session:
+    session = Session(assembled, programs, restored.state if restored else programs.init(), out)
+    if from_run is not None and restored is None:
+        session.run = _inherit(session.run, from_run)
+    if out is None:
+        return session
+    session.store = checkpoint.open_store(out / "checkpoints")
+    session.offset = restored.meta["metrics_offset"] if restored else 0
+    session.log = metrics.open_log(out / "metrics.jsonl", session.offset)
+    if restored:
+        session.records = metrics.read(out / "metrics.jsonl")
+        session.tallies, session.best = restored.meta["tallies"], restored.meta["best"]
+        session.wall_before, session.saved_step = restored.meta["wall_s"], restored.step
+        best = checkpoint.restore_best(out / "checkpoints", _abstract_policy(assembled))
+        session.best_policy = best.state if best else None
+    return session
+
+
+def _inherit(run: RunState, from_run: str | Path) -> RunState:
+    """The new run with the old one's agent; replay, environments and clock start afresh."""
+    source = Path(from_run)
+    old = assemble(from_json(Config, directory.read_config(source)["config"]))
+    restored = checkpoint.restore(source / "checkpoints", abstract_run(old))
+    if restored is None:
+        raise CheckpointError(f"{source} has no checkpoint to start from")
+    agent, fresh = restored.state.learner.agent, run.learner.agent
+    shapes = [jax.tree.map(lambda x: (x.shape, str(x.dtype)), tree) for tree in (agent, fresh)]
+    if shapes[0] != shapes[1]:
+        raise ConfigError(
+            f"the learner of {source} has other shapes than this run's: use its env, width, depth, num_critics, "
+            "layer_norm, value_network and seeds"
+        )
+    return run._replace(learner=run.learner._replace(agent=agent))
+
+
+def _close(session: Session) -> None:
+    if session.log is not None:
+        metrics.close(session.log)
+    if session.store is not None:
+        checkpoint.close(session.store)
+
+
+def _abstract_policy(assembled: Assembled) -> PyTree:
+    agent = abstract_run(assembled).learner.agent
+    one = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape[1:], s.dtype), agent)
+    return jax.eval_shape(assembled.program.agent.policy, one)

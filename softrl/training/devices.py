@@ -1,0 +1,49 @@
+"""Several devices: a mesh `(member, data)` and where each part of a run lives on it."""
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from softrl.errors import ConfigError
+from softrl.replay import TimeMajorState
+from softrl.training.state import LearnerState, RunState
+from softrl.types import PyTree
+
+
+def make_mesh(members: int, data_shards: int, devices: list | None = None) -> Mesh | None:
+    """The mesh for M members with each one's data over `data_shards` devices; None where one device is enough.
+
+    The member axis takes as many of the remaining devices as divide M.
+    Raises: ConfigError where there are fewer devices than `data_shards`.
+    """
+    devices = jax.local_devices() if devices is None else devices
+    if data_shards > len(devices):
+        raise ConfigError(f"data_shards {data_shards} needs as many devices; this machine has {len(devices)}")
+    spare = len(devices) // data_shards
+    across = max(width for width in range(1, spare + 1) if members % width == 0)
+    if across * data_shards == 1:
+        return None
+    return Mesh(np.asarray(devices[: across * data_shards]).reshape(across, data_shards), ("member", "data"))
+
+
+def shardings(mesh: Mesh, run: RunState) -> RunState:
+    """A `NamedSharding` for every leaf: environments, replay and rollout over `data`, parameters replicated over it.
+
+    Args: `run`: a run of M members, arrays or `ShapeDtypeStruct`.
+    """
+
+    def spread(tree: PyTree, *axes: str | None) -> PyTree:
+        return jax.tree.map(lambda _: NamedSharding(mesh, P(*axes)), tree)
+
+    replay = run.learner.replay
+    if not isinstance(replay, TimeMajorState):
+        raise ConfigError(f"only time-major replay is sharded, got {type(replay).__name__}")
+    env = spread(run.env, "member", "data")._replace(key=NamedSharding(mesh, P("member")))
+    learner = LearnerState(
+        agent=spread(run.learner.agent, "member"),
+        replay=spread(replay, "member", None, "data"),
+        health=spread(run.learner.health, "member"),
+        key=NamedSharding(mesh, P("member")),
+    )
+    return RunState(spread(run.clock), learner, env, spread(run.rollout, "member", "data"))

@@ -1,0 +1,61 @@
+"""Members: independent runs in one program. A solo run is a sweep of one."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+
+from softrl.training.chunk import ChunkInfo, chunk
+from softrl.training.evaluate import Evaluation, evaluate
+from softrl.training.state import Program, RunState, init_run
+from softrl.types import Env, PyTree
+
+AXES = RunState(clock=None, learner=0, env=0, rollout=0)
+"""Everything has a member axis but the clock, so that branches on it stay branches."""
+
+
+def scheme(member_map: str, members: int, platform: str) -> str:
+    """`vmap` or `sequential`. On a CPU one member after the other is the faster: a batched product of eight small
+    matrices runs slower than eight products (see `scripts/bench`)."""
+    if member_map != "auto":
+        return member_map
+    return "sequential" if platform == "cpu" or members == 1 else "vmap"
+
+
+def init_members(program: Program, keys: jax.Array, hypers: PyTree) -> RunState:
+    """`init_run` for all members. `keys`: `[M]`; `hypers`: `[M]` leaves."""
+    return jax.vmap(partial(init_run, program), out_axes=AXES)(keys, hypers)
+
+
+def chunk_members(
+    program: Program, run: RunState, hypers: PyTree, *, length: int, how: str
+) -> tuple[RunState, ChunkInfo]:
+    """`chunk` for all members; `how` as `scheme` returns it."""
+    one = partial(chunk, program, length=length)
+    if how == "vmap":
+        return jax.vmap(one, in_axes=(AXES, 0), out_axes=(AXES, 0))(run, hypers)
+
+    def member(args):
+        (learner, env, rollout), member_hypers = args
+        return one(RunState(run.clock, learner, env, rollout), member_hypers)
+
+    new, info = _sequential(member, ((run.learner, run.env, run.rollout), hypers))
+    return new._replace(clock=jax.tree.map(lambda x: x[0], new.clock)), info
+
+
+def evaluate_members(env: Env, program: Program, agents: PyTree, key: jax.Array, *, how: str) -> Evaluation:
+    """`evaluate` for the agent states of all members, all on the same episodes."""
+
+    def member(agent):
+        return evaluate(env, program.agent, program.agent.policy(agent), key)
+
+    return jax.vmap(member)(agents) if how == "vmap" else _sequential(member, agents)
+
+
+def _sequential(function: Callable[[Any], Any], members: PyTree) -> PyTree:
+    if jax.tree.leaves(members)[0].shape[0] == 1:
+        # A map over one would copy replay in and out of its loop.
+        out = function(jax.tree.map(lambda x: x[0], members))
+        return jax.tree.map(lambda x: x[None], out)
+    return jax.lax.map(function, members)

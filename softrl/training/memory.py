@@ -1,0 +1,57 @@
+"""How much memory a run takes, said before any of it is allocated."""
+
+import math
+import os
+
+import jax
+
+from softrl.errors import ConfigError
+from softrl.types import PyTree
+
+
+def nbytes(tree: PyTree) -> int:
+    """Bytes of all leaves (arrays or `ShapeDtypeStruct`; typed keys count their words)."""
+    return sum(_leaf_bytes(leaf) for leaf in jax.tree.leaves(tree))
+
+
+def check_fits(tree: PyTree, *, replay: PyTree, devices: int = 1) -> str:
+    """A sentence on the run's size.
+
+    Args: `tree`: the whole run, abstract; `replay`: its replay; `devices`: over how many it is spread.
+    Raises: ConfigError where it cannot fit into the memory that is free.
+    """
+    need, free = nbytes(tree) / devices, free_bytes()
+    text = f"a run of {_spelled(nbytes(tree))} (replay {_spelled(nbytes(replay))})"
+    if free is not None and need > free:
+        raise ConfigError(
+            f"{text} does not fit: {_spelled(need)} a device needed, {_spelled(free)} free; "
+            "lower replay_size, num_envs or seeds"
+        )
+    return text
+
+
+def free_bytes() -> int | None:
+    """Free memory of the default device, or of the machine where that is the CPU; None where it is not known."""
+    device = jax.local_devices()[0]
+    if device.platform != "cpu":
+        stats = device.memory_stats() or {}
+        return stats["bytes_limit"] - stats.get("bytes_in_use", 0) if "bytes_limit" in stats else None
+    try:
+        with open("/proc/meminfo") as file:
+            fields = dict(line.split(":", 1) for line in file)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _leaf_bytes(leaf) -> int:
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.eval_shape(jax.random.key_data, leaf)
+    return math.prod(leaf.shape) * leaf.dtype.itemsize
+
+
+def _spelled(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            return f"{count:.3g} {unit}"
+        count /= 1024

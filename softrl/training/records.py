@@ -1,0 +1,92 @@
+"""One line an evaluation: what a run tells of itself."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from softrl.training.chunk import ChunkInfo
+from softrl.training.config import Config
+from softrl.training.evaluate import Evaluation
+from softrl.training.state import RunState
+
+METRICS = {
+    "env_steps": "environment steps of each member",
+    "updates": "gradient updates of each member",
+    "eval.return_mean": "mean undiscounted return of the deterministic policy (the mode), per member",
+    "eval.return_std": "standard deviation of that return over episodes",
+    "eval.length_mean": "mean length of those episodes, environment steps",
+    "eval.stochastic_return_mean": "mean return of the sampling policy, per member",
+    "eval.stochastic_return_std": "standard deviation of that return over episodes",
+    "eval.stochastic_length_mean": "mean length of those episodes, environment steps",
+    "train.episodes": "whole training episodes that ended since the last line",
+    "train.return_mean": "their mean return, exploration included",
+    "train.length_mean": "their mean length",
+    "train.critic_loss": "Σ_k ½ E[(Q_k − y)²], scaled return²",
+    "train.value_loss": "½ E[(V − y)²], scaled return²; 0 without a value network",
+    "train.policy_loss": "E[α log π − Q], scaled return",
+    "train.temperature": "α, scaled reward",
+    "train.entropy": "E[−log π], nats",
+    "train.q": "mean of the reduced critics at the policy's actions, scaled return",
+    "train.critic_grad_norm": "global norm before clipping",
+    "train.policy_grad_norm": "global norm before clipping",
+    "train.finite": "share of updates whose losses and gradients were numbers",
+    "health.code": "0 learning, 1 frozen",
+    "health.skipped": "updates skipped because they were not finite",
+    "health.quarantined": "rows of physics with non-finite numbers, left out and reset",
+    "timing.wall_s": "seconds since the run began, all its sessions added up",
+    "timing.compile_s": "seconds that this session spent compiling",
+    "timing.env_steps_per_s": "environment steps a second of training since the last line, all members",
+    "timing.updates_per_s": "gradient updates a second of training since the last line, all members",
+}
+"""Every metric: its meaning and unit."""
+
+
+def tally(info: ChunkInfo) -> dict[str, list[float]]:
+    """One chunk's numbers as plain lists over members, small enough to live in a checkpoint's metadata."""
+    flat = {**info.collect._asdict(), **info.learn.agent._asdict()}
+    return {name: np.asarray(value, np.float64).tolist() for name, value in flat.items() if not isinstance(value, tuple)}
+
+
+def train_part(tallies: list[dict[str, list[float]]]) -> dict[str, list[float]]:
+    """The chunks since the last line as one: sums of episodes, means of learning."""
+    if not tallies:
+        return {}
+    stacked = {name: np.asarray([chunk[name] for chunk in tallies]) for name in tallies[0]}
+    returns, lengths, episodes = (stacked.pop(name).sum(0) for name in ("return_sum", "length_sum", "episodes"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        part = {"episodes": episodes, "return_mean": returns / episodes, "length_mean": lengths / episodes}
+    for name, values in stacked.items():
+        count = np.isfinite(values).sum(0)
+        part[name] = np.where(count > 0, np.where(np.isfinite(values), values, 0.0).sum(0) / np.maximum(count, 1), np.nan)
+    return {name: np.asarray(value).tolist() for name, value in part.items()}
+
+
+def eval_part(evaluation: Evaluation) -> dict[str, list[float]]:
+    """Means and spreads over episodes, per member."""
+    host = jax.tree.map(lambda x: np.asarray(x, np.float64), evaluation)
+    return {
+        "return_mean": host.deterministic_return.mean(-1).tolist(),
+        "return_std": host.deterministic_return.std(-1).tolist(),
+        "length_mean": host.deterministic_length.mean(-1).tolist(),
+        "stochastic_return_mean": host.stochastic_return.mean(-1).tolist(),
+        "stochastic_return_std": host.stochastic_return.std(-1).tolist(),
+        "stochastic_length_mean": host.stochastic_length.mean(-1).tolist(),
+    }
+
+
+def record(config: Config, run: RunState, evaluation: Evaluation, tallies: list, timing: dict[str, float]) -> dict[str, Any]:
+    """One line of metrics.jsonl."""
+    health = run.learner.health
+    return {
+        "env_steps": int(run.clock.step) * config.env.num_envs,
+        "updates": int(run.clock.update),
+        "eval": eval_part(evaluation),
+        "train": train_part(tallies),
+        "health": {
+            "code": np.asarray(health.code).tolist(),
+            "skipped": np.asarray(health.skipped).tolist(),
+            "quarantined": np.asarray(health.quarantined).tolist(),
+        },
+        "timing": timing,
+    }

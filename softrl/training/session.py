@@ -1,0 +1,167 @@
+"""The host's part of a run: call the compiled chunk, look now and then, write down, stop when asked.
+
+A session is one process's stretch of a run; killed and started again it goes on to the same bits.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from softrl.errors import DivergedError
+from softrl.training import checkpoint, metrics, records
+from softrl.training.assemble import Assembled
+from softrl.training.health import message
+from softrl.training.programs import Programs
+from softrl.training.signals import Request
+from softrl.training.state import RunState
+from softrl.types import PyTree
+
+Listener = Callable[[dict[str, Any]], None]
+"""Called with `{"event": "chunk" | "evaluation" | "saved", ...}` as a session goes on."""
+
+
+@dataclass
+class Session:
+    """A run in the hands of one process; the mutable edge around pure functions.
+
+    run: its present state. directory: None for a run in memory only. records: all lines so far. tallies: chunks since
+    the last line. best: return of the best-evaluated policy. wall_before: seconds of earlier sessions.
+    """
+
+    assembled: Assembled
+    programs: Programs
+    run: RunState
+    directory: Path | None = None
+    store: checkpoint.Store | None = None
+    log: metrics.Log | None = None
+    offset: int = 0
+    records: list[dict[str, Any]] = field(default_factory=list)
+    tallies: list[dict[str, list[float]]] = field(default_factory=list)
+    best: float = -np.inf
+    best_policy: PyTree = None
+    wall_before: float = 0.0
+    started: float = field(default_factory=time.perf_counter)
+    trained_s: float = 0.0
+    saved_step: int = -1
+
+    @property
+    def chunk(self) -> int:
+        """Chunks done."""
+        return int(self.run.clock.step) // self.assembled.config.training.chunk_steps
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds of all sessions."""
+        return self.wall_before + time.perf_counter() - self.started
+
+
+def advance(session: Session, request: Request, listener: Listener) -> None:
+    """Trains until the config's steps or until `request` asks to stop; evaluates and saves on the way.
+
+    Raises: DivergedError when every member is frozen.
+    """
+    config = session.assembled.config
+    if not session.records:
+        _look(session, listener)
+    while session.chunk < config.chunks and request.requested is None:
+        _train(session, listener)
+        last = session.chunk >= config.chunks
+        if last or session.chunk % config.eval_chunks == 0:
+            _look(session, listener, last=last)
+            _stop_if_all_frozen(session)
+    save(session, listener)
+
+
+def save(session: Session, listener: Listener) -> None:
+    """Starts an asynchronous checkpoint of the whole run, unless this very state has been saved."""
+    step = int(session.run.clock.step)
+    if session.store is None or step == session.saved_step:
+        return
+    meta = {
+        "metrics_offset": session.offset,
+        "tallies": session.tallies,
+        "best": session.best,
+        "wall_s": session.wall_s,
+    }
+    checkpoint.save(session.store, step, session.run, meta)
+    session.saved_step = step
+    listener({"event": "saved", "step": step})
+
+
+def _train(session: Session, listener: Listener) -> None:
+    started = time.perf_counter()
+    session.run, info = session.programs.chunk(session.run, session.programs.hypers)
+    jax.block_until_ready(info)
+    seconds = time.perf_counter() - started
+    session.trained_s += seconds
+    session.tallies.append(records.tally(info))
+    config = session.assembled.config
+    env_steps = config.chunk_transitions * config.training.seeds
+    listener(
+        {
+            "event": "chunk",
+            "env_steps": int(session.run.clock.step) * config.env.num_envs,
+            "updates": int(session.run.clock.update),
+            "env_steps_per_s": env_steps / seconds,
+            "updates_per_s": _updates(session) * config.training.seeds / seconds,
+        }
+    )
+
+
+def _updates(session: Session) -> int:
+    """Updates of the chunk just made."""
+    program, length = session.assembled.program, session.assembled.config.training.chunk_steps
+    idle = min(max(program.learning_starts - 1 - (int(session.run.clock.step) - length), 0), length)
+    return (length - idle) * program.updates_per_step
+
+
+def _look(session: Session, listener: Listener, *, last: bool = False) -> None:
+    """Evaluates, writes one line, keeps the best policy, saves."""
+    evaluation = jax.block_until_ready(session.programs.evaluate(session.run.learner.agent))
+    config = session.assembled.config
+    steps = config.chunk_transitions * len(session.tallies) * config.training.seeds
+    seconds = max(session.trained_s, 1e-9)
+    timing = {
+        "wall_s": session.wall_s,
+        "compile_s": session.programs.seconds,
+        "env_steps_per_s": steps / seconds,
+        "updates_per_s": steps / config.env.num_envs * config.training.updates_per_step / seconds,
+    }
+    line = records.record(config, session.run, evaluation, session.tallies, timing)
+    if last:
+        line["state_sha256"] = checkpoint.state_sha256(session.run)
+    session.tallies, session.trained_s = [], 0.0
+    session.records.append(line)
+    if session.log is not None:
+        session.offset = metrics.write(session.log, line)
+    _keep_best(session, line)
+    save(session, listener)
+    listener({"event": "evaluation", "record": line})
+
+
+def _keep_best(session: Session, line: dict[str, Any]) -> None:
+    returns = np.asarray(line["eval"]["return_mean"])
+    member = int(np.nanargmax(np.where(np.isfinite(returns), returns, -np.inf)))
+    if not returns[member] > session.best:
+        return
+    session.best = float(returns[member])
+    agent = jax.tree.map(lambda x: x[member], session.run.learner.agent)
+    session.best_policy = session.assembled.program.agent.policy(jax.device_get(agent))
+    if session.directory is not None:
+        meta = {"member": member, "env_steps": line["env_steps"], "return_mean": session.best}
+        checkpoint.save_best(session.directory / "checkpoints", session.best_policy, meta)
+
+
+def _stop_if_all_frozen(session: Session) -> None:
+    codes = np.asarray(session.run.learner.health.code)
+    if np.all(codes != 0):
+        at = [int(high) << 32 | int(low) for high, low in zip(*map(np.asarray, session.run.learner.health.frozen_at))]
+        raise DivergedError(
+            f"every member stopped learning ({message(int(codes[0]))}; at updates {at}): lower the learning rates or "
+            "reward_scale, or set max_grad_norm"
+        )

@@ -1,0 +1,75 @@
+"""SIGTERM and SIGINT as a request: the loop finishes its chunk, saves and leaves; a second signal leaves at once."""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+_WATCHED = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclasses.dataclass
+class Request:
+    """requested: the first signal that asked to stop, None before. The one thing that a handler changes."""
+
+    requested: signal.Signals | None = None
+
+
+@contextlib.contextmanager
+def graceful() -> Iterator[Request]:
+    """Within this context SIGTERM and SIGINT only set `.requested`; the second ends the process with 128 + its number.
+
+    The second takes effect also while the main thread is inside a compilation or a compiled program, where Python runs
+    no handlers: a watcher thread is woken by the operating system's signal itself. On leaving, the handlers that were
+    there before are there again. Outside the main thread, where Python allows no handlers, nothing is installed and
+    `.requested` stays None.
+    """
+    request = Request()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    with _second_signal_exits():
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            request.requested = request.requested or signal.Signals(number)
+
+        previous = {number: signal.signal(number, handle) for number in _WATCHED}
+        try:
+            yield request
+        finally:
+            for number, handler in previous.items():
+                # None: installed by foreign code, which Python can neither name nor reinstall.
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+@contextlib.contextmanager
+def _second_signal_exits() -> Iterator[None]:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    previous = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    watcher = threading.Thread(target=_watch, args=(reading,), name="signals", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(previous)
+        os.close(writing)  # the watcher reads end of file
+        watcher.join()
+        os.close(reading)
+
+
+def _watch(descriptor: int) -> None:
+    """Reads the numbers of signals as they arrive; the second of the watched ones ends the process."""
+    arrived = 0
+    while data := os.read(descriptor, 1):
+        arrived += data[0] in _WATCHED
+        if arrived == 2:
+            os._exit(exit_code(data[0]))
+
+
+def exit_code(number: int) -> int:
+    """The exit status by which shells know a process that a signal ended: 143 for SIGTERM, 130 for SIGINT."""
+    return 128 + number
