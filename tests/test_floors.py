@@ -97,9 +97,8 @@ def imported(module: str) -> Iterator[tuple[str, int]]:
                 base = package[: len(package) + 1 - node.level - inside]
                 source = ".".join([*base, *filter(None, [node.module])])
             if source == "softrl":
-                yield from (
-                    (f"softrl.{alias.name}" if alias.name in ROOMS else "softrl", node.lineno) for alias in node.names
-                )
+                names = [alias.name for alias in node.names if alias.name != "__version__"]
+                yield from ((f"softrl.{name}" if name in ROOMS else "softrl", node.lineno) for name in names)
             else:
                 yield source, node.lineno
 

@@ -122,9 +122,9 @@ def test_train_through_a_link_finds_its_repository(checkout, tmp_path):
     assert run(tmp_path / "go", "brax/ant").stdout.endswith("|train|brax/ant|")
 
 
-def test_train_without_arguments_trains_the_default_robot(checkout):
+def test_train_without_arguments_leaves_the_choice_of_robot_to_softrl(checkout):
     stand_in(checkout)
-    assert run(checkout / "scripts" / "train").stdout.endswith("|train|brax/halfcheetah|")
+    assert run(checkout / "scripts" / "train").stdout.endswith("|train|")
 
 
 @pytest.mark.parametrize("file", ["pyproject.toml", "constraints.txt"])
