@@ -20,6 +20,10 @@ class DivergedError(SoftRLError):
     """Every member of a run stopped learning because its numbers became non-finite."""
 
 
+class RenderError(SoftRLError):
+    """A picture or film cannot be made on this machine or of these states; training needs none of them."""
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`"; did you mean 'x'?"` for the known name nearest to `name`, or an empty string."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
