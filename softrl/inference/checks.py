@@ -109,7 +109,7 @@ def floating(*arrays: Any) -> tuple:
 def elements(name: str, total: float, limit: float, what: str) -> None:
     """Refuse a problem whose exact solution would not fit."""
     if total > limit:
-        raise ValueError(f"{name}: the exact solution needs {math.ceil(total):,} {what}, more than {math.ceil(limit):,}")
+        raise ValueError(f"{name}: exact needs {math.ceil(total):,} {what}, more than {math.ceil(limit):,}")
 
 
 def log_policy(name: str, x: Any) -> None:

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from softrl import soft
-from softrl.inference import checks, mdp as model
+from softrl.inference import checks
+from softrl.inference import mdp as model
 from softrl.inference.log_matrix import log_matrix_product, log_or_minus_infinity
 from softrl.inference.mdp import TabularMDP
 

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from softrl import soft
-from softrl.inference import checks, messages, mdp as model, posterior as exact
+from softrl.inference import checks, messages
+from softrl.inference import mdp as model
 from softrl.inference.mdp import TabularMDP
+from softrl.inference.posterior import posterior, tilt, visitation
 
 
 class StructuredPosterior(NamedTuple):
@@ -61,7 +63,7 @@ def optimism_gap(mdp: TabularMDP, horizon: int, *, temperature: jax.Array | floa
     own, because no policy chooses it). Args as in `messages.backward_messages`.
     Source: Levine 2018, §2.4, §3.1.
     """
-    evidence = exact.posterior(mdp, horizon, temperature=temperature).log_evidence
+    evidence = posterior(mdp, horizon, temperature=temperature).log_evidence
     variational = messages.backward_messages(mdp, horizon, temperature=temperature, mode="variational")
     mdp = model.validate(mdp, horizon)
     return evidence - soft.expectation(variational.v[0], mdp.initial) / temperature
@@ -94,7 +96,7 @@ def structured_posterior(
 
 @jax.jit
 def _elbo(mdp: TabularMDP, log_policy: jax.Array, temperature: jax.Array) -> jax.Array:
-    visits = exact.visitation(mdp.initial, log_policy, mdp.transition)
+    visits = visitation(mdp.initial, log_policy, mdp.transition)
     prior = model.prior_or_zero(mdp)[None]
     taken = (log_policy > -jnp.inf) & (prior > -jnp.inf)
     log_ratio = jnp.where(taken, log_policy, 0.0) - jnp.where(taken, prior, 0.0)
@@ -104,7 +106,7 @@ def _elbo(mdp: TabularMDP, log_policy: jax.Array, temperature: jax.Array) -> jax
 
 @jax.jit
 def _trajectory_kl(mdp: TabularMDP, log_policy: jax.Array, temperature: jax.Array) -> jax.Array:
-    visits = exact.visitation(mdp.initial, log_policy, mdp.transition)
+    visits = visitation(mdp.initial, log_policy, mdp.transition)
     backward = messages.backward(mdp, temperature, None, log_policy.shape[0], "optimistic")
     v = backward.v / temperature
     start = soft.log_expectation(v[0], mdp.initial) - soft.expectation(v[0], mdp.initial)
@@ -127,7 +129,7 @@ def _structured(mdp: TabularMDP, temperature: jax.Array, price: jax.Array, horiz
 
 def _tilt(probabilities: jax.Array, value: jax.Array, cost: jax.Array) -> jax.Array:
     finite = jnp.isfinite(cost)
-    return jnp.where(finite, exact.tilt(probabilities, value / jnp.where(finite, cost, 1.0)), probabilities)
+    return jnp.where(finite, tilt(probabilities, value / jnp.where(finite, cost, 1.0)), probabilities)
 
 
 def _breaks_prior(visits: jax.Array, prior: jax.Array) -> jax.Array:
