@@ -79,7 +79,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     try:
         if argv[0] not in commands:
-            raise ConfigError(f"unknown command {argv[0]!r}{suggestion(argv[0], commands)}; known: {', '.join(commands)}")
+            raise ConfigError(
+                f"unknown command {argv[0]!r}{suggestion(argv[0], commands)}; known: {', '.join(commands)}"
+            )
         sys.exit(commands[argv[0]](argv[1:]))
     except SoftRLError as error:
         print(f"softrl: {error}", file=sys.stderr)

@@ -89,7 +89,9 @@ def from_json(kind: type[T], data: Mapping[str, Any]) -> T:
     values = {}
     for name, value in data.items():
         if name not in hints:
-            raise ConfigError(f"{kind.__name__} has no field {name!r}{suggestion(name, hints)}; written by another version?")
+            raise ConfigError(
+                f"{kind.__name__} has no field {name!r}{suggestion(name, hints)}; written by another version?"
+            )
         hint = hints[name]
         values[name] = from_json(hint, value) if is_dataclass(hint) else _parsed(value, hint)
     return checked(kind(**values))

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -55,7 +55,9 @@ class Run:
         batch = jax.tree.map(lambda x: np.asarray(x, np.float32)[None] if single else np.asarray(x, np.float32), obs)
         got = jax.tree.leaves(batch)[0].shape[1:]
         if got != expected.shape:
-            raise ConfigError(f"obs must be [{', '.join(map(str, expected.shape))}] or a batch of it, got {np.shape(obs)}")
+            raise ConfigError(
+                f"obs must be [{', '.join(map(str, expected.shape))}] or a batch of it, got {np.shape(obs)}"
+            )
         action = self._act(self.best_policy, batch, key)
         return action[0] if single else action
 
@@ -203,8 +205,9 @@ def _agree(out: Path, config: Config) -> None:
             )
             raise ConfigError(f"{out} holds a run with another {told}; use the same settings, or another --out")
         if config.training.steps < old.training.steps:
-            raise ConfigError(f"{out} was meant for {old.training.steps} steps; steps may grow, not shrink to "
-                              f"{config.training.steps}")
+            raise ConfigError(
+                f"{out} was meant for {old.training.steps} steps; steps may grow, not shrink to {config.training.steps}"
+            )
     directory.write_config(out, identity(config))
 
 

@@ -1,8 +1,11 @@
 """Brax robots as simulators. The only module that imports Brax's environments, and only when one is made."""
 
+import contextlib
+import operator
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -61,41 +64,80 @@ def simulator(robot: str, backend: str, *, action_repeat: int = 1, randomize: Ra
       `Simulator`, whose state is `(brax State, key)`.
     """
     env = make_brax(robot, backend)
-    nominal = getattr(env, "sys", None)
+    model = Model(env, getattr(env, "sys", None), action_repeat, randomize)
+    return Simulator(partial(_reset, model), partial(_step, model), env.action_size)
 
-    def with_system(key, call):
-        if randomize is None:
-            return call()
-        env.unwrapped.sys = randomize(jax.random.wrap_key_data(key), nominal)
+
+class Model(NamedTuple):
+    """A bare Brax environment, its `System` as shipped, and what the user asked for. Static."""
+
+    env: Any
+    nominal: Any
+    action_repeat: int
+    randomize: Randomize | None
+
+
+def _reset(model: Model, key: jax.Array, index: jax.Array):
+    # Brax's own code splits and reshapes legacy keys; typed ones stop at this door.
+    legacy = jax.random.key_data(key)
+    with _system(model, legacy):
+        state = model.env.reset(legacy)
+    return (state, legacy), state.obs
+
+
+def _step(model: Model, sim, action: jax.Array):
+    state, key = sim
+    with _system(model, key):
+        new = model.env.step(state, action)
+        reward, fallen = new.reward, new.done > 0.5
+        if model.action_repeat > 1:
+            (new, reward, fallen), _ = jax.lax.scan(
+                partial(_again, model.env, action), (new, reward, fallen), None, length=model.action_repeat - 1
+            )
+    return (new, key), new.obs, reward, fallen
+
+
+def _again(env: Any, action: jax.Array, carry, _):
+    """One more physics step of the same action, unless the robot has fallen."""
+    state, reward, fallen = carry
+    stepped = env.step(state, action)
+    state = jax.tree.map(lambda new, old: jnp.where(fallen, old, new), stepped, state)
+    return (state, reward + jnp.where(fallen, 0.0, stepped.reward), fallen | (stepped.done > 0.5)), None
+
+
+@contextlib.contextmanager
+def _system(model: Model, key: jax.Array) -> Iterator[None]:
+    """While Brax's code traces: its relaxed broadcasting, and the episode's own `System` where one was asked for."""
+    with jax.numpy_rank_promotion("allow"):
+        if model.randomize is None:
+            yield
+            return
+        model.env.unwrapped.sys = model.randomize(jax.random.wrap_key_data(key), model.nominal)
         try:
-            return call()
+            yield
         finally:
-            env.unwrapped.sys = nominal
+            model.env.unwrapped.sys = model.nominal
 
-    def reset(key, index):
-        # Brax's own code splits and reshapes legacy keys; typed ones stop at this door.
-        legacy = jax.random.key_data(key)
-        with jax.numpy_rank_promotion("allow"):
-            state = with_system(legacy, lambda: env.reset(legacy))
-        return (state, legacy), state.obs
 
-    def step(sim, action):
-        state, key = sim
+def rollout(env: Any, act: Callable[[jax.Array], jax.Array], key: jax.Array, steps: int) -> list[Any]:
+    """Pipeline states of one episode of a bare Brax environment, for a film.
 
-        def once(carry, _):
-            state, reward, fallen = carry
-            stepped = with_system(key, lambda: env.step(state, action))
-            state = jax.tree.map(lambda new, old: jnp.where(fallen, old, new), stepped, state)
-            reward = reward + jnp.where(fallen, 0.0, stepped.reward)
-            return (state, reward, fallen | (stepped.done > 0.5)), None
+    Args: `act`: `obs[O] -> action[A]`; `steps`: at most so many; it ends sooner where the robot falls.
+    Returns: a list of at most `steps` + 1 Brax pipeline states of one environment, on the host.
+    """
 
-        with jax.numpy_rank_promotion("allow"):
-            if action_repeat == 1:
-                state = with_system(key, lambda: env.step(state, action))
-                reward, fallen = state.reward, state.done > 0.5
-            else:
-                start = (state, jnp.float32(0.0), jnp.bool_(False))
-                (state, reward, fallen), _ = jax.lax.scan(once, start, None, length=action_repeat)
-        return (state, key), state.obs, reward, fallen
+    def step(state, _):
+        new = env.step(state, act(state.obs))
+        return new, (new.pipeline_state, new.done)
 
-    return Simulator(reset, step, env.action_size)
+    @jax.jit
+    def episode(key):
+        first = env.reset(jax.random.key_data(key))
+        _, (poses, done) = jax.lax.scan(step, first, None, length=steps)
+        return first.pipeline_state, poses, done
+
+    with jax.numpy_rank_promotion("allow"):
+        first, poses, done = jax.device_get(episode(key))
+    fallen = done.nonzero()[0]
+    length = steps if fallen.size == 0 else int(fallen[0]) + 1
+    return [first] + [jax.tree.map(operator.itemgetter(i), poses) for i in range(length)]

@@ -12,7 +12,13 @@ from softrl.types import Env, EnvSpec, EnvState, PyTree, Simulator
 
 
 def episodes(
-    simulator: Simulator, *, name: str, num_envs: int, episode_length: int, stagger: bool = True, **selectors: str | None
+    simulator: Simulator,
+    *,
+    name: str,
+    num_envs: int,
+    episode_length: int,
+    stagger: bool = True,
+    **selectors: str | None,
 ) -> Env:
     """N copies of a simulator as an auto-resetting `Env`.
 

@@ -6,6 +6,7 @@ side table. An environment truncates at most once in any L = `episode_length` st
 """
 
 import math
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import jax
@@ -53,54 +54,76 @@ def time_major(spec: EnvSpec, *, capacity: int, batch_size: int, n_step: int = 1
       `Replay`; `sample` draws valid starts uniformly or by age (`recency_horizon`, in transitions).
     """
     rows = max(math.ceil(capacity / spec.num_envs), n_step + 1)
-    length = spec.episode_length
-    blocks = math.ceil((rows + length - 1) / length)
-    lanes = spec.num_envs // shards
+    blocks = math.ceil((rows + spec.episode_length - 1) / spec.episode_length)
+    layout = Layout(spec, rows, blocks, batch_size, n_step, shards)
+    return Replay(
+        init=partial(_init, layout),
+        add=partial(_add, layout),
+        sample=partial(_sample, layout),
+        feedback=lambda state, index, td_error: state,
+    )
 
-    def init() -> TimeMajorState:
-        def table(height):
-            return jax.tree.map(lambda o: jnp.zeros((height, spec.num_envs, *o.shape), o.dtype), spec.obs)
 
-        def column(dtype):
-            return jnp.zeros((rows, spec.num_envs), dtype)
+class Layout(NamedTuple):
+    """The static numbers of a ring: T `rows`, S `blocks` of the side table."""
 
-        action = jnp.zeros((rows, spec.num_envs, spec.action_size))
-        flags = (column(jnp.bool_) for _ in range(3))
-        return TimeMajorState(table(rows), action, column(jnp.float32), *flags, table(blocks))
+    spec: EnvSpec
+    rows: int
+    blocks: int
+    batch_size: int
+    n_step: int
+    shards: int
 
-    def add(state: TimeMajorState, step: Counter, transition: Transition) -> TimeMajorState:
-        row, block = step.mod(rows), step.mod(blocks * length) // length
-        truncated = transition.truncated & ~transition.terminated & transition.valid
-        finals = jax.tree.map(
-            lambda table, final: _write(table, block, jnp.where(_like(truncated, final), final, table[block])),
-            state.final_obs,
-            transition.next_obs,
-        )
-        new = TimeMajorState(
-            transition.obs, transition.action, transition.reward, transition.terminated, truncated, transition.valid, ()
-        )
-        ring = jax.tree.map(lambda table, value: _write(table, row, value), state._replace(final_obs=()), new)
-        return ring._replace(final_obs=finals)
 
-    def sample(state: TimeMajorState, step: Counter, key: jax.Array, hypers: ReplayHypers) -> Batch:
-        per_shard = batch_size // shards
-        key_age, key_lane = jax.random.split(key)
-        newest = step.minus(1)
-        # Starts are n_step rows behind the newest, whose successor has not been stored yet.
-        starts = jnp.maximum(step.capped(rows) - n_step, 1)
-        uniform = jax.random.uniform(key_age, (shards, per_shard))
-        age = n_step + draw_age(uniform, starts, hypers.recency_horizon / spec.num_envs, hypers.recency_floor)
-        lane = jax.random.randint(key_lane, (shards, per_shard), 0, lanes)
-        row = (newest.mod(rows) - age) % rows
-        block = (newest.mod(blocks * length) - age) % (blocks * length)
-        sharded = jax.tree.map(lambda x: x.reshape(x.shape[0], shards, lanes, *x.shape[2:]), state)
-        batch = jax.vmap(_window, in_axes=(1, 0, 0, 0, None, None, None))(
-            sharded, row, block, lane, n_step, length, hypers.gamma
-        )
-        index = row * spec.num_envs + jnp.arange(shards)[:, None] * lanes + lane
-        return jax.tree.map(lambda x: x.reshape(batch_size, *x.shape[2:]), batch._replace(index=index))
+def _init(layout: Layout) -> TimeMajorState:
+    spec, num_envs = layout.spec, layout.spec.num_envs
 
-    return Replay(init, add, sample, lambda state, index, td_error: state)
+    def table(height: int) -> PyTree:
+        return jax.tree.map(lambda o: jnp.zeros((height, num_envs, *o.shape), o.dtype), spec.obs)
+
+    flags = (jnp.zeros((layout.rows, num_envs), jnp.bool_) for _ in range(3))
+    return TimeMajorState(
+        table(layout.rows),
+        jnp.zeros((layout.rows, num_envs, spec.action_size)),
+        jnp.zeros((layout.rows, num_envs)),
+        *flags,
+        table(layout.blocks),
+    )
+
+
+def _add(layout: Layout, state: TimeMajorState, step: Counter, transition: Transition) -> TimeMajorState:
+    length = layout.spec.episode_length
+    row, block = step.mod(layout.rows), step.mod(layout.blocks * length) // length
+    truncated = transition.truncated & ~transition.terminated & transition.valid
+    finals = jax.tree.map(
+        lambda table, final: _write(table, block, jnp.where(_like(truncated, final), final, table[block])),
+        state.final_obs,
+        transition.next_obs,
+    )
+    t = transition
+    new = TimeMajorState(t.obs, t.action, t.reward, t.terminated, truncated, t.valid, ())
+    ring = jax.tree.map(lambda table, value: _write(table, row, value), state._replace(final_obs=()), new)
+    return ring._replace(final_obs=finals)
+
+
+def _sample(layout: Layout, state: TimeMajorState, step: Counter, key: jax.Array, hypers: ReplayHypers) -> Batch:
+    spec, rows, shards = layout.spec, layout.rows, layout.shards
+    lanes, span = spec.num_envs // shards, layout.blocks * spec.episode_length
+    draws = (shards, layout.batch_size // shards)
+    key_age, key_lane = jax.random.split(key)
+    newest = step.minus(1)
+    # Starts are n_step rows behind the newest, whose successor has not been stored yet.
+    starts = jnp.maximum(step.capped(rows) - layout.n_step, 1)
+    uniform = jax.random.uniform(key_age, draws)
+    age = layout.n_step + draw_age(uniform, starts, hypers.recency_horizon / spec.num_envs, hypers.recency_floor)
+    lane = jax.random.randint(key_lane, draws, 0, lanes)
+    row, block = (newest.mod(rows) - age) % rows, (newest.mod(span) - age) % span
+    sharded = jax.tree.map(lambda x: x.reshape(x.shape[0], shards, lanes, *x.shape[2:]), state)
+    batch = jax.vmap(_window, in_axes=(1, 0, 0, 0, None, None, None))(
+        sharded, row, block, lane, layout.n_step, spec.episode_length, hypers.gamma
+    )
+    index = row * spec.num_envs + jnp.arange(shards)[:, None] * lanes + lane
+    return jax.tree.map(lambda x: x.reshape(layout.batch_size, *x.shape[2:]), batch._replace(index=index))
 
 
 def _window(state: TimeMajorState, row, block, lane, n_step: int, length: int, gamma) -> Batch:

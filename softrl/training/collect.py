@@ -39,9 +39,7 @@ def collect(program: Program, run: RunState) -> tuple[RunState, CollectInfo]:
 
     action, carry = jax.lax.cond(clock.step.at_least(program.learning_starts), act, explore, run.rollout.carry)
     env = program.env.step(run.env, action)
-    transition = Transition(
-        run.env.obs, action, env.reward, env.terminated, env.truncated, env.final_obs, env.valid
-    )
+    transition = Transition(run.env.obs, action, env.reward, env.terminated, env.truncated, env.final_obs, env.valid)
     learner = learner._replace(
         agent=program.agent.observe(learner.agent, transition),
         replay=program.replay.add(learner.replay, clock.step, transition),

@@ -86,7 +86,8 @@ def validated(config: Config) -> Config:
         )
     if num_envs % training.replay_shards or training.batch_size % training.replay_shards:
         raise ConfigError(
-            f"replay_shards {training.replay_shards} must divide num_envs {num_envs} and batch_size {training.batch_size}"
+            f"replay_shards {training.replay_shards} must divide num_envs {num_envs} and batch_size "
+            f"{training.batch_size}"
         )
     if training.replay_shards % training.data_shards:
         raise ConfigError(

@@ -27,9 +27,7 @@ def learn(
 
     def update(carry, _):
         clock, learner = carry
-        batch = program.replay.sample(
-            learner.replay, clock.step, at(learner.key, clock.update, Purpose.SAMPLE), hypers
-        )
+        batch = program.replay.sample(learner.replay, clock.step, at(learner.key, clock.update, Purpose.SAMPLE), hypers)
         key = at(learner.key, clock.update, Purpose.UPDATE)
 
         def improve(agent):

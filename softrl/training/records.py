@@ -45,7 +45,9 @@ METRICS = {
 def tally(info: ChunkInfo) -> dict[str, list[float]]:
     """One chunk's numbers as plain lists over members, small enough to live in a checkpoint's metadata."""
     flat = {**info.collect._asdict(), **info.learn.agent._asdict()}
-    return {name: np.asarray(value, np.float64).tolist() for name, value in flat.items() if not isinstance(value, tuple)}
+    return {
+        name: np.asarray(value, np.float64).tolist() for name, value in flat.items() if not isinstance(value, tuple)
+    }
 
 
 def train_part(tallies: list[dict[str, list[float]]]) -> dict[str, list[float]]:
@@ -58,7 +60,9 @@ def train_part(tallies: list[dict[str, list[float]]]) -> dict[str, list[float]]:
         part = {"episodes": episodes, "return_mean": returns / episodes, "length_mean": lengths / episodes}
     for name, values in stacked.items():
         count = np.isfinite(values).sum(0)
-        part[name] = np.where(count > 0, np.where(np.isfinite(values), values, 0.0).sum(0) / np.maximum(count, 1), np.nan)
+        part[name] = np.where(
+            count > 0, np.where(np.isfinite(values), values, 0.0).sum(0) / np.maximum(count, 1), np.nan
+        )
     return {name: np.asarray(value).tolist() for name, value in part.items()}
 
 
@@ -75,7 +79,9 @@ def eval_part(evaluation: Evaluation) -> dict[str, list[float]]:
     }
 
 
-def record(config: Config, run: RunState, evaluation: Evaluation, tallies: list, timing: dict[str, float]) -> dict[str, Any]:
+def record(
+    config: Config, run: RunState, evaluation: Evaluation, tallies: list, timing: dict[str, float]
+) -> dict[str, Any]:
     """One line of metrics.jsonl."""
     health = run.learner.health
     return {

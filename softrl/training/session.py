@@ -160,7 +160,8 @@ def _keep_best(session: Session, line: dict[str, Any]) -> None:
 def _stop_if_all_frozen(session: Session) -> None:
     codes = np.asarray(session.run.learner.health.code)
     if np.all(codes != 0):
-        at = [int(high) << 32 | int(low) for high, low in zip(*map(np.asarray, session.run.learner.health.frozen_at))]
+        words = map(np.asarray, session.run.learner.health.frozen_at)
+        at = [int(high) << 32 | int(low) for high, low in zip(*words, strict=True)]
         raise DivergedError(
             f"every member stopped learning ({message(int(codes[0]))}; at updates {at}): lower the learning rates or "
             "reward_scale, or set max_grad_norm"

@@ -34,7 +34,7 @@ class LearnerState(NamedTuple):
 
 
 class Rollout(NamedTuple):
-    """What each environment carries from step to step: the agent's carry and its running episode's return and length."""
+    """What each environment carries from step to step: the agent's carry, its running episode's return and length."""
 
     carry: PyTree
     episode_return: jax.Array

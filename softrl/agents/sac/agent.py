@@ -7,6 +7,7 @@ one-sample estimate from twin target critics.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -75,7 +76,7 @@ class SACInfo(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """The static pieces that an update is made of."""
+    """The static pieces that an update is made of. base: nats by which the prior's measure shifts an entropy."""
 
     config: SACConfig
     spec: EnvSpec
@@ -83,6 +84,7 @@ class Parts(NamedTuple):
     critic: Network
     value: Network
     log_prior: LogPrior
+    base: float
 
 
 def sac(config: SACConfig, spec: EnvSpec, *, log_prior: LogPrior | None = None) -> Agent:
@@ -99,27 +101,28 @@ def sac(config: SACConfig, spec: EnvSpec, *, log_prior: LogPrior | None = None) 
     torso = Torso(config.width, config.depth, config.activation, config.layer_norm)
     actor_size, critic_size = (_size(_select(spec.obs, name)) for name in (spec.actor_obs, spec.critic_obs))
     bounds = {"log_std_min": config.log_std_min, "log_std_max": config.log_std_max}
-    if log_prior is None:
-        constant = -spec.action_size * math.log(2.0) if config.action_prior == "uniform" else 0.0
-        log_prior = lambda obs, action: jnp.full(action.shape[:-1], constant)  # noqa: E731
-        shift = constant
-    else:
-        shift = -spec.action_size * math.log(2.0)
+    uniform = -spec.action_size * math.log(2.0)
+    base = 0.0 if log_prior is None and config.action_prior == "lebesgue" else uniform
     parts = Parts(
         config,
         spec,
         networks.policy(torso, actor_size, spec.action_size, **bounds),
         networks.soft_q(torso, critic_size, spec.action_size, num_critics=config.num_critics),
         networks.soft_v(torso, critic_size),
-        log_prior,
+        log_prior or partial(_constant_prior, base),
+        base,
     )
     return Agent(
-        init=lambda key, hypers: _init(parts, key, hypers),
-        act=lambda policy, carry, obs, key: _act(parts, policy, carry, obs, key),
-        observe=lambda state, transition: _observe(parts, state, transition),
-        update=lambda state, batch, hypers, key, clock: _update(parts, shift, state, batch, hypers, key, clock),
+        init=partial(_init, parts),
+        act=partial(_act, parts),
+        observe=partial(_observe, parts),
+        update=partial(_update, parts),
         policy=lambda state: Policy(state.policy.params, state.policy.stats, state.statistics),
     )
+
+
+def _constant_prior(log_density: float, obs: PyTree, action: jax.Array) -> jax.Array:
+    return jnp.full(action.shape[:-1], log_density)
 
 
 def _init(parts: Parts, key: jax.Array, hypers: SACHypers) -> SACState:
@@ -161,7 +164,7 @@ def _observe(parts: Parts, state: SACState, transition: Transition) -> SACState:
 
 
 def _update(
-    parts: Parts, shift: float, state: SACState, batch: Batch, hypers: SACHypers, key: jax.Array, clock: Clock
+    parts: Parts, state: SACState, batch: Batch, hypers: SACHypers, key: jax.Array, clock: Clock
 ) -> tuple[SACState, SACInfo]:
     batch = _prepared(parts, state, batch, hypers)
     key_next, key_now = jax.random.split(key)
@@ -173,7 +176,7 @@ def _update(
         state, finite = state._replace(value=value), finite & value_finite
 
     def improve(state: SACState):
-        return _update_policy(parts, shift, state, batch, hypers, key_now)
+        return _update_policy(parts, state, batch, hypers, key_now)
 
     if parts.config.policy_delay == 1:
         state, (policy_loss, entropy, q, policy_norm, policy_finite) = improve(state)
@@ -271,7 +274,7 @@ def _update_value(parts: Parts, state: SACState, batch: Prepared, hypers: SACHyp
     return value, total, finite
 
 
-def _update_policy(parts: Parts, shift: float, state: SACState, batch: Prepared, hypers: SACHypers, key: jax.Array):
+def _update_policy(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, key: jax.Array):
     def loss(params):
         dist, stats = parts.policy.apply(params, state.policy.stats, batch.actor_obs, train=True)
         action, log_prob = tanh_gaussian.sample(key, dist)
@@ -286,7 +289,7 @@ def _update_policy(parts: Parts, shift: float, state: SACState, batch: Prepared,
     state = state._replace(policy=policy)
     if parts.config.auto_temperature:
         # The target is given as an entropy; relative to a prior both sides move by the uniform density's constant.
-        target = hypers.target_entropy + shift
+        target = hypers.target_entropy + parts.base
         dual, grad = jax.value_and_grad(losses.temperature)(
             state.temperature.params, log_ratio, batch.weight, target_entropy=target
         )

@@ -92,7 +92,9 @@ def resolve(hypers: SACHypers, action_size: int) -> SACHypers:
         entropy = -float(action_size)
     ceiling = SUPREMUM_ENTROPY * action_size
     if entropy >= ceiling:
-        given = f"target_sigma {sigma:g} (entropy {entropy:.4g})" if sigma is not None else f"target_entropy {entropy:g}"
+        given = (
+            f"target_sigma {sigma:g} (entropy {entropy:.4g})" if sigma is not None else f"target_entropy {entropy:g}"
+        )
         raise ConfigError(
             f"{given} is out of reach: a tanh-Gaussian over {action_size} actions has less than {ceiling:.6g} nats; "
             f"try {-action_size}"
