@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import softrl
+
 ROOT = Path(__file__).resolve().parents[1]
 UNREACHABLE = "http://127.0.0.1:9/simple"  # the discard port: nothing answers there
 
@@ -166,3 +168,8 @@ def test_constraints_pin_every_dependency_and_the_development_extra():
     asked = project["dependencies"] + project["optional-dependencies"]["dev"]
     names = {re.match(r"[a-zA-Z0-9_-]+", requirement)[0].lower() for requirement in asked}
     assert names <= {pin["name"] for pin in pins()}
+
+
+def test_the_package_and_its_metadata_name_one_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert softrl.__version__ == project["version"]
