@@ -24,6 +24,7 @@ from softrl.types import PyTree
 
 _CHUNK_BYTES = 32 * 2**20  # Orbax compresses chunk by chunk, on several cores; a chunk is in memory twice
 _BEST = "best"
+_STATE = "state"  # the name of the one array that Orbax stores
 
 # What Orbax logs about a failed save arrives as one CheckpointError; its own words would break the progress display.
 logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
@@ -106,11 +107,11 @@ def save(store: Store, step: int, state: PyTree, meta: dict[str, Any]) -> None:
     if store.latest is not None and step <= store.latest:
         raise CheckpointError(f"step {step} is not newer than checkpoint {store.latest} in {store.directory}")
     durable.encode(meta)  # fails here, not in the worker
-    table, arrays = leaves.pack(state)
-    if not arrays:
+    table, buffer = leaves.pack(state)
+    if not buffer.size:
         raise CheckpointError("the state holds no data; nothing to save")
     store.latest = step
-    store.worker = threading.Thread(target=_write, args=(store, step, meta, table, arrays), name=f"checkpoint-{step}")
+    store.worker = threading.Thread(target=_write, args=(store, step, meta, table, buffer), name=f"checkpoint-{step}")
     store.worker.start()
 
 
@@ -136,17 +137,16 @@ def close(store: Store) -> None:
         store.manager.close()
 
 
-def _write(store: Store, step: int, meta: dict[str, Any], table: tuple, arrays: dict[str, np.ndarray]) -> None:
+def _write(store: Store, step: int, meta: dict[str, Any], table: tuple[leaves.Leaf, ...], buffer: np.ndarray) -> None:
     """The worker: it has no caller, so it leaves what went wrong in the store for the next call to raise."""
-    needed = sum(array.nbytes for array in arrays.values())
     try:
-        _require_space(store.directory, needed)
-        chunks = {stored: ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES) for stored in arrays}
-        if not store.manager.save(step, args=ocp.args.PyTreeSave(arrays, save_args=chunks)):
+        _require_space(store.directory, buffer.nbytes)
+        chunks = {_STATE: ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES)}
+        if not store.manager.save(step, args=ocp.args.PyTreeSave({_STATE: buffer}, save_args=chunks)):
             raise CheckpointError("Orbax refused it without a reason")
-        manifest.write(store.directory / str(step), manifest.Manifest(step, meta, leaves.hashed(table, arrays)))
+        manifest.write(store.directory / str(step), manifest.Manifest(step, meta, leaves.hashed(table, buffer)))
     except Exception as error:
-        store.failure = _failure(store.directory, step, needed, error)
+        store.failure = _failure(store.directory, step, buffer.nbytes, error)
         _forget_unfinished(store)
         return
     try:
@@ -231,26 +231,23 @@ def _load(folder: Path, abstract: PyTree) -> Restored | str:
         return str(error)
     leaves.require_match(found.leaves, abstract)
     try:
-        arrays = _read(folder, found.leaves)
+        buffer = _read(folder, found.leaves)
     except Exception as error:  # Orbax may raise anything, and an older checkpoint may still be good
         return (str(error).splitlines() or [type(error).__name__])[0][:500]
-    return Restored(found.step, leaves.unpack(found.leaves, arrays, abstract), found.meta, ())
+    return Restored(found.step, leaves.unpack(found.leaves, buffer, abstract), found.meta, ())
 
 
-def _read(folder: Path, table: tuple[leaves.Leaf, ...]) -> dict[str, np.ndarray]:
-    handler = ocp.PyTreeCheckpointHandler()
-    path = epath.Path(folder) / "default"
-    target = {
-        stored: jax.ShapeDtypeStruct((length,), np.dtype(stored)) for stored, length in leaves.lengths(table).items()
-    }
-    held = {stored: (about.shape, about.dtype) for stored, about in handler.metadata(path).tree.items()}
-    if held != {stored: (about.shape, about.dtype) for stored, about in target.items()}:
-        raise CheckpointError("its arrays are not those of its manifest")
-    as_numpy = {stored: ocp.RestoreArgs(restore_type=np.ndarray) for stored in target}
-    arrays = handler.restore(path, args=ocp.args.PyTreeRestore(item=target, restore_args=as_numpy))
-    if leaves.hashed(table, arrays) != table:
+def _read(folder: Path, table: tuple[leaves.Leaf, ...]) -> np.ndarray:
+    handler, path = ocp.PyTreeCheckpointHandler(), epath.Path(folder) / "default"
+    target = {_STATE: jax.ShapeDtypeStruct((leaves.total_bytes(table),), np.uint8)}
+    held = {name: (about.shape, about.dtype) for name, about in handler.metadata(path).tree.items()}
+    if held != {_STATE: (target[_STATE].shape, target[_STATE].dtype)}:  # before anything of that size is allocated
+        raise CheckpointError("its data is not of the size that its manifest says")
+    as_numpy = {_STATE: ocp.RestoreArgs(restore_type=np.ndarray)}
+    buffer = handler.restore(path, args=ocp.args.PyTreeRestore(item=target, restore_args=as_numpy))[_STATE]
+    if leaves.hashed(table, buffer) != table:
         raise CheckpointError("its leaves have other sha256 than its manifest says")
-    return arrays
+    return buffer
 
 
 def save_best(directory: Path, state: PyTree, meta: dict[str, Any]) -> None:

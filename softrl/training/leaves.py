@@ -1,4 +1,4 @@
-"""A state as a table of named leaves and a few flat host arrays: the form in which it is hashed and stored."""
+"""A state as a table of named leaves and one flat host buffer: the form in which it is hashed and stored."""
 
 import hashlib
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from softrl.errors import CheckpointError
 from softrl.training import durable
 from softrl.types import PyTree
 
+_ALIGNMENT = 64  # bytes; every leaf starts where NumPy and XLA read any dtype without a copy
 _SHOWN = 20  # differences listed in one error
 
 
@@ -18,8 +19,8 @@ class Leaf(NamedTuple):
     """One leaf of a state.
 
     path: as JAX writes it, `.agent.params['w']`. dtype, shape: as the state has them (`key<fry>` for typed keys).
-    stored: dtype of its bytes (`uint32` for typed keys). offset, size: its place in the flat array of that dtype, in
-    elements. sha256: of its bytes in C order; an empty string until `hashed`.
+    stored: dtype of its bytes (`uint32` for typed keys). offset, size: where they are in the buffer, in bytes.
+    sha256: of its bytes in C order; an empty string until `hashed`.
     """
 
     path: str
@@ -33,13 +34,13 @@ class Leaf(NamedTuple):
 
 def layout(tree: PyTree) -> tuple[Leaf, ...]:
     """The table of leaves of a state, or of the `jax.ShapeDtypeStruct`s that describe one; nothing is hashed."""
-    table, ends = [], {}
+    table, end = [], 0
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         data = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
-        stored, size = str(_dtype(data)), int(np.prod(np.shape(data), dtype=np.int64))
-        offset = ends.get(stored, 0)
-        table.append(Leaf(jax.tree_util.keystr(path), str(_dtype(leaf)), np.shape(leaf), stored, offset, size))
-        ends[stored] = offset + size
+        dtype, size = _dtype(data), int(np.prod(np.shape(data), dtype=np.int64))
+        size *= dtype.itemsize
+        table.append(Leaf(jax.tree_util.keystr(path), str(_dtype(leaf)), np.shape(leaf), str(dtype), end, size))
+        end += -(-size // _ALIGNMENT) * _ALIGNMENT
     return tuple(table)
 
 
@@ -51,33 +52,30 @@ def _is_key(leaf: PyTree) -> bool:
     return jnp.issubdtype(_dtype(leaf), jax.dtypes.prng_key)
 
 
-def lengths(table: tuple[Leaf, ...]) -> dict[str, int]:
-    """Elements of each stored dtype's flat array. A state without elements has none."""
-    ends: dict[str, int] = {}
-    for leaf in table:
-        ends[leaf.stored] = leaf.offset + leaf.size
-    return {stored: end for stored, end in ends.items() if end}
+def total_bytes(table: tuple[Leaf, ...]) -> int:
+    """Length of the buffer; 0 for a state without elements."""
+    return max((leaf.offset + leaf.size for leaf in table if leaf.size), default=0)
 
 
-def pack(state: PyTree) -> tuple[tuple[Leaf, ...], dict[str, np.ndarray]]:
+def pack(state: PyTree) -> tuple[tuple[Leaf, ...], np.ndarray]:
     """Copies a state into host memory that nobody else owns; its own buffers may be donated as soon as this returns.
 
-    Few large arrays rather than many small ones: storing 200 leaves one by one costs four times the processor time.
+    One large array rather than many small ones: storing 200 leaves one by one costs four times the processor time.
     Leaves without elements take no place; typed keys are stored by their key data.
 
     Returns:
-      The table of leaves, not yet hashed, and one flat array a stored dtype.
+      The table of leaves, not yet hashed, and the buffer, `uint8[total_bytes]`.
     Raises:
       CheckpointError: a leaf that is not an array, has 64 bits while `jax_enable_x64` is off, or spans processes.
     """
     named = jax.tree_util.tree_flatten_with_path(state)[0]
     contents = [_data(jax.tree_util.keystr(path), leaf) for path, leaf in named]
     table = layout(state)
-    arrays = {stored: np.empty(length, jnp.dtype(stored)) for stored, length in lengths(table).items()}
+    buffer = np.zeros(total_bytes(table), np.uint8)  # zeros between the leaves: the same state, the same bytes
     for leaf, data in zip(table, contents, strict=True):
         if leaf.size:
-            _copy(data, arrays[leaf.stored][leaf.offset : leaf.offset + leaf.size].reshape(data.shape))
-    return table, arrays
+            _copy(data, _part(leaf, buffer).reshape(data.shape))
+    return table, buffer
 
 
 def _data(path: str, leaf: PyTree) -> jax.Array | np.ndarray:
@@ -106,15 +104,15 @@ def _copy(data: jax.Array | np.ndarray, out: np.ndarray) -> None:
             out[shard.index] = np.asarray(shard.data)
 
 
-def hashed(table: tuple[Leaf, ...], arrays: dict[str, np.ndarray]) -> tuple[Leaf, ...]:
+def _part(leaf: Leaf, buffer: np.ndarray) -> np.ndarray:
+    return buffer[leaf.offset : leaf.offset + leaf.size].view(jnp.dtype(leaf.stored))
+
+
+def hashed(table: tuple[Leaf, ...], buffer: np.ndarray) -> tuple[Leaf, ...]:
     """The table with the sha256 of each leaf's bytes filled in."""
-    return tuple(leaf._replace(sha256=hashlib.sha256(_part(leaf, arrays).view(np.uint8)).hexdigest()) for leaf in table)
-
-
-def _part(leaf: Leaf, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    if not leaf.size:
-        return np.empty(0, jnp.dtype(leaf.stored))
-    return arrays[leaf.stored][leaf.offset : leaf.offset + leaf.size]
+    parts = (buffer[leaf.offset : leaf.offset + leaf.size] for leaf in table)
+    hashes = [hashlib.sha256(part).hexdigest() for part in parts]
+    return tuple(leaf._replace(sha256=digest) for leaf, digest in zip(table, hashes, strict=True))
 
 
 def sha256(table: tuple[Leaf, ...]) -> str:
@@ -150,23 +148,23 @@ def _kind(leaf: Leaf) -> str:
     return f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
 
 
-def unpack(table: tuple[Leaf, ...], arrays: dict[str, np.ndarray], abstract: PyTree) -> PyTree:
+def unpack(table: tuple[Leaf, ...], buffer: np.ndarray, abstract: PyTree) -> PyTree:
     """The state again, as JAX arrays where `abstract` wants them (on the default device where it does not say).
 
     Args:
-      table, arrays: as stored; `require_match(table, abstract)` has passed and the hashes have been compared.
+      table, buffer: as stored; `require_match(table, abstract)` has passed and the hashes have been compared.
       abstract: pytree of `jax.ShapeDtypeStruct`, with or without shardings; arrays will do too.
     """
     places = {leaf.path: leaf for leaf in table}
     flat, structure = jax.tree_util.tree_flatten_with_path(abstract)
-    restored = [_restored(_part(places[jax.tree_util.keystr(path)], arrays), leaf) for path, leaf in flat]
+    restored = [_restored(_part(places[jax.tree_util.keystr(path)], buffer), leaf) for path, leaf in flat]
     return jax.tree_util.tree_unflatten(structure, restored)
 
 
 def _restored(part: np.ndarray, target: PyTree) -> jax.Array:
     sharding = getattr(target, "sharding", None)
     if not _is_key(target):
-        # Never an alias: the first step donates this buffer, and one aliased leaf would keep all the others' memory.
+        # Never an alias: the first step donates this array, and one alias would keep the whole buffer in memory.
         return jax.device_put(part.reshape(np.shape(target)), sharding, may_alias=False)
     implementations = []
 

@@ -1,8 +1,8 @@
 """A manifest of sha256, written last: a folder is a checkpoint if and only if its manifest verifies.
 
-The manifest (`manifest.json`) lists every file of the folder with size and sha256, the leaves of the state with theirs,
-and the checkpoint's metadata; its own sha256 stands in it. Whatever it does not list, or lists and is not there, makes
-the folder damaged. Names in it are only compared with what the folder holds, never opened, so they lead nowhere.
+The manifest (`manifest.json`) begins with the sha256 of all that follows in it: the checkpoint's metadata, the leaves
+of its state and every file of the folder, with their sha256. Whatever it does not list, or lists and is not there,
+makes the folder damaged. Names in it are only compared with what the folder holds, never opened: they lead nowhere.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ NAME = "manifest.json"
 _FORMAT = 1
 _MAX_BYTES = 64 * 2**20
 _MAX_FILES = 100_000
+_OPENING, _COMMA = b'{"sha256": "', b'", '
 
 
 class Manifest(NamedTuple):
@@ -41,12 +42,12 @@ def write(folder: Path, manifest: Manifest) -> None:
         durable.sync_directory(folder / inner)
     durable.sync_directory(folder.parent)
     body = {"format": _FORMAT, **manifest._asdict(), "files": files}
-    durable.write_atomically(folder / NAME, durable.encode({**body, "sha256": _digest(body)}).encode())
+    durable.write_atomically(folder / NAME, sealed(durable.encode(body).encode()))
 
 
-def _digest(body: dict[str, Any]) -> str:
-    # By way of `decode`, so that the hash is of what a reader will see: lists for tuples, words for infinities.
-    return hashlib.sha256(durable.encode(durable.decode(durable.encode(body))).encode()).hexdigest()
+def sealed(body: bytes) -> bytes:
+    """A JSON object with the sha256 of its bytes put in front, as its first field."""
+    return _OPENING + hashlib.sha256(body).hexdigest().encode() + _COMMA + body[1:]
 
 
 def is_sealed(folder: Path) -> bool:
@@ -84,15 +85,17 @@ def verify(folder: Path) -> Manifest:
 def _body(path: Path) -> dict[str, Any]:
     if path.lstat().st_size > _MAX_BYTES:
         raise CheckpointError(f"the manifest is larger than {_MAX_BYTES:,} bytes")
+    content = path.read_bytes()
+    body = b"{" + content[len(sealed(b"{")) :]
+    if sealed(body) != content:
+        raise CheckpointError("the manifest contradicts its own sha256")
     try:
-        body = durable.decode(path.read_bytes())
-        claimed = body.pop("sha256")
-        whole = body["format"] == _FORMAT and _digest(body) == claimed and isinstance(body["files"], dict)
+        fields = durable.decode(body)
+        if fields["format"] == _FORMAT and all(len(entry) == 2 for entry in fields["files"].values()):
+            return fields
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"the manifest cannot be read ({error})") from None
-    if not whole:
-        raise CheckpointError(f"the manifest contradicts its own sha256, or its format is not {_FORMAT}")
-    return body
+    raise CheckpointError(f"the manifest has format {fields['format']!r}; this version of softrl reads {_FORMAT}")
 
 
 def _manifest(folder: Path, body: dict[str, Any]) -> Manifest:

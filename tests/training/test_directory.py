@@ -75,7 +75,7 @@ def test_unusual_but_possible_paths_work(tmp_path, name):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere; the next test stands in")
 def test_a_read_only_parent_is_a_clear_error(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(CheckpointError, match="permission denied.*--out"):
+    with pytest.raises(CheckpointError, match=r"permission denied.*--out"):
         directory.claim(tmp_path / "x")
 
 

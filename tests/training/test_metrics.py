@@ -36,7 +36,7 @@ def test_offset_zero_starts_anew(tmp_path):
     assert path.read_bytes() == b""
 
 
-@pytest.mark.parametrize("torn", [b'{"step": 3', b"\0" * 7, b"\xff\xfe", b'{"step": 3}x\n', b"\0" * 7 + b"\n", b"[1]\n"])
+@pytest.mark.parametrize("torn", [b'{"step": 3', b"\0" * 7, b"\xff\xfe", b'{"step": 3}x\n', b"\0\0\n", b"[1]\n"])
 def test_a_torn_last_line_is_dropped_by_reading_and_by_appending(tmp_path, torn):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"step": 1}\n{"step": 2}\n' + torn)
@@ -81,9 +81,10 @@ def test_non_finite_numbers_are_strict_json_and_come_back(tmp_path):
 def test_arrays_are_written_as_the_numbers_they_hold(tmp_path):
     path = tmp_path / "metrics.jsonl"
     log = metrics.open_log(path)
-    metrics.write(log, {"jax": jnp.arange(3), "numpy": np.float32(0.1), "flag": np.bool_(True), "text": "a\nb\r\u2028ü"})
+    text = "a\nb\r\u2028ü"
+    metrics.write(log, {"jax": jnp.arange(3), "numpy": np.float32(0.1), "flag": np.bool_(True), "text": text})
     metrics.close(log)
-    expected = {"jax": [0, 1, 2], "numpy": float(np.float32(0.1)), "flag": True, "text": "a\nb\r\u2028ü"}
+    expected = {"jax": [0, 1, 2], "numpy": float(np.float32(0.1)), "flag": True, "text": text}
     assert metrics.read(path) == [expected]
 
 
@@ -101,7 +102,7 @@ def test_what_json_cannot_hold_is_refused_by_name_and_nothing_is_written(tmp_pat
 def test_a_log_that_is_shorter_than_its_checkpoint_says_is_refused_untouched(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"step": 1}\n')
-    with pytest.raises(CheckpointError, match="12 bytes.* 99"):
+    with pytest.raises(CheckpointError, match=r"12 bytes.* 99"):
         metrics.open_log(path, 99)
     assert path.read_bytes() == b'{"step": 1}\n'
 

@@ -12,8 +12,8 @@ from softrl.training import signals
 
 WATCHED = (signal.SIGTERM, signal.SIGINT)
 
-# The main thread waits in C for a mutex that it holds itself, where no signal wakes it: as in a long compilation, Python
-# runs no handler there, but other threads run.
+# The main thread waits in C for a mutex that it holds itself, where no signal wakes it: as in a long compilation,
+# Python runs no handler there, but other threads run.
 _STUCK = """
 import ctypes
 from softrl.training import signals
