@@ -1,0 +1,94 @@
+"""Pictures to film files: MP4 by ffmpeg, GIF by Pillow. A file appears whole or not at all."""
+
+import contextlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from softrl.errors import RenderError
+
+
+def ffmpeg() -> str | None:
+    """The ffmpeg that `imageio-ffmpeg` brings, or one that is installed; None where there is neither."""
+    try:
+        import imageio_ffmpeg
+
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError):
+        return None
+
+
+def mp4(pictures: Iterable[np.ndarray], path: Path, *, fps: float, size: tuple[int, int]) -> Path:
+    """Writes `[H, W, 3]` bytes as H.264 in yuv420p, which every browser plays. Width and height must be even.
+
+    Raises: RenderError where there is no ffmpeg or it fails (a full disk, say).
+    """
+    program = ffmpeg()
+    if program is None:
+        raise RenderError("there is no ffmpeg: `pip install imageio-ffmpeg`, or ask for a .gif")
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", f"{fps:.6f}", "-i", "-"]
+    codec = ["-c:v", "libx264", "-crf", "20", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
+    with _whole(path) as part, tempfile.TemporaryFile() as log:
+        command = [program, "-y", "-loglevel", "error", *source, *codec, str(part)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log)
+        try:
+            with contextlib.suppress(BrokenPipeError), process.stdin:
+                for picture in pictures:
+                    process.stdin.write(np.ascontiguousarray(picture).data)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            code = process.wait()
+        if code:
+            log.seek(0)
+            said = log.read().decode(errors="replace").strip().splitlines() or [f"exit code {code}"]
+            raise RenderError(f"ffmpeg could not write {path}: {said[-1][:200]}")
+    return path
+
+
+def gif(pictures: Iterable[np.ndarray], path: Path, *, fps: float, size: tuple[int, int]) -> Path:
+    """Writes `[H, W, 3]` bytes as a GIF that repeats for ever.
+
+    GIF counts in hundredths of a second, so frames take turns at being one longer, and the film keeps its time.
+    """
+    from PIL import Image
+
+    frames: list[Image.Image] = []
+    for picture in pictures:
+        image = Image.fromarray(picture)
+        # One palette, without dithering: a second one or noise would flicker, and would not compress.
+        palette = frames[0] if frames else image.quantize(colors=256)
+        frames.append(image.quantize(palette=palette, dither=Image.Dither.NONE))
+    ends = np.round(np.arange(len(frames) + 1) * 100 / fps).astype(int)
+    with _whole(path) as part:
+        frames[0].save(
+            part, format="GIF", save_all=True, append_images=frames[1:], duration=(np.diff(ends) * 10).tolist(), loop=0
+        )
+    return path
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to; it becomes `path` if all goes well and vanishes otherwise."""
+    part = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        os.replace(part, path)
+    except OSError as error:
+        raise RenderError(f"cannot write {path}: {error.strerror or error}; free some space or choose another place") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def text(content: str, path: Path) -> Path:
+    """Writes a text file. Raises: RenderError where it cannot."""
+    with _whole(path) as part:
+        part.write_text(content, encoding="utf-8")
+    return path

@@ -1,0 +1,100 @@
+"""A film drawn by `mujoco.Renderer`: OpenGL, on a graphics card where there is one."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from softrl.errors import RenderError
+from softrl.reporting.scene import Scene, tile_edge
+
+EMULATED = ("llvmpipe", "softpipe", "swrast", "swiftshader", "software", "basic render")
+"""Drivers that compute on the CPU, by what they call themselves; slower there than casting rays."""
+
+START_SECONDS = 60.0
+"""A driver that has not answered by then hangs."""
+
+
+@contextlib.contextmanager
+def frames(scene: Scene, *, emulated: bool = True) -> Iterator[Iterator[np.ndarray]]:
+    """Draws a scene in another process: `with frames(scene) as pictures`, each `[H, W, 3]` bytes.
+
+    Which driver: `MUJOCO_GL` where it is set (egl, osmesa, glfw), otherwise EGL on Linux, which needs no display.
+
+    Args:
+      emulated: whether a driver that computes on the CPU will do.
+    Raises:
+      RenderError: on entering, where there is no driver; while drawing, where it broke down.
+    """
+    with tempfile.TemporaryDirectory(prefix="softrl-film-") as name:
+        _write(scene, Path(name))
+        with (Path(name) / "log").open("w+") as log, _worker(Path(name), log) as worker:
+            driver = _driver(worker, log)
+            if not emulated and any(word in driver.lower() for word in EMULATED):
+                raise RenderError(f"OpenGL is emulated on the CPU here ({driver})")
+            yield _pictures(worker, scene, log)
+
+
+def _write(scene: Scene, folder: Path) -> None:
+    import mujoco
+
+    mujoco.mj_saveModel(scene.model, str(folder / "model.mjb"), None)
+    np.savez(
+        folder / "scene.npz",
+        geom_xpos=scene.geom_xpos,
+        geom_xmat=scene.geom_xmat,
+        lookat=scene.lookat,
+        camera=np.array([scene.distance, scene.azimuth, scene.elevation]),
+        size=np.array(scene.size),
+        tile=np.array(tile_edge(scene.distance)),
+    )
+
+
+@contextlib.contextmanager
+def _worker(folder: Path, log) -> Iterator[subprocess.Popen]:
+    environment = dict(os.environ)
+    if sys.platform == "linux":
+        environment.setdefault("MUJOCO_GL", "egl")
+    script = str(Path(__file__).with_name("opengl_worker.py"))
+    # -P: this folder's modules must not stand in for the standard library's.
+    command = [sys.executable, "-P", script, str(folder)]
+    worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment, cwd=folder)
+    try:
+        yield worker
+    finally:
+        worker.kill()
+        worker.stdout.close()
+        worker.wait()
+
+
+def _driver(worker: subprocess.Popen, log) -> str:
+    """The name of the driver, which the worker writes first."""
+    alarm = threading.Timer(START_SECONDS, worker.kill)
+    alarm.start()
+    name = worker.stdout.readline().decode(errors="replace").strip()
+    alarm.cancel()
+    if not name:
+        raise RenderError(f"OpenGL does not start ({_reason(log)}); on Debian, `apt-get install libegl1 libgl1` adds it")
+    return name
+
+
+def _pictures(worker: subprocess.Popen, scene: Scene, log) -> Iterator[np.ndarray]:
+    width, height = scene.size
+    for frame in range(len(scene.lookat)):
+        data = worker.stdout.read(width * height * 3)
+        if len(data) < width * height * 3:
+            raise RenderError(f"OpenGL stopped at frame {frame} of {len(scene.lookat)} ({_reason(log)})")
+        yield np.frombuffer(data, np.uint8).reshape(height, width, 3)
+
+
+def _reason(log) -> str:
+    """The last line of what the worker said."""
+    log.seek(0)
+    lines = [line.strip() for line in log.read().splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "it said nothing"

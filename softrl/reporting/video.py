@@ -1,0 +1,122 @@
+"""Films of a robot: MP4 and GIF for people, HTML for Brax's viewer."""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from softrl.errors import ConfigError, RenderError, suggestion
+from softrl.reporting import encode, opengl, raycast
+from softrl.reporting.scene import Camera, Scene, scene
+
+MAX_FPS = 50.0
+"""Where physics steps faster, every second, third, ... state is shown; players slow faster GIFs down."""
+
+RENDERERS = ("auto", "opengl", "raycast")
+
+Note = Callable[[str], None]
+
+
+def video(
+    trajectory: Any,
+    system: Any,
+    path: str | Path,
+    *,
+    fps: float,
+    size: tuple[int, int] = (640, 360),
+    camera: Camera | None = None,
+    renderer: str = "auto",
+    note: Note | None = None,
+) -> Path:
+    """Writes a film that plays in real time.
+
+    Args:
+      trajectory: pipeline states of one Brax environment, a list or one stacked pytree; any of its four backends.
+      system: their `System`, `env.sys`.
+      path: `.mp4` (H.264) or `.gif`. It appears whole or not at all.
+      fps: states a second of simulated time, 1 / `env.dt`.
+      size: width and height in pixels, even numbers.
+      camera: where to see it from; what is None is chosen, and the camera goes with a robot that runs away.
+      renderer: `opengl`; `raycast`, on the CPU and without any graphics library; `auto`: OpenGL where a graphics card
+        draws, or `MUJOCO_GL` names a driver, otherwise, and where OpenGL fails, `raycast`.
+      note: called with one line where something had to be done in another way than asked.
+    Returns:
+      The file written: a `.gif` in the place of an `.mp4` where there is no ffmpeg.
+    Raises:
+      ConfigError: a format, size, rate or renderer that there is not. RenderError: no film can be made, and why.
+    """
+    path, note = Path(path), note or _silent
+    _check(path, fps, size, renderer)
+    every = int(np.ceil(fps / MAX_FPS - 1e-6))
+    pos, rot = (array[::every] for array in _links(trajectory))
+    film = scene(system.mj_model, pos, rot, size=size, camera=camera or Camera(), fps=fps / every)
+    if path.suffix == ".mp4" and encode.ffmpeg() is None:
+        note("there is no ffmpeg (`pip install imageio-ffmpeg` brings one); writing a GIF")
+        path = path.with_suffix(".gif")
+    write = encode.mp4 if path.suffix == ".mp4" else encode.gif
+    return _drawn(film, renderer, note, lambda pictures: write(pictures, path, fps=fps / every, size=size))
+
+
+def _silent(text: str) -> None:
+    del text
+
+
+def _check(path: Path, fps: float, size: tuple[int, int], renderer: str) -> None:
+    if path.suffix not in (".mp4", ".gif"):
+        raise ConfigError(f"a film is a .mp4 or a .gif, got {path.name!r}")
+    if not (np.isfinite(fps) and fps > 0):
+        raise ConfigError(f"fps must be a positive number, 1 / env.dt, got {fps}")
+    if len(size) != 2 or any(side < 16 or side % 2 or side != int(side) for side in size):
+        raise ConfigError(f"size must be two even numbers of at least 16 pixels, (width, height), got {size}")
+    if renderer not in RENDERERS:
+        raise ConfigError(f"renderer must be one of {', '.join(RENDERERS)}, got {renderer!r}{suggestion(renderer, RENDERERS)}")
+
+
+def _links(trajectory: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Positions `[T, L, 3]` and rotations `[T, L, 4]` of a trajectory's bodies."""
+    if not isinstance(trajectory, list | tuple) or hasattr(trajectory, "x"):
+        return np.asarray(trajectory.x.pos), np.asarray(trajectory.x.rot)
+    if not trajectory:
+        raise RenderError("the trajectory is empty: there is no state to show")
+    return tuple(np.stack([np.asarray(getattr(state.x, name)) for state in trajectory]) for name in ("pos", "rot"))
+
+
+def _drawn(film: Scene, renderer: str, note: Note, write: Callable[[Iterable[np.ndarray]], Path]) -> Path:
+    named = bool(os.environ.get("MUJOCO_GL"))
+    if renderer != "raycast":
+        try:
+            with opengl.frames(film, emulated=named or renderer == "opengl") as pictures:
+                return write(pictures)
+        except RenderError as error:
+            if renderer == "opengl":
+                raise
+            if named:
+                note(f"{error}; casting rays instead")
+    return write(raycast.frames(film))
+
+
+def html(trajectory: Any, system: Any, path: str | Path) -> Path:
+    """Writes a page with the trajectory in Brax's own viewer, which a browser loads from the internet.
+
+    Args:
+      trajectory, system: as for `video`.
+      path: `.html`. It appears whole or not at all.
+    Raises:
+      ConfigError: another suffix. RenderError: the states are not one environment's, or the page cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != ".html":
+        raise ConfigError(f"Brax's viewer is an .html page, got {path.name!r}")
+    from types import SimpleNamespace
+
+    from brax.base import Transform
+    from brax.io import html as viewer
+
+    pos, rot = _links(trajectory)
+    if pos.ndim != 3:
+        raise RenderError(f"positions [T, L, 3] of one environment expected, got {list(pos.shape)}")
+    # The viewer reads nothing but the links' frames, and slicing whole states would take seconds.
+    states = [SimpleNamespace(x=Transform(pos=p, rot=r)) for p, r in zip(pos, rot, strict=True)]
+    return encode.text(viewer.render(system, states), path)
