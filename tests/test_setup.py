@@ -47,7 +47,7 @@ def run(script: Path, *arguments: str, cwd: Path | None = None, **environment: s
         env=own | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
 
 
