@@ -48,7 +48,11 @@ def sample(key: jax.Array, dist: TanhGaussian) -> tuple[jax.Array, jax.Array]:
 
     Returns: `(action [..., A], log_prob [...])`; gradients flow to `dist` through both.
     """
-    noise = jax.random.normal(key, dist.mean.shape, dist.mean.dtype)
+    return transform(jax.random.normal(key, dist.mean.shape, dist.mean.dtype), dist)
+
+
+def transform(noise: jax.Array, dist: TanhGaussian) -> tuple[jax.Array, jax.Array]:
+    """The sample that standard normal `noise` `[..., A]` stands for, and its log-probability, as in `sample`."""
     pre_tanh = dist.mean + jnp.exp(dist.log_std) * noise
     return jnp.tanh(pre_tanh), _log_prob(noise, dist.log_std, pre_tanh)
 

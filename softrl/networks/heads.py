@@ -37,7 +37,9 @@ def soft_q(torso: Torso, obs_size: int, action_size: int, *, num_critics: int) -
 
     def apply(params, stats, obs, action, *, train=False):
         inputs = jnp.concatenate([obs, action], axis=-1)
-        return jax.vmap(lambda p: module.apply(p, inputs)[..., 0])(params), stats
+        # A copy for each critic: products that share their left side come out in a layout that must be transposed.
+        inputs = jnp.broadcast_to(inputs[None], (num_critics, *inputs.shape))
+        return jax.vmap(module.apply)(params, inputs)[..., 0], stats
 
     return Network(init, apply)
 

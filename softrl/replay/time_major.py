@@ -110,13 +110,13 @@ def _sample(layout: Layout, state: TimeMajorState, step: Counter, key: jax.Array
     spec, rows, shards = layout.spec, layout.rows, layout.shards
     lanes, span = spec.num_envs // shards, layout.blocks * spec.episode_length
     draws = (shards, layout.batch_size // shards)
-    key_age, key_lane = jax.random.split(key)
     newest = step.minus(1)
     # Starts are n_step rows behind the newest, whose successor has not been stored yet.
     starts = jnp.maximum(step.capped(rows) - layout.n_step, 1)
-    uniform = jax.random.uniform(key_age, draws)
-    age = layout.n_step + draw_age(uniform, starts, hypers.recency_horizon / spec.num_envs, hypers.recency_floor)
-    lane = jax.random.randint(key_lane, draws, 0, lanes)
+    # One draw for both: every call of the generator is a loop of its own on a CPU.
+    when, where = jax.random.uniform(key, (2, *draws))
+    age = layout.n_step + draw_age(when, starts, hypers.recency_horizon / spec.num_envs, hypers.recency_floor)
+    lane = (where * lanes).astype(jnp.int32)
     row, block = (newest.mod(rows) - age) % rows, (newest.mod(span) - age) % span
     sharded = jax.tree.map(lambda x: x.reshape(x.shape[0], shards, lanes, *x.shape[2:]), state)
     batch = jax.vmap(_window, in_axes=(1, 0, 0, 0, None, None, None))(

@@ -53,4 +53,5 @@ def member_hypers(assembled: Assembled) -> PyTree:
 
 def member_keys(config: Config) -> jax.Array:
     """The run key of every member, `[M]`: member i of a sweep is the solo run with seed `seed` + i."""
-    return jax.vmap(jax.random.key)(config.training.seed + jnp.arange(config.training.seeds))
+    seeds = config.training.seed + jnp.arange(config.training.seeds)
+    return jax.vmap(lambda seed: jax.random.key(seed, impl="threefry2x32"))(seeds)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from softrl.clock import Clock, Purpose, at
+from softrl.clock import Clock, Purpose, stream, tick
 from softrl.training import health
 from softrl.training.state import LearnerState, Program
 from softrl.types import PyTree
@@ -25,10 +25,12 @@ def learn(
     Args: `hypers`: the agent's, as `[]` arrays. Returns: the moved clock, the learner, and averaged info.
     """
 
+    sampling, updating = stream(learner.key, Purpose.SAMPLE), stream(learner.key, Purpose.UPDATE)
+
     def update(carry, _):
         clock, learner = carry
-        batch = program.replay.sample(learner.replay, clock.step, at(learner.key, clock.update, Purpose.SAMPLE), hypers)
-        key = at(learner.key, clock.update, Purpose.UPDATE)
+        batch = program.replay.sample(learner.replay, clock.step, tick(sampling, clock.update), hypers)
+        key = tick(updating, clock.update)
 
         def improve(agent):
             return program.agent.update(agent, batch, hypers, key, clock)

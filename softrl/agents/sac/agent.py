@@ -127,7 +127,7 @@ def _constant_prior(log_density: float, obs: PyTree, action: jax.Array) -> jax.A
 
 def _init(parts: Parts, key: jax.Array, hypers: SACHypers) -> SACState:
     keys = jax.random.split(key, 3)
-    optimizer = _adam(0.0, hypers)
+    optimizer = _adam(0.0, 1.0, hypers)
 
     def trained(network: Network, key: jax.Array) -> Trained:
         params, stats = network.init(key)
@@ -167,16 +167,16 @@ def _update(
     parts: Parts, state: SACState, batch: Batch, hypers: SACHypers, key: jax.Array, clock: Clock
 ) -> tuple[SACState, SACInfo]:
     batch = _prepared(parts, state, batch, hypers)
-    key_next, key_now = jax.random.split(key)
-    critic, critic_loss, td_error, critic_norm, finite = _update_critic(parts, state, batch, hypers, key_next)
+    noise_next, noise = jax.random.normal(key, (2, *batch.action.shape))
+    critic, critic_loss, td_error, critic_norm, finite = _update_critic(parts, state, batch, hypers, noise_next)
     state = state._replace(critic=critic)
     value_loss = jnp.float32(0.0)
     if parts.config.value_network:
-        value, value_loss, value_finite = _update_value(parts, state, batch, hypers, key_now)
+        value, value_loss, value_finite = _update_value(parts, state, batch, hypers, noise)
         state, finite = state._replace(value=value), finite & value_finite
 
     def improve(state: SACState):
-        return _update_policy(parts, state, batch, hypers, key_now)
+        return _update_policy(parts, state, batch, hypers, noise)
 
     if parts.config.policy_delay == 1:
         state, (policy_loss, entropy, q, policy_norm, policy_finite) = improve(state)
@@ -233,12 +233,12 @@ def _prepared(parts: Parts, state: SACState, batch: Batch, hypers: SACHypers) ->
     )
 
 
-def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, key: jax.Array):
+def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: jax.Array):
     if parts.config.value_network:
         next_value, _ = parts.value.apply(state.target, state.value.stats, batch.next_critic_obs)
     else:
         dist, _ = parts.policy.apply(state.policy.params, state.policy.stats, batch.next_actor_obs)
-        next_action, log_prob = tanh_gaussian.sample(key, dist)
+        next_action, log_prob = tanh_gaussian.transform(noise, dist)
         next_q, _ = parts.critic.apply(state.target, state.critic.stats, batch.next_critic_obs, next_action)
         next_value = soft.sampled_value(
             _reduced(parts, next_q),
@@ -258,9 +258,9 @@ def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHy
     return critic, total, td_error, norm, finite
 
 
-def _update_value(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, key: jax.Array):
+def _update_value(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: jax.Array):
     dist, _ = parts.policy.apply(state.policy.params, state.policy.stats, batch.actor_obs)
-    action, log_prob = tanh_gaussian.sample(key, dist)
+    action, log_prob = tanh_gaussian.transform(noise, dist)
     q, _ = parts.critic.apply(state.critic.params, state.critic.stats, batch.critic_obs, action)
     prior = parts.log_prior(batch.actor_obs, action)
     target = soft.sampled_value(_reduced(parts, q), log_prob, jnp.exp(state.temperature.params), prior)
@@ -274,10 +274,10 @@ def _update_value(parts: Parts, state: SACState, batch: Prepared, hypers: SACHyp
     return value, total, finite
 
 
-def _update_policy(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, key: jax.Array):
+def _update_policy(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: jax.Array):
     def loss(params):
         dist, stats = parts.policy.apply(params, state.policy.stats, batch.actor_obs, train=True)
-        action, log_prob = tanh_gaussian.sample(key, dist)
+        action, log_prob = tanh_gaussian.transform(noise, dist)
         q, _ = parts.critic.apply(state.critic.params, state.critic.stats, batch.critic_obs, action)
         q, prior = _reduced(parts, q), parts.log_prior(batch.actor_obs, action)
         total = losses.policy(q, log_prob, batch.weight, temperature=alpha, log_prior=prior)
@@ -305,16 +305,18 @@ def _descend(net: Trained, loss: jax.Array, grads: PyTree, stats: PyTree, rate: 
     """
     norm = optax.global_norm(grads)
     finite = jnp.isfinite(norm) & jnp.isfinite(loss)
-    updates, opt = _adam(rate, hypers).update(grads, net.opt, net.params)
+    updates, opt = _adam(rate, norm, hypers).update(grads, net.opt, net.params)
     stepped = Trained(optax.apply_updates(net.params, updates), stats, opt)
     # Selected here, network by network, so that the select fuses into the optimiser's own pass over memory.
     return jax.tree.map(lambda new, old: jnp.where(finite, new, old), stepped, net), norm, finite
 
 
-def _adam(rate: Any, hypers: SACHypers) -> optax.GradientTransformation:
-    """Built inside the program from traced numbers, so that a population can change them between updates."""
+def _adam(rate: Any, norm: Any, hypers: SACHypers) -> optax.GradientTransformation:
+    """AdamW behind a clip by global norm, from traced numbers, so that a population can change them between updates."""
+    # A factor instead of optax.clip_by_global_norm's division, which would write every gradient out once more.
+    clip = jnp.minimum(1.0, hypers.max_grad_norm / jnp.maximum(norm, 1e-30))
     return optax.chain(
-        optax.clip_by_global_norm(hypers.max_grad_norm),
+        optax.scale(clip),
         optax.scale_by_adam(),
         optax.add_decayed_weights(hypers.weight_decay, mask=_kernels),
         optax.scale_by_learning_rate(rate),
