@@ -1,10 +1,10 @@
-"""Pictures to film files: MP4 by ffmpeg, GIF by Pillow. A file appears whole or not at all."""
+"""Files for people: MP4 by ffmpeg, GIF by Pillow, anything else by its own writer. They appear whole or not at all."""
 
 import contextlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +72,16 @@ def gif(pictures: Iterable[np.ndarray], path: Path, *, fps: float, size: tuple[i
     return path
 
 
+def whole(path: Path, write: Callable[[Path], object]) -> Path:
+    """Calls `write` with a name beside `path`, and makes what it wrote there `path`.
+
+    Raises: RenderError where the file cannot be written; an older one is kept.
+    """
+    with _whole(path) as part:
+        write(part)
+    return path
+
+
 @contextlib.contextmanager
 def _whole(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to; it becomes `path` if all goes well and vanishes otherwise."""
@@ -81,14 +91,9 @@ def _whole(path: Path) -> Iterator[Path]:
         yield part
         os.replace(part, path)
     except OSError as error:
-        raise RenderError(f"cannot write {path}: {error.strerror or error}; free some space or choose another place") from error
+        raise RenderError(
+            f"cannot write {path}: {error.strerror or error}; choose a place that can be written"
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-
-
-def text(content: str, path: Path) -> Path:
-    """Writes a text file. Raises: RenderError where it cannot."""
-    with _whole(path) as part:
-        part.write_text(content, encoding="utf-8")
-    return path

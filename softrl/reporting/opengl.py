@@ -80,7 +80,7 @@ def _driver(worker: subprocess.Popen, log) -> str:
     name = worker.stdout.readline().decode(errors="replace").strip()
     alarm.cancel()
     if not name:
-        raise RenderError(f"OpenGL does not start ({_reason(log)}); on Debian, `apt-get install libegl1 libgl1` adds it")
+        raise RenderError(f"OpenGL does not start ({_reason(log)}); Debian has it in libegl1 and libgl1")
     return name
 
 

@@ -23,7 +23,7 @@ def main(folder: Path) -> None:
     _decorate(model, width, height, float(scene["tile"]))
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
-    option, camera = _option(), mujoco.MjvCamera()
+    option, camera, sun = _option(), mujoco.MjvCamera(), np.array([0.35, 0.55, -0.76])
     camera.distance, camera.azimuth, camera.elevation = (float(v) for v in scene["camera"])
     with mujoco.Renderer(model, height, width) as renderer:
         from OpenGL import GL
@@ -33,7 +33,7 @@ def main(folder: Path) -> None:
         for xpos, xmat, lookat in zip(scene["geom_xpos"], scene["geom_xmat"], scene["lookat"], strict=True):
             data.geom_xpos[:], data.geom_xmat[:] = xpos, xmat
             if model.nlight:
-                data.light_xpos[0], data.light_xdir[0] = lookat + [-1.4, -2.2, 3.0], [0.35, 0.55, -0.76]
+                data.light_xpos[0], data.light_xdir[0] = lookat - 4 * sun, sun
             camera.lookat[:] = lookat
             renderer.update_scene(data, camera, option)
             pipe.write(renderer.render().tobytes())
@@ -56,6 +56,7 @@ def _decorate(model, width: int, height: int, tile: float) -> None:
     import mujoco
 
     model.vis.global_.offwidth, model.vis.global_.offheight = width, height
+    model.vis.quality.shadowsize = 2048  # enough for one robot, and a quarter of the work
     model.vis.headlight.ambient[:], model.vis.headlight.diffuse[:] = 0.4, 0.3
     model.light_active[:] = 0
     if model.nlight:

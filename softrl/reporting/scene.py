@@ -5,6 +5,7 @@ than from joint angles through forward kinematics: the joints of Brax's `spring`
 (measured: up to 10 cm on a halfcheetah), and a film should show what was simulated.
 """
 
+import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,12 +81,11 @@ def scene(model: Any, pos: np.ndarray, rot: np.ndarray, *, size: tuple[int, int]
     base = path if follow else np.zeros_like(path)
     middle = middle - base[:, None]
     low, high = (middle - reach).min((0, 1)), (middle + reach).max((0, 1))
-    elevation = _elevation(high - low) if camera.elevation is None else camera.elevation
-    azimuth = (105.0 if elevation > -45 else 90.0) if camera.azimuth is None else camera.azimuth
+    elevation = float(_elevation(high - low) if camera.elevation is None else camera.elevation)
+    azimuth = float((105.0 if elevation > -45 else 90.0) if camera.azimuth is None else camera.azimuth)
     near = _distance(middle - (low + high) / 2, reach, axes(azimuth, elevation), size)
-    distance = near if camera.distance is None else camera.distance
-    lookat = base + (low + high) / 2
-    return Scene(_coloured(model), geom_xpos, geom_xmat, lookat, float(distance), float(azimuth), float(elevation), size)
+    distance = float(near if camera.distance is None else camera.distance)
+    return Scene(_coloured(model), geom_xpos, geom_xmat, base + (low + high) / 2, distance, azimuth, elevation, size)
 
 
 def axes(azimuth: float, elevation: float) -> np.ndarray:
@@ -190,15 +190,12 @@ def _distance(middle: np.ndarray, reach: np.ndarray, view: np.ndarray, size: tup
 
 def _coloured(model: Any) -> Any:
     """A copy of the model in which an uncoloured robot has one colour a limb, lit well, on an endless floor."""
-    import copy
-
     model = copy.copy(model)
     moving = _moving(model)
     model.vis.global_.fovy = FIELD_OF_VIEW
     model.geom_size[model.geom_type == 0, :2] = 0.0  # MuJoCo: an infinite plane
-    colours = np.where(
-        model.geom_matid[:, None] >= 0, model.mat_rgba[model.geom_matid] if model.nmat else 0, model.geom_rgba
-    )
+    materials = model.mat_rgba[model.geom_matid] if model.nmat else model.geom_rgba
+    colours = np.where(model.geom_matid[:, None] >= 0, materials, model.geom_rgba)
     if len(np.unique(colours[moving], axis=0)) == 1:
         limb = _limbs(model)[model.geom_bodyid[moving]]
         model.geom_rgba[moving] = np.where(limb[:, None] < 0, TORSO, np.array(LIMBS)[limb % len(LIMBS)])

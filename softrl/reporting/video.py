@@ -71,7 +71,8 @@ def _check(path: Path, fps: float, size: tuple[int, int], renderer: str) -> None
     if len(size) != 2 or any(side < 16 or side % 2 or side != int(side) for side in size):
         raise ConfigError(f"size must be two even numbers of at least 16 pixels, (width, height), got {size}")
     if renderer not in RENDERERS:
-        raise ConfigError(f"renderer must be one of {', '.join(RENDERERS)}, got {renderer!r}{suggestion(renderer, RENDERERS)}")
+        near = suggestion(renderer, RENDERERS)
+        raise ConfigError(f"renderer must be one of {', '.join(RENDERERS)}, got {renderer!r}{near}")
 
 
 def _links(trajectory: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -119,4 +120,5 @@ def html(trajectory: Any, system: Any, path: str | Path) -> Path:
         raise RenderError(f"positions [T, L, 3] of one environment expected, got {list(pos.shape)}")
     # The viewer reads nothing but the links' frames, and slicing whole states would take seconds.
     states = [SimpleNamespace(x=Transform(pos=p, rot=r)) for p, r in zip(pos, rot, strict=True)]
-    return encode.text(viewer.render(system, states), path)
+    page = viewer.render(system, states)
+    return encode.whole(path, lambda part: part.write_text(page, encoding="utf-8"))

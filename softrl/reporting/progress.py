@@ -1,0 +1,136 @@
+"""How a run is getting on: a live bar on a terminal, plain lines anywhere else."""
+
+import contextlib
+import math
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+LINES = 20
+"""Lines that a whole run prints where there is no terminal, besides one for each evaluation."""
+
+WINDOW = 64
+"""Updates over which the time to go is reckoned, so that a run's quicker first steps are soon forgotten."""
+
+
+@dataclass
+class Progress:
+    """The display of one run.
+
+    total_steps: environment steps; Python integers, so that nothing overflows. label: what is trained. console: of
+    `rich`. bar, line: the live display, None where there is no terminal. shown: the latest values that `update` was
+    told. printed: environment steps at the last plain line. clock: seconds. past: (seconds, environment steps) of late.
+    """
+
+    total_steps: int
+    label: str
+    console: Any
+    bar: Any = None
+    line: Any = None
+    shown: dict[str, Any] = field(default_factory=dict)
+    printed: int = 0
+    clock: Callable[[], float] = time.monotonic
+    past: deque = field(default_factory=lambda: deque(maxlen=WINDOW))
+
+    @staticmethod
+    @contextlib.contextmanager
+    def open(total_steps: int, label: str, *, console: Any = None) -> Iterator["Progress"]:
+        """Shows progress while the block runs: `with Progress.open(1_000_000, "brax/ant") as progress`.
+
+        Args: `console`: a `rich.console.Console`; by default standard output, live where that is a terminal.
+        """
+        from rich.console import Console, Group
+        from rich.live import Live
+        from rich.text import Text
+
+        console = console or Console(file=sys.stdout, highlight=False)
+        progress = Progress(int(total_steps), label, console)
+        if not console.is_terminal:
+            yield progress
+            return
+        progress.bar, progress.line = _bar(label, progress.total_steps), Text("starting", overflow="ellipsis")
+        with Live(Group(progress.bar, progress.line), console=console, refresh_per_second=4):
+            yield progress
+
+    def update(
+        self,
+        *,
+        env_steps: int | None = None,
+        updates: int | None = None,
+        env_steps_per_s: float | None = None,
+        updates_per_s: float | None = None,
+        eval_return: float | None = None,
+        compile_s: float | None = None,
+    ) -> None:
+        """Shows what is new; what is None keeps its last value.
+
+        Args:
+          env_steps, updates: counters of one member since the run began. env_steps_per_s, updates_per_s: rates of all
+            members, compiling apart. eval_return: of the last evaluation. compile_s: seconds spent compiling.
+        """
+        news = {name: value for name, value in locals().items() if name != "self" and value is not None}
+        self.shown |= news
+        if env_steps is not None and (not self.past or env_steps > self.past[-1][1]):
+            self.past.append((self.clock(), int(env_steps)))
+        if self.bar is not None:
+            steps = int(self.shown.get("env_steps", 0))
+            self.bar.update(self.bar.task_ids[0], completed=steps, left=self._left())
+            self.line.plain = self._told()
+        elif eval_return is not None or self._due():
+            self.printed = int(self.shown.get("env_steps", 0))
+            self.note(f"{self._share()}  {self._told()}{self._left('  ')}")
+
+    def note(self, text: str) -> None:
+        """Prints a line that stays."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _due(self) -> bool:
+        """Whether another part of the run is done since the last plain line."""
+        steps = int(self.shown.get("env_steps", 0))
+        return steps * LINES // max(self.total_steps, 1) > self.printed * LINES // max(self.total_steps, 1)
+
+    def _share(self) -> str:
+        steps = int(self.shown.get("env_steps", 0))
+        return f"{100 * steps // max(self.total_steps, 1):3d} %  {steps:,} of {self.total_steps:,} steps"
+
+    def _told(self) -> str:
+        texts = {
+            "eval_return": lambda value: f"return {_number(value)}",
+            "env_steps_per_s": lambda value: f"{_number(value)} steps/s",
+            "updates_per_s": lambda value: f"{_number(value)} updates/s",
+            "updates": lambda value: f"{int(value):,} updates",
+            "compile_s": lambda value: f"compiled in {value:.0f} s",
+        }
+        return "  ".join(text(self.shown[name]) for name, text in texts.items() if name in self.shown)
+
+    def _left(self, before: str = "") -> str:
+        """Time to go at the latest rate; nothing where that is not known yet."""
+        if len(self.past) < 2 or self.past[-1][1] >= self.total_steps:
+            return ""
+        (began, first), (ended, last) = self.past[0], self.past[-1]
+        return f"{before}{_duration((self.total_steps - last) * (ended - began) / (last - first))} left"
+
+
+def _bar(label: str, total_steps: int) -> Any:
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    left = TextColumn("{task.fields[left]}", markup=False)
+    name = TextColumn("{task.description}", markup=False)
+    bar = Progress(name, BarColumn(bar_width=None), TaskProgressColumn(), TimeElapsedColumn(), left, expand=True)
+    bar.add_task(label, total=max(total_steps, 1), left="")
+    return bar
+
+
+def _number(value: float) -> str:
+    """A number in the fewest digits that one compares by: 12,345, 123.4, 1.234."""
+    if not math.isfinite(value):
+        return "not finite"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
+
+
+def _duration(seconds: float) -> str:
+    hours, minutes = int(seconds) // 3600, int(seconds) // 60 % 60
+    return f"{hours}:{minutes:02d}:{int(seconds) % 60:02d}" if hours else f"{minutes}:{int(seconds) % 60:02d}"
