@@ -61,7 +61,7 @@ class RenderOptions:
     """mp4, gif or html (Brax's viewer)."""
     out: str | None = None
     """File; by default replay.<format> in the run."""
-    steps: int = 500
+    steps: int = 250
     """Environment steps to show."""
     seed: int = 0
     """Seed of the episode."""
@@ -96,10 +96,10 @@ def _train(argv: list[str]) -> int:
     from softrl.reporting import show
 
     out = Path(options.out or _default_out(config))
-    with show.training(config, out) as listener:
+    with show.training(config) as listener:
         run = running.train(config, out=out, from_run=options.from_run, listener=listener)
         if run.stopped_by is None:
-            show.report(run, video=options.video, note=listener.note)
+            show.report(run.assembled, run.metrics, run.best_policy, out, video=options.video, note=listener.note)
     if run.stopped_by is not None:
         print(f"stopped and saved after {run.metrics[-1]['env_steps']:,} steps; the same command goes on: {out}")
         return 128 + run.stopped_by
@@ -153,7 +153,8 @@ def _eval(argv: list[str]) -> int:
     from softrl.reporting import show
     from softrl.run import load
 
-    show.evaluation(load(options.run), episodes=options.episodes, seed=options.seed)
+    run = load(options.run)
+    show.evaluation(run.config, run.best_policy, episodes=options.episodes, seed=options.seed)
     return 0
 
 
@@ -161,11 +162,12 @@ def _render(argv: list[str]) -> int:
     options = tyro.cli(RenderOptions, args=argv, prog="softrl render", description="Film a run's best policy.")
     if options.format not in ("mp4", "gif", "html"):
         raise ConfigError(f"format must be mp4, gif or html, got {options.format!r}")
-    from softrl.reporting import show
+    from softrl.reporting.film import film
     from softrl.run import load
 
     path = Path(options.out or Path(options.run) / f"replay.{options.format}")
-    print(show.film(load(options.run), path, steps=options.steps, seed=options.seed))
+    run = load(options.run)
+    print(film(run.assembled, run.best_policy, path, steps=options.steps, seed=options.seed, note=print))
     return 0
 
 

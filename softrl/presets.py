@@ -33,7 +33,7 @@ CPU: Mapping[str, Any] = {
     "eval_episodes": 8,
     "eval_every": 65_536,
     "replay_size": 524_288,
-    "steps": 262_144,
+    "steps": 524_288,
 }
 """Two cores: physics is cheap beside updates, so few environments, small batches and three-step targets."""
 

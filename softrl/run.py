@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from softrl.config import change, from_json, to_json
@@ -52,7 +53,9 @@ class Run:
         """
         expected = jax.tree.leaves(self.assembled.program.env.spec.obs)[0]
         single = np.ndim(jax.tree.leaves(obs)[0]) == len(expected.shape)
-        batch = jax.tree.map(lambda x: np.asarray(x, np.float32)[None] if single else np.asarray(x, np.float32), obs)
+        batch = jax.tree.map(
+            lambda x: jnp.asarray(x, jnp.float32)[None] if single else jnp.asarray(x, jnp.float32), obs
+        )
         got = jax.tree.leaves(batch)[0].shape[1:]
         if got != expected.shape:
             raise ConfigError(
@@ -102,7 +105,7 @@ def train(
     use_compilation_cache()
     assembled = assemble(config, randomize=randomize, log_prior=log_prior)
     tell = _tellers(progress_fn, listener)
-    tell({"event": "memory", "text": _check_memory(assembled)})
+    tell({"event": "assembled", "assembled": assembled, "memory": _check_memory(assembled)})
     with contextlib.ExitStack() as stack:
         restored = None
         if out is not None:
@@ -127,7 +130,7 @@ def _resume_in_memory(
 ) -> Run:
     assembled = run.assembled._replace(config=config)
     # Its own buffers: the chunk is donated its run, and `run.state` must stay readable.
-    session = Session(assembled, compile_programs(assembled), jax.tree.map(jax.numpy.copy, run.state))
+    session = Session(assembled, compile_programs(assembled), jax.tree.map(jnp.copy, run.state))
     session.records, session.best_policy = list(run.metrics), run.best_policy
     session.best = max(max(line["eval"]["return_mean"]) for line in run.metrics)
     session.wall_before = run.metrics[-1]["timing"]["wall_s"]

@@ -53,7 +53,7 @@ ONLY_IN = {
     "ray": ("softrl.sweep",),
     "optuna": ("softrl.sweep",),
     "matplotlib": ("softrl.reporting",),
-    "mediapy": ("softrl.reporting",),
+    "PIL": ("softrl.reporting",),
     "imageio_ffmpeg": ("softrl.reporting",),
     "tyro": ("softrl.cli",),
     "pickle": (),
@@ -61,7 +61,7 @@ ONLY_IN = {
 }
 """Where a library may be imported: in the module itself or anything below it."""
 
-HEAVY = ("brax", "mujoco", "orbax", "ray", "optuna", "matplotlib", "mediapy", "gymnasium", "wandb", "socketserver")
+HEAVY = ("brax", "mujoco", "orbax", "ray", "optuna", "matplotlib", "PIL", "gymnasium", "wandb", "socketserver")
 """What `import softrl` must not load; Brax alone costs seconds."""
 
 

@@ -1,6 +1,7 @@
 """Brax robots as simulators. The only module that imports Brax's environments, and only when one is made."""
 
 import contextlib
+import io
 import operator
 import warnings
 from collections.abc import Callable, Iterator
@@ -44,11 +45,24 @@ def make_brax(robot: str, backend: str):
         raise ConfigError(f"unknown backend {backend!r}{suggestion(backend, BACKENDS)}; known: {', '.join(BACKENDS)}")
     if robot == "swimmer" and backend != "generalized":
         raise ConfigError(f"Brax's swimmer exists only for backend 'generalized', got {backend!r}")
-    with warnings.catch_warnings(), jax.numpy_rank_promotion("allow"):
-        warnings.simplefilter("ignore")
+    with _silence(), jax.numpy_rank_promotion("allow"):
         from brax import envs
 
         return envs.get_environment(robot, **({} if robot == "fast" else {"backend": backend}))
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps Brax's advertisements, MJX's search for warp and MuJoCo's MUJOCO_LOG.TXT from the user."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        import mujoco
+
+        mujoco.set_mju_user_warning(lambda message: None)
+        try:
+            yield
+        finally:
+            mujoco.set_mju_user_warning(None)
 
 
 def simulator(robot: str, backend: str, *, action_repeat: int = 1, randomize: Randomize | None = None) -> Simulator:

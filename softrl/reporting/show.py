@@ -1,0 +1,114 @@
+"""What the command line shows of a run: progress while it trains, a curve and a film afterwards, a table of returns."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from softrl.clock import Counter, Purpose, at
+from softrl.config import change
+from softrl.errors import ConfigError, RenderError
+from softrl.reporting.curve import curve
+from softrl.reporting.film import film
+from softrl.reporting.progress import Progress
+from softrl.training.assemble import Assembled, assemble
+from softrl.training.config import Config
+from softrl.training.evaluate import evaluate
+from softrl.training.health import message
+from softrl.types import PyTree
+
+
+class Watcher:
+    """Turns a session's events into progress on the terminal."""
+
+    def __init__(self, progress: Progress):
+        self.progress = progress
+        self.note = progress.note
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Shows one event of `softrl.training.session`."""
+        kind = event["event"]
+        if kind == "assembled":
+            self._plan(event["assembled"], event["memory"])
+        elif kind == "compiled":
+            self.progress.update(compile_s=event["seconds"])
+            self.note(f"compiled in {event['seconds']:.1f} s")
+        elif kind == "resumed":
+            for reason in event["rejected"]:
+                self.note(f"passed over a checkpoint: {reason}")
+            self.note(f"resuming at vector step {event['step']:,}")
+        elif kind == "chunk":
+            self.progress.update(**{name: value for name, value in event.items() if name != "event"})
+        elif kind == "evaluation":
+            self._evaluation(event["record"])
+
+    def _plan(self, assembled: Assembled, memory: str) -> None:
+        config, spec = assembled.config, assembled.program.env.spec
+        updates = config.training.updates_per_step
+        self.note(
+            f"{title(config)}: {spec.num_envs} environments, {updates} updates a vector step "
+            f"({updates / spec.num_envs:.3g} a transition), target entropy {assembled.hypers.target_entropy:.3g} nats "
+            f"over {spec.action_size} actions"
+        )
+        self.note(f"allocating {memory}; compiling")
+
+    def _evaluation(self, record: dict[str, Any]) -> None:
+        mean = float(np.mean(record["eval"]["return_mean"]))
+        self.progress.update(env_steps=record["env_steps"], updates=record["updates"], eval_return=mean)
+        for member, code in enumerate(record["health"]["code"]):
+            if code:
+                self.note(f"member {member} {message(code)}")
+
+
+@contextlib.contextmanager
+def training(config: Config) -> Iterator[Watcher]:
+    """Progress of a training run: a listener for `softrl.train`."""
+    many = f" × {config.training.seeds} seeds" if config.training.seeds > 1 else ""
+    with Progress.open(config.chunks * config.chunk_transitions, config.env.env + many) as progress:
+        yield Watcher(progress)
+
+
+def report(
+    assembled: Assembled, records: list[dict[str, Any]], policy: PyTree, out: Path, *, video: bool, note
+) -> None:
+    """Leaves curve.png and, for a robot with a body, replay.mp4 beside the metrics, and says where.
+
+    Args: `policy`: the one to film; `out`: the run's directory; `note`: prints a line.
+    """
+    last = records[-1]
+    best = max(max(record["eval"]["return_mean"]) for record in records)
+    note(
+        f"return {np.mean(last['eval']['return_mean']):.1f} (best {best:.1f}) after {last['env_steps']:,} steps, "
+        f"{last['timing']['wall_s']:.0f} s"
+    )
+    note(f"curve       {curve(records, out / 'curve.png', title=title(assembled.config))}")
+    if video:
+        try:
+            note(f"video       {film(assembled, policy, out / 'replay.mp4', note=note)}")
+        except (RenderError, ConfigError) as error:
+            note(f"no video: {error}")
+    note(f"checkpoint  {out / 'checkpoints'}")
+
+
+def title(config: Config) -> str:
+    """A run in a few words: robot, backend, seeds."""
+    env, training = config.env, config.training
+    physics = [env.backend] if env.env.startswith("brax/") else []
+    last = training.seed + training.seeds - 1
+    seeds = f"seed {training.seed}" if training.seeds == 1 else f"seeds {training.seed} to {last}"
+    return ", ".join([env.env, *physics, seeds])
+
+
+def evaluation(config: Config, policy: PyTree, *, episodes: int, seed: int) -> None:
+    """Prints returns of a policy by its mode and by sampling, `episodes` of each."""
+    assembled = assemble(change(config, eval_episodes=episodes))
+    key = at(jax.random.key(seed), Counter.of(0), Purpose.EVALUATE)
+    look = jax.jit(lambda policy, key: evaluate(assembled.evaluation, assembled.program.agent, policy, key))
+    result = jax.tree.map(np.asarray, look(policy, key))
+    print(f"{title(config)}: the best policy, {episodes} episodes each")
+    for name in ("deterministic", "stochastic"):
+        returns, lengths = getattr(result, f"{name}_return"), getattr(result, f"{name}_length")
+        print(f"  {name:13s} return {returns.mean():9.1f} ± {returns.std():.1f}   length {lengths.mean():.1f}")
