@@ -1,0 +1,58 @@
+"""Speed and learning of softrl, side by side with its peers, on this machine, now.
+
+    scripts/bench updates      gradient updates a second at half cheetah's sizes, the gradient loop alone, everybody
+                               with a replay of its own full of random transitions: softrl's shipped `learn`, against
+                               Stable-Baselines3, SBX and rejax; the share of the machine's own rate of matrix
+                               products; many members in one program
+    scripts/bench endtoend     Brax's half cheetah (spring): environment steps a second against Brax's own SAC at the
+                               same sizes, and wall clock to the return that Brax reaches
+    scripts/bench learning     deterministic returns of the default training within a time limit, seed by seed
+    scripts/bench memory       bytes a stored transition, against Brax's layout
+    scripts/bench start        seconds from `softrl train` to its first evaluation, cold and with a warm cache
+
+Contestants are processes in environments of their own (`benchmarks/workers`). Where rates are compared, all of them
+are alive and take turns, so that a machine that slows down slows everybody; tables show medians over rounds, and
+ratios are medians of the ratios within a round. Compilation never counts in a rate and always in a wall clock, which
+starts with the process, imports included, and finds an empty compilation cache.
+
+Run it on a machine that does nothing else: it warns where the load says otherwise. Every number goes, with versions,
+machine and settings, into runs/bench/COMMAND.json; bars that are not met are printed as such. PyTorch runs with as many
+threads as it chooses, one a core; set OMP_NUM_THREADS to choose for it.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks import endtoend, learning, memory, report, start, updates
+
+COMMANDS = {"updates": updates, "endtoend": endtoend, "learning": learning, "memory": memory, "start": start}
+
+
+def main() -> None:
+    """Runs one subcommand. Exit codes: 0 measured, whether bars are met or not; 1 a contestant failed; 2 usage."""
+    parser = argparse.ArgumentParser(
+        "scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in COMMANDS.items():
+        about = module.__doc__.partition(": ")[2].strip()
+        command = commands.add_parser(
+            name, help=about, description=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        module.arguments(command)
+        command.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder for results and logs")
+    options = parser.parse_args()
+    options.logs = options.out / "logs"
+    options.logs.mkdir(parents=True, exist_ok=True)
+    try:
+        result = COMMANDS[options.command].run(options)
+    except RuntimeError as error:
+        sys.exit(f"scripts/bench: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    report.write(result, options.out / f"{options.command}.json")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One program a contestant, each run in the environment that its libraries need; see `benchmarks.protocol`."""

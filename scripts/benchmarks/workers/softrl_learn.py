@@ -1,0 +1,39 @@
+"""softrl's shipped `learn`: sampling from its replay, normaliser and health included, one jitted call of U updates."""
+
+import jax
+
+from benchmarks import protocol
+from benchmarks.workers import softrl_parts as parts
+from softrl.clock import Clock
+from softrl.training import Health, LearnerState, learn
+
+
+def main() -> None:
+    """Serves."""
+    settings = protocol.settings()
+    sizes, updates = parts.wished(settings), settings["updates_per_call"]
+    program, hypers = parts.program(sizes, updates), parts.hypers(sizes)
+    key = jax.random.key(0)
+    learner = LearnerState(program.agent.init(key, hypers), program.replay.init(), Health.good(), key)
+    learner, clock = jax.jit(lambda learner: parts.filled(program, sizes, learner, Clock.start()))(learner)
+    step = jax.jit(lambda clock, learner: learn(program, clock, learner, hypers)[:2], donate_argnums=(0, 1))
+
+    def run():
+        nonlocal clock, learner
+        clock, learner = jax.block_until_ready(step(clock, learner))
+
+    def checked():
+        timed = protocol.clocked(run, updates)()
+        parts.require_learning(learner.health)
+        return timed
+
+    about = {
+        "versions": protocol.versions("softrl", "jax", "jaxlib", "flax", "optax", "numpy"),
+        "device": jax.local_devices()[0].device_kind,
+        "platform": jax.local_devices()[0].platform,
+    }
+    protocol.serve({"softrl": checked}, about)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""softrl's whole chunk for M members, each scheme, on an environment that costs nothing: aggregate updates."""
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks import protocol
+from benchmarks.workers import softrl_parts as parts
+from softrl.training.members import chunk_members, init_members
+
+UPDATES_PER_STEP = 8
+CHUNK_STEPS = 32
+
+
+def variant(sizes, members: int, how: str) -> protocol.Call:
+    """One compiled chunk of M members under `vmap` or `sequential`."""
+    program = parts.program(sizes, UPDATES_PER_STEP)
+    hypers = jax.tree.map(lambda x: jnp.full(members, x), parts.hypers(sizes))
+
+    @jax.jit
+    def start(keys):
+        def fill(learner, clock):
+            return parts.filled(program, sizes, learner, clock)
+
+        run = init_members(program, keys, hypers)
+        learner, clock = jax.vmap(fill, in_axes=(0, None), out_axes=(0, None))(run.learner, run.clock)
+        return run._replace(learner=learner, clock=clock)
+
+    step = jax.jit(lambda run: chunk_members(program, run, hypers, length=CHUNK_STEPS, how=how)[0], donate_argnums=0)
+    run = start(jax.vmap(jax.random.key)(jnp.arange(members)))
+
+    def advance():
+        nonlocal run
+        run = jax.block_until_ready(step(run))
+
+    def checked():
+        timed = protocol.clocked(advance, members * UPDATES_PER_STEP * CHUNK_STEPS)()
+        parts.require_learning(run.learner.health)
+        return timed
+
+    return checked
+
+
+def main() -> None:
+    """Serves a variant for each number of members and scheme asked for."""
+    settings = protocol.settings()
+    sizes, platform = parts.wished(settings), jax.local_devices()[0].platform
+    counts = settings["members"] or ([1, 4, 8, 16] if platform == "cpu" else [1, 8, 32, 128])
+    schemes = ("sequential", "vmap") if platform == "cpu" else ("vmap",)
+    variants = {f"{how} {count}": variant(sizes, count, how) for count in counts for how in schemes}
+    protocol.serve(variants, {"device": jax.local_devices()[0].device_kind, "num_envs": parts.NUM_ENVS})
+
+
+if __name__ == "__main__":
+    main()
