@@ -64,11 +64,10 @@ def compile_programs(assembled: Assembled) -> Programs:
         jax.jit(step, donate_argnums=0, **both).lower(abstract, hypers),
         jax.jit(look).lower(abstract.learner.agent, eval_key),
     )
-    # What runs once or now and then is not worth LLVM's best effort: half the compile time, the same speed within 4 %.
-    quick = {"xla_backend_optimization_level": 1} if platform == "cpu" else {}
-    options = (quick, {}, quick)
+    # LLVM's first level: half the compile time, updates as fast, physics slower by 4 % (`scripts/bench` measures).
+    options = {"xla_backend_optimization_level": 1} if platform == "cpu" else {}
     with ThreadPoolExecutor(len(lowered)) as pool:
-        init, chunk, evaluate = pool.map(lambda program, how: program.compile(compiler_options=how), lowered, options)
+        init, chunk, evaluate = pool.map(lambda program: program.compile(compiler_options=options), lowered)
     return Programs(
         init=lambda: init(keys, hypers),
         chunk=chunk,
