@@ -122,3 +122,17 @@ def log_policy(name: str, x: Any) -> None:
     off = float(np.abs(np.exp(values.astype(np.float64)).sum(-1) - 1.0).max())
     if off > 1e-3:  # float32 log-softmax of large logits
         fail(name, x, f"log probabilities whose exponentials sum to 1 over the last axis; one is off by {off:.3g}")
+
+
+def symmetric(name: str, x: Any, *, smallest_eigenvalue: float | None = None) -> None:
+    """`x` `[N, N]` is symmetric and, where a bound is given, its eigenvalues exceed that part of the greatest entry."""
+    values = known(x)
+    if values is None:
+        return
+    values = values.astype(np.float64)
+    scale = max(float(np.abs(values).max()), np.finfo(np.float64).tiny)
+    if np.abs(values - values.T).max() > 1e-5 * scale:
+        fail(name, x, "a symmetric matrix")
+    if smallest_eigenvalue is not None and np.linalg.eigvalsh(values).min() <= smallest_eigenvalue * scale:
+        kind = "definite" if smallest_eigenvalue == 0 else "semidefinite"
+        fail(name, x, f"a positive {kind} matrix; its eigenvalues are {np.linalg.eigvalsh(values)}")

@@ -119,11 +119,9 @@ _sequential = jax.jit(backward, static_argnames=("horizon", "mode"))
 @functools.partial(jax.jit, static_argnames="horizon")
 def _parallel(mdp: TabularMDP, temperature: jax.Array, horizon: int) -> Messages:
     rewards = model.rewards_over_time(mdp, horizon)
-    # log M_t[s, s′] = log Σ_a p(a|s) exp(r_t(s,a)/α) P(s′|s,a), once for each distinct reward table.
+    # One matrix for each distinct reward table.
     tables = rewards if mdp.reward.ndim == 3 else mdp.reward[None]
-    logits = tables / temperature + model.prior_or_zero(mdp)[None]
-    actions_into = jnp.swapaxes(mdp.transition, 1, 2)  # [S, S′, A]
-    steps = jax.vmap(jax.vmap(soft.log_expectation), (0, None))(logits, actions_into)
+    steps = jax.vmap(log_message_matrix, (None, 0, None))(mdp, tables, temperature)
     steps = jnp.broadcast_to(steps, (horizon, *steps.shape[1:]))
     # The scan runs from the end: its left argument is the later product.
     products = jax.lax.associative_scan(lambda later, earlier: log_matrix_product(earlier, later), steps, reverse=True)
@@ -131,6 +129,12 @@ def _parallel(mdp: TabularMDP, temperature: jax.Array, horizon: int) -> Messages
     v = jnp.concatenate([v, jnp.zeros_like(v[:1])])
     q = jax.vmap(soft.optimistic_backup, (0, None, 0, None))(rewards, mdp.transition, v[1:], temperature)
     return _messages(mdp, temperature, q, v)
+
+
+def log_message_matrix(mdp: TabularMDP, reward: jax.Array, temperature: jax.Array) -> jax.Array:
+    """One optimistic message step as a matrix, log Σ_a p(a|s) exp(r(s,a)/α) P(s′|s,a), `[S, S]`; −inf for zeros."""
+    logits = reward / temperature + model.prior_or_zero(mdp)
+    return jax.vmap(soft.log_expectation)(logits, jnp.swapaxes(mdp.transition, 1, 2))
 
 
 def _messages(mdp: TabularMDP, temperature: jax.Array, q: jax.Array, v: jax.Array) -> Messages:

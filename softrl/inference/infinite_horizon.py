@@ -1,0 +1,235 @@
+"""Discounted soft control on tables: value iteration, policy evaluation and policy iteration."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from softrl import soft
+from softrl.inference import checks, implicit
+from softrl.inference import mdp as model
+from softrl.inference.log_matrix import log_or_minus_infinity
+from softrl.inference.mdp import TabularMDP
+from softrl.inference.posterior import tilt
+
+DISCOUNTS = ("absorbing", "scaled")
+
+
+class SoftValues(NamedTuple):
+    """A fixed point of the soft Bellman operator.
+
+    q: `[S, A]`. v: `[S]`, α log Σ_a p(a|s) exp(q/α). log_policy: `[S, A]`. All in reward units but the policy.
+    iterations: `[]`. residual: `[]`, sup |T(v) − v|; greater than the tolerance means it did not converge.
+    """
+
+    q: jax.Array
+    v: jax.Array
+    log_policy: jax.Array
+    iterations: jax.Array
+    residual: jax.Array
+
+
+class PolicyValues(NamedTuple):
+    """Soft values of one policy: `q` `[S, A]`, `v` `[S]`, in reward units."""
+
+    q: jax.Array
+    v: jax.Array
+
+
+def soft_value_iteration(
+    mdp: TabularMDP,
+    *,
+    gamma: jax.Array | float,
+    temperature: jax.Array | float = 1.0,
+    tol: jax.Array | float = 1e-10,
+    mode: str = "variational",
+    discount: str = "absorbing",
+    max_iterations: int = 100_000,
+) -> SoftValues:
+    """The fixed point V(s) = α log Σ_a p(a|s) exp(Q(s,a)/α), with implicit gradients.
+
+    variational:            Q = r + γ E V(s′),                          a γ-contraction;
+    optimistic, absorbing:  Q = r + α log(γ E exp(V(s′)/α) + 1 − γ),    the exact posterior of
+                            `with_absorbing_discount`; finite where the discounted evidence is (always if r ≤ 0);
+    optimistic, scaled:     Q = r + γ α log E exp(V(s′)/α),             a γ-contraction, but no posterior.
+
+    As α → 0 these become value iteration; best-case planning with a best case of being absorbed at once; best-case
+    planning max_a [r + γ max_{s′: P > 0} V(s′)].
+
+    Args:
+      gamma: γ in [0, 1). temperature: α > 0, in reward units.
+      tol: the contractions stop within `tol` of the fixed point in the sup norm (never closer than rounding allows).
+      mode, discount: "variational" or "optimistic"; "absorbing" or "scaled", which matters in the optimistic mode only.
+    Raises:
+      ValueError: a bad model or setting.
+    Source: Levine 2018, arXiv:1805.00909, §2.5, §3.1; Haarnoja et al. 2017, arXiv:1702.08165, Theorem 2.
+    """
+    checks.choice("mode", mode, checks.MODES)
+    checks.choice("discount", discount, DISCOUNTS)
+    kind = mode if mode == "variational" else discount
+    max_iterations = checks.count("max_iterations", max_iterations)
+    return _fixed_point(*_validate(mdp, gamma, temperature, tol), max_iterations, None, kind, "value")
+
+
+def soft_policy_iteration(
+    mdp: TabularMDP,
+    *,
+    gamma: jax.Array | float,
+    temperature: jax.Array | float = 1.0,
+    tol: jax.Array | float = 1e-10,
+    log_policy: jax.Array | None = None,
+    max_iterations: int = 100,
+) -> SoftValues:
+    """Evaluate, π ← exp((Q_π − V)/α), repeat: monotone improvement to the variational fixed point, quadratically fast.
+
+    Args:
+      log_policy: `[S, A]` to start from; None: the prior (uniform for the counting measure).
+      max_iterations: policy evaluations at most. After k of them `v` is the soft value of an improved policy.
+      Other arguments as in `soft_value_iteration`. Implicit gradients, of the fixed point.
+    Source: Haarnoja et al. 2018, arXiv:1801.01290, Theorem 1; Levine 2018, §4.2.
+    """
+    mdp, gamma, temperature, tol = _validate(mdp, gamma, temperature, tol)
+    if log_policy is not None:
+        log_policy = _validate_policy(mdp, log_policy)
+    max_iterations = checks.count("max_iterations", max_iterations)
+    return _fixed_point(mdp, gamma, temperature, tol, max_iterations, log_policy, "variational", "policy")
+
+
+def soft_policy_evaluation(
+    mdp: TabularMDP, log_policy: jax.Array, *, gamma: jax.Array | float, temperature: jax.Array | float = 1.0
+) -> PolicyValues:
+    """Soft value of a given policy in the model's own dynamics, by one linear solve.
+
+    V = (I − γ P_π)⁻¹ Σ_a π ( r − α log π + α log p ),  Q = r + γ E V(s′).
+
+    Args:
+      log_policy: `[S, A]`, log π(a|s). Other arguments as in `soft_value_iteration`.
+    Returns:
+      `PolicyValues`; −inf where the policy can come to take an action that the prior rules out.
+    Source: Haarnoja et al. 2018, arXiv:1801.01290, Lemma 1.
+    """
+    mdp, gamma, temperature, _ = _validate(mdp, gamma, temperature, 1.0)
+    return _evaluate(mdp, _validate_policy(mdp, log_policy), gamma, temperature)
+
+
+@functools.partial(jax.jit, static_argnames=("kind", "method"))
+def _fixed_point(
+    mdp: TabularMDP,
+    gamma: jax.Array,
+    temperature: jax.Array,
+    tol: jax.Array,
+    max_iterations: jax.Array,
+    log_policy: jax.Array | None,
+    kind: str,
+    method: str,
+) -> SoftValues:
+    solve = functools.partial(_iterate_values, kind=kind) if method == "value" else _iterate_policies
+    residual = lambda params, v: _bellman(params, v, kind) - v
+    slope = lambda params, v: _next_state_weights(params, v, kind) - jnp.eye(v.size, dtype=v.dtype)
+    params = (mdp, gamma, temperature, tol, max_iterations, log_policy)
+    v, (iterations, error) = implicit.root(solve, residual, slope, params)
+    q = _back_up(mdp, gamma, temperature, v, kind)
+    policy = soft.log_policy(q, temperature, mdp.log_prior)
+    return SoftValues(q, soft.value(q, temperature, mdp.log_prior), policy, iterations, error)
+
+
+def _iterate_values(params: tuple, kind: str) -> tuple[jax.Array, tuple]:
+    mdp, gamma, _, tol, max_iterations, _ = params
+    limit = tol * (1 - gamma) / jnp.maximum(gamma, jnp.finfo(gamma.dtype).tiny)
+
+    def step(carry: tuple) -> tuple:
+        v, _, count = carry
+        backed_up = _bellman(params, v, kind)
+        return backed_up, jnp.max(jnp.abs(backed_up - v)), count + 1
+
+    def unfinished(carry: tuple) -> jax.Array:
+        v, moved, count = carry
+        return (count < max_iterations) & (moved > jnp.maximum(limit, implicit.rounding(v)))
+
+    first = (jnp.zeros_like(mdp.initial), jnp.asarray(jnp.inf, gamma.dtype), jnp.zeros((), jnp.int32))
+    v, moved, count = jax.lax.while_loop(unfinished, step, first)
+    return v, (count, moved)
+
+
+def _iterate_policies(params: tuple) -> tuple[jax.Array, tuple]:
+    mdp, gamma, temperature, tol, max_iterations, log_policy = params
+    if log_policy is None:
+        log_policy = soft.log_policy(jnp.zeros_like(mdp.reward), 1.0, mdp.log_prior)
+
+    def step(carry: tuple) -> tuple:
+        policy, old, _, count = carry
+        q, v = _evaluate(mdp, policy, gamma, temperature)
+        moved = jnp.max(jnp.abs(v - old))
+        return soft.log_policy(q, temperature, mdp.log_prior), v, moved, count + 1
+
+    def unfinished(carry: tuple) -> jax.Array:
+        _, v, moved, count = carry
+        return (count < max_iterations) & (moved > jnp.maximum(tol, implicit.rounding(v)))
+
+    infinite = jnp.asarray(jnp.inf, gamma.dtype)
+    first = (log_policy, jnp.zeros_like(mdp.initial), infinite, jnp.zeros((), jnp.int32))
+    _, v, _, count = jax.lax.while_loop(unfinished, step, first)
+    return v, (count, jnp.max(jnp.abs(_bellman(params, v, "variational") - v)))
+
+
+def _bellman(params: tuple, v: jax.Array, kind: str) -> jax.Array:
+    mdp, gamma, temperature = params[:3]
+    return soft.value(_back_up(mdp, gamma, temperature, v, kind), temperature, mdp.log_prior)
+
+
+def _back_up(mdp: TabularMDP, gamma: jax.Array, temperature: jax.Array, v: jax.Array, kind: str) -> jax.Array:
+    if kind == "variational":
+        return soft.backup(mdp.reward, gamma, soft.expectation(v, mdp.transition))
+    lucky = soft.optimistic_backup(jnp.zeros_like(mdp.reward), mdp.transition, v, temperature)
+    if kind == "scaled":
+        return soft.backup(mdp.reward, gamma, lucky)
+    log_stay, log_leave = log_or_minus_infinity(gamma), jnp.log1p(-gamma)
+    return mdp.reward + temperature * jnp.logaddexp(log_stay + lucky / temperature, log_leave)
+
+
+def _next_state_weights(params: tuple, v: jax.Array, kind: str) -> jax.Array:
+    """∂T(v)/∂v `[S, S]`: the policy's weights on next states, which sum to at most γ or to less than 1."""
+    mdp, gamma, temperature = params[:3]
+    q = _back_up(mdp, gamma, temperature, v, kind)
+    weights = gamma * mdp.transition
+    if kind != "variational":
+        weights = gamma * tilt(mdp.transition, v / temperature)
+    if kind == "absorbing":
+        lucky = soft.log_expectation(v / temperature, mdp.transition)
+        weights *= jnp.exp(lucky - (q - mdp.reward) / temperature)[..., None]
+    policy = jnp.exp(soft.log_policy(q, temperature, mdp.log_prior))
+    return jnp.einsum("sa,sax->sx", policy, weights, precision=jax.lax.Precision.HIGHEST)
+
+
+@jax.jit
+def _evaluate(mdp: TabularMDP, log_policy: jax.Array, gamma: jax.Array, temperature: jax.Array) -> PolicyValues:
+    prior = model.prior_or_zero(mdp)
+    taken = (log_policy > -jnp.inf) & (prior > -jnp.inf)
+    policy = jnp.exp(log_policy)
+    earned = soft.sampled_value(
+        mdp.reward, jnp.where(taken, log_policy, 0.0), temperature, jnp.where(taken, prior, 0.0)
+    )
+    forbidden = jnp.any((policy > 0) & (prior == -jnp.inf), axis=-1).astype(policy.dtype)
+    sides = jnp.stack([jnp.sum(policy * earned, axis=-1), forbidden], axis=-1)
+    stay = gamma * jnp.einsum("sa,sax->sx", policy, mdp.transition, precision=jax.lax.Precision.HIGHEST)
+    v, doomed = jnp.linalg.solve(jnp.eye(stay.shape[0], dtype=stay.dtype) - stay, sides).T
+    q = soft.backup(mdp.reward, gamma, soft.expectation(v, mdp.transition))
+    q_doomed = gamma * soft.expectation(doomed, mdp.transition) > 0
+    return PolicyValues(jnp.where(q_doomed, -jnp.inf, q), jnp.where(doomed > 0, -jnp.inf, v))
+
+
+def _validate(mdp: TabularMDP, gamma: jax.Array, temperature: jax.Array, tol: jax.Array) -> tuple:
+    checks.between("gamma", gamma, 0.0, 1.0, closed=False)
+    checks.positive("temperature", temperature)
+    checks.positive("tol", tol)
+    mdp = model.validate(mdp)
+    dtype = mdp.transition.dtype
+    return mdp, jnp.asarray(gamma, dtype), jnp.asarray(temperature, dtype), jnp.asarray(tol, dtype)
+
+
+def _validate_policy(mdp: TabularMDP, log_policy: jax.Array) -> jax.Array:
+    checks.shape("log_policy", log_policy, np.shape(mdp.reward), "[S, A]")
+    checks.log_policy("log_policy", log_policy)
+    return jnp.asarray(log_policy, mdp.transition.dtype)

@@ -1,0 +1,61 @@
+"""The greatest eigenvalue of a non-negative matrix and its positive vector, by policy iteration in log space."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from softrl.inference import implicit
+from softrl.inference.log_matrix import log_or_minus_infinity
+
+
+class Perron(NamedTuple):
+    """M x = λ x with Σ x = 1, and l M = λ l with l · x = 1.
+
+    log_value: `[]`, log λ. log_right, log_left: `[N]`. iterations: `[]`.
+    residual: `[]`, the greatest |log (M x)_i − log λ − log x_i|.
+    """
+
+    log_value: jax.Array
+    log_right: jax.Array
+    log_left: jax.Array
+    iterations: jax.Array
+    residual: jax.Array
+
+
+def log_perron(log_matrix: jax.Array, *, tol: jax.Array, max_iterations: int) -> Perron:
+    """Perron pair of exp(log_matrix) `[N, N]`, −inf for zeros; irreducible, or with one final class that dominates.
+
+    h = log x solves log Σ_j M_ij e^{h_j} = log λ + h_i. Newton's step evaluates the Markov chain M_ij e^{h_j} / Σ, so
+    it is Howard's policy iteration: quadratic, blind to periods, and no e^h is ever formed.
+    """
+    params = (log_matrix, tol)
+    solve = functools.partial(_solve, max_iterations=max_iterations)
+    x, (iterations, residual) = implicit.root(solve, _residual, _slope, params)
+    h, log_value = x[:-1], x[-1]
+    last = jnp.zeros_like(x).at[-1].set(-1.0)
+    stationary = jnp.linalg.solve(_slope(params, x).T, last)[:-1]
+    log_right = h - jax.nn.logsumexp(h)
+    return Perron(log_value, log_right, log_or_minus_infinity(stationary) - log_right, iterations, residual)
+
+
+def _solve(params: tuple, max_iterations: int) -> tuple[jax.Array, tuple]:
+    log_matrix, tol = params
+    f, slope = functools.partial(_residual, params), functools.partial(_slope, params)
+    start = jnp.zeros_like(log_matrix, shape=(log_matrix.shape[0] + 1,))
+    return implicit.newton(f, slope, start, tol=tol, max_iterations=max_iterations)
+
+
+def _residual(params: tuple, x: jax.Array) -> jax.Array:
+    h, log_value = x[:-1], x[-1]
+    # The eigenvector is fixed up to a factor: the mean of h is 0.
+    return jnp.append(jax.nn.logsumexp(params[0] + h[None], axis=-1) - log_value - h, jnp.mean(h))
+
+
+def _slope(params: tuple, x: jax.Array) -> jax.Array:
+    h = x[:-1]
+    chain = jax.nn.softmax(params[0] + h[None], axis=-1)
+    one = jnp.ones((h.size, 1), h.dtype)
+    bottom = jnp.append(one[:, 0] / h.size, 0.0)[None]
+    return jnp.concatenate([jnp.concatenate([chain - jnp.eye(h.size, dtype=h.dtype), -one], axis=1), bottom])
