@@ -1,0 +1,99 @@
+"""Brax's robots behind softrl's door: every backend resets and steps, models can be redrawn, actions repeated."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from softrl.envs import EnvConfig, make_env
+from softrl.envs.brax import BACKENDS, ROBOTS
+
+ROBOT = "inverted_pendulum"  # the cheapest to compile
+
+
+def steps(robot: str, backend: str, count: int = 4, **options):
+    """Two environments, from a reset through `count` steps of constant actions in one program."""
+    env = make_env(EnvConfig(env=f"brax/{robot}", backend=backend, num_envs=2, episode_length=3), **options)
+
+    def walk(key):
+        state = env.reset(key)
+        action = jnp.full((2, env.spec.action_size), 0.3)
+        _, states = jax.lax.scan(lambda s, _: (env.step(s, action), s), state, None, length=count)
+        return states._replace(sim=())
+
+    # What is run once is not worth LLVM's best effort.
+    compiled = jax.jit(walk).lower(jax.random.key(0)).compile(compiler_options={"xla_backend_optimization_level": 0})
+    return env, compiled(jax.random.key(0))
+
+
+def is_sound(env, states) -> None:
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(states._replace(key=())))
+    assert jax.tree.map(lambda leaf: leaf.shape[2:], states.obs) == jax.tree.map(lambda s: s.shape, env.spec.obs)
+    assert states.valid.all()
+    moved = np.asarray(jax.tree.leaves(states.obs)[0])
+    assert (moved[0] != moved[1]).any(), "nothing moves"
+    # Environment 0 starts at step 0 of 3, environment 1 at step 1.
+    truncated = np.asarray(states.truncated & ~states.terminated)
+    assert truncated[3, 0] or states.terminated[:, 0].any()
+    assert truncated[2, 1] or states.terminated[:, 1].any()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_backend_that_does_not_step_under_strict_jax_is_no_backend(backend):
+    is_sound(*steps(ROBOT, backend))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_every_robot_resets_and_steps_in_every_backend_that_it_comes_in(robot, backend):
+    if robot == "swimmer" and backend != "generalized":
+        pytest.skip("Brax's swimmer exists only for backend 'generalized'")
+    is_sound(*steps(robot, backend))
+
+
+def heavier(key, system):
+    """Gravity between half and twice the Earth's."""
+    return system.replace(gravity=system.gravity * jax.random.uniform(key, minval=0.5, maxval=2.0))
+
+
+def test_randomised_models_differ_between_environments_and_episodes_and_start_alike():
+    _, nominal = steps(ROBOT, "spring", count=2)
+    _, drawn = steps(ROBOT, "spring", count=2, randomize=heavier)
+    before, after = np.asarray(nominal.obs), np.asarray(drawn.obs)
+    np.testing.assert_allclose(before[0], after[0], rtol=1e-6, atol=1e-7)  # the draw moves no start
+    change = np.abs(before[1] - after[1]).max(-1)
+    assert (change > 0).all(), "every environment has its own model"
+    assert change[0] != change[1]
+
+
+def test_a_randomised_model_does_not_leak_into_the_next_environment():
+    seen = []
+
+    def spy(key, system):
+        seen.append(np.asarray(system.gravity))
+        return heavier(key, system)
+
+    env = make_env(EnvConfig(env=f"brax/{ROBOT}", num_envs=2), randomize=spy)
+    for _ in range(2):
+        state = jax.eval_shape(env.reset, jax.random.key(0))
+        jax.eval_shape(env.step, state, jax.ShapeDtypeStruct((2, 1), jnp.float32))
+    assert len(seen) >= 4
+    np.testing.assert_array_equal(seen, [seen[0]] * len(seen))
+
+
+def test_a_repeated_action_earns_what_its_physics_steps_earn():
+    config = EnvConfig(env=f"brax/{ROBOT}", num_envs=2, episode_length=10)
+    single, double = make_env(config), make_env(EnvConfig(**{**vars(config), "action_repeat": 2}))
+
+    def both(key):
+        state, action = single.reset(key), jnp.full((2, 1), 0.1)
+        first = single.step(state, action)
+        second = single.step(first, action)
+        return first, second, double.step(double.reset(key), action)
+
+    first, second, repeated = jax.jit(both)(jax.random.key(0))
+    # One program fuses the two differently.
+    np.testing.assert_allclose(repeated.reward, first.reward + second.reward, rtol=1e-5)
+    np.testing.assert_allclose(repeated.obs, second.obs, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(repeated.steps, first.steps)
