@@ -41,7 +41,7 @@ def test_the_optimistic_solution_is_dense_gaussian_conditioning(n, m):
 def test_the_stationary_solution_is_scipys(n, m, gamma):
     model = problem(10 + n, n, m, scale=1.2)
     result = inference.solve_lqr(model, temperature=0.3, gamma=gamma)
-    A, B, Q, R, W = model
+    A, B, Q, R, _ = model
     expected = solve_discrete_are(np.sqrt(gamma) * A, np.sqrt(gamma) * B, Q, R)
     np.testing.assert_allclose(result.P, expected, rtol=1e-8, atol=1e-8)  # scipy's own residual is of that size
     np.testing.assert_allclose(result.K, np.linalg.solve(R + gamma * B.T @ result.P @ B, gamma * B.T @ result.P @ A))
