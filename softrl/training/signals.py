@@ -13,7 +13,7 @@ _WATCHED = (signal.SIGTERM, signal.SIGINT)
 
 @dataclasses.dataclass
 class Request:
-    """requested: the first signal that asked to stop, None before. The one thing that a handler changes."""
+    """requested: the signal that asked to stop, None before. The one thing that a handler changes."""
 
     requested: signal.Signals | None = None
 
@@ -34,7 +34,7 @@ def graceful() -> Iterator[Request]:
     with _second_signal_exits():
 
         def handle(number: int, frame: FrameType | None) -> None:
-            request.requested = request.requested or signal.Signals(number)
+            request.requested = signal.Signals(number)
 
         previous = {number: signal.signal(number, handle) for number in _WATCHED}
         try:
