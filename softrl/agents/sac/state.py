@@ -1,0 +1,67 @@
+"""What soft actor-critic keeps, publishes and tells."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+
+from softrl.agents.descent import Trained
+from softrl.agents.sac.config import SACConfig
+from softrl.statistics import Statistics
+from softrl.types import EnvSpec, Network, PyTree
+
+LogPrior = Callable[[PyTree, jax.Array], jax.Array]
+"""Action prior: `(actor obs [B, ...], action [B, A]) -> log density [B]`, in nats."""
+
+
+class SACState(NamedTuple):
+    """All that learns. `target` holds the critics' parameters, or the value network's where there is one.
+
+    value: `()` without a value network. temperature: params is log α `[]`. statistics: of observations.
+    """
+
+    policy: Trained
+    critic: Trained
+    value: Trained | tuple[()]
+    target: PyTree
+    temperature: Trained
+    statistics: Statistics
+
+
+class Policy(NamedTuple):
+    """What one publishes of a learner: enough to act."""
+
+    params: PyTree
+    stats: PyTree
+    statistics: Statistics
+
+
+class SACInfo(NamedTuple):
+    """What may be thrown away after an update; scalars `[]` but for `td_error` `[B]` (mean over critics).
+
+    entropy: −E[log π], nats. q: mean of the reduced ensemble at the policy's actions. *_grad_norm: before clipping.
+    finite: every loss and gradient was a number. Policy entries are NaN where a delay left the policy alone.
+    """
+
+    critic_loss: jax.Array
+    value_loss: jax.Array
+    policy_loss: jax.Array
+    temperature: jax.Array
+    entropy: jax.Array
+    q: jax.Array
+    critic_grad_norm: jax.Array
+    policy_grad_norm: jax.Array
+    finite: jax.Array
+    td_error: jax.Array
+
+
+class Parts(NamedTuple):
+    """The static pieces that an update is made of. base: nats by which the prior's measure shifts an entropy."""
+
+    config: SACConfig
+    spec: EnvSpec
+    policy: Network
+    critic: Network
+    value: Network
+    log_prior: LogPrior
+    base: float

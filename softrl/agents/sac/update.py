@@ -1,0 +1,163 @@
+"""One gradient step, in the order critics, value, policy, temperature, targets.
+
+With `value_network` it is the message passing of Levine 2018 §4.2 and Haarnoja et al. 2018a (arXiv:1801.01290): V is a
+network of its own and the critics' target is r + γ V̄(s′). Without it, Haarnoja et al. 2018b (arXiv:1812.05905): V is a
+one-sample estimate from twin target critics.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from softrl import losses, soft, statistics
+from softrl.agents.descent import descend
+from softrl.agents.observations import joined
+from softrl.agents.sac.config import SACHypers
+from softrl.agents.sac.state import Parts, SACInfo, SACState
+from softrl.clock import Clock
+from softrl.distributions import tanh_gaussian
+from softrl.types import Batch
+
+
+def update(
+    parts: Parts, state: SACState, batch: Batch, hypers: SACHypers, key: jax.Array, clock: Clock
+) -> tuple[SACState, SACInfo]:
+    """One gradient step of every network.
+
+    Args: `batch`: `[B, ...]` as replay gives it; `hypers`: `[]` leaves; `key`: of this step; `clock`: for the delay.
+    """
+    batch = _prepared(parts, state, batch, hypers)
+    noise_next, noise = jax.random.normal(key, (2, *batch.action.shape))
+    critic, critic_loss, td_error, critic_norm, finite = _update_critic(parts, state, batch, hypers, noise_next)
+    state = state._replace(critic=critic)
+    value_loss = jnp.float32(0.0)
+    if parts.config.value_network:
+        value, value_loss, value_finite = _update_value(parts, state, batch, hypers, noise)
+        state, finite = state._replace(value=value), finite & value_finite
+
+    def improve(state: SACState):
+        return _update_policy(parts, state, batch, hypers, noise)
+
+    if parts.config.policy_delay == 1:
+        state, (policy_loss, entropy, q, policy_norm, policy_finite) = improve(state)
+    else:
+        due = clock.update.mod(parts.config.policy_delay) == 0
+        skipped = (*(jnp.float32(jnp.nan),) * 4, jnp.bool_(True))
+        state, (policy_loss, entropy, q, policy_norm, policy_finite) = jax.lax.cond(
+            due, improve, lambda s: (s, skipped), state
+        )
+    source = state.value.params if parts.config.value_network else state.critic.params
+    state = state._replace(target=jax.tree.map(lambda t, p: t + hypers.tau * (p - t), state.target, source))
+    info = SACInfo(
+        critic_loss,
+        value_loss,
+        policy_loss,
+        jnp.exp(state.temperature.params),
+        entropy,
+        q,
+        critic_norm,
+        policy_norm,
+        finite & policy_finite,
+        jnp.mean(td_error, axis=0),
+    )
+    return state, info
+
+
+class Prepared(NamedTuple):
+    """A batch as the losses see it: normalised, selected, rewards scaled."""
+
+    actor_obs: jax.Array
+    critic_obs: jax.Array
+    action: jax.Array
+    reward: jax.Array
+    discount: jax.Array
+    next_actor_obs: jax.Array
+    next_critic_obs: jax.Array
+    weight: jax.Array
+
+
+def _prepared(parts: Parts, state: SACState, batch: Batch, hypers: SACHypers) -> Prepared:
+    obs, next_obs = batch.obs, batch.next_obs
+    if parts.config.normalize_obs:
+        obs, next_obs = (statistics.normalize(state.statistics, o) for o in (obs, next_obs))
+    actor, critic = parts.spec.actor_obs, parts.spec.critic_obs
+    return Prepared(
+        actor_obs=joined(obs, actor),
+        critic_obs=joined(obs, critic),
+        action=batch.action,
+        reward=hypers.reward_scale * batch.reward,
+        discount=batch.discount,
+        next_actor_obs=joined(next_obs, actor),
+        next_critic_obs=joined(next_obs, critic),
+        weight=batch.weight,
+    )
+
+
+def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: jax.Array):
+    if parts.config.value_network:
+        next_value, _ = parts.value.apply(state.target, state.value.stats, batch.next_critic_obs)
+    else:
+        dist, _ = parts.policy.apply(state.policy.params, state.policy.stats, batch.next_actor_obs)
+        next_action, log_prob = tanh_gaussian.transform(noise, dist)
+        next_q, _ = parts.critic.apply(state.target, state.critic.stats, batch.next_critic_obs, next_action)
+        next_value = soft.sampled_value(
+            _reduced(parts, next_q),
+            log_prob,
+            jnp.exp(state.temperature.params),
+            parts.log_prior(batch.next_actor_obs, next_action),
+        )
+    target = soft.backup(batch.reward, batch.discount, next_value)
+
+    def loss(params):
+        q, stats = parts.critic.apply(params, state.critic.stats, batch.critic_obs, batch.action, train=True)
+        total, td_error = losses.critic(q, target, batch.weight)
+        return total, (td_error, stats)
+
+    (total, (td_error, stats)), grads = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
+    critic, norm, finite = descend(state.critic, total, grads, stats, hypers.critic_lr, hypers)
+    return critic, total, td_error, norm, finite
+
+
+def _update_value(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: jax.Array):
+    dist, _ = parts.policy.apply(state.policy.params, state.policy.stats, batch.actor_obs)
+    action, log_prob = tanh_gaussian.transform(noise, dist)
+    q, _ = parts.critic.apply(state.critic.params, state.critic.stats, batch.critic_obs, action)
+    prior = parts.log_prior(batch.actor_obs, action)
+    target = soft.sampled_value(_reduced(parts, q), log_prob, jnp.exp(state.temperature.params), prior)
+
+    def loss(params):
+        v, stats = parts.value.apply(params, state.value.stats, batch.critic_obs, train=True)
+        return losses.value(v, target, batch.weight), stats
+
+    (total, stats), grads = jax.value_and_grad(loss, has_aux=True)(state.value.params)
+    value, _, finite = descend(state.value, total, grads, stats, hypers.critic_lr, hypers)
+    return value, total, finite
+
+
+def _update_policy(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: jax.Array):
+    def loss(params):
+        dist, stats = parts.policy.apply(params, state.policy.stats, batch.actor_obs, train=True)
+        action, log_prob = tanh_gaussian.transform(noise, dist)
+        q, _ = parts.critic.apply(state.critic.params, state.critic.stats, batch.critic_obs, action)
+        q, prior = _reduced(parts, q), parts.log_prior(batch.actor_obs, action)
+        total = losses.policy(q, log_prob, batch.weight, temperature=alpha, log_prior=prior)
+        return total, (log_prob, log_prob - prior, q, stats)
+
+    alpha = jnp.exp(state.temperature.params)
+    (total, (log_prob, log_ratio, q, stats)), grads = jax.value_and_grad(loss, has_aux=True)(state.policy.params)
+    policy, norm, finite = descend(state.policy, total, grads, stats, hypers.policy_lr, hypers)
+    state = state._replace(policy=policy)
+    if parts.config.auto_temperature:
+        # The target is given as an entropy; relative to a prior both sides move by the uniform density's constant.
+        target = hypers.target_entropy + parts.base
+        dual, grad = jax.value_and_grad(losses.temperature)(
+            state.temperature.params, log_ratio, batch.weight, target_entropy=target
+        )
+        temperature, _, _ = descend(state.temperature, dual, grad, (), hypers.temperature_lr, hypers)
+        state = state._replace(temperature=temperature)
+    return state, (total, -jnp.mean(log_prob), jnp.mean(q), norm, finite)
+
+
+def _reduced(parts: Parts, q: jax.Array) -> jax.Array:
+    return jnp.min(q, axis=0) if parts.config.critic_reduction == "min" else jnp.mean(q, axis=0)
