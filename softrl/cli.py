@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _train(argv: list[str]) -> int:
     started = time.perf_counter()
-    env = argv.pop(0) if argv and not argv[0].startswith("-") else "brax/halfcheetah"
+    env = argv.pop(0) if argv and not argv[0].startswith("-") else _peek(argv, "--env") or "brax/halfcheetah"
     options, config = _parsed_train(env, argv)
     from softrl import run as running
     from softrl.reporting import show

@@ -31,9 +31,9 @@ CPU: Mapping[str, Any] = {
     "temperature_lr": 1e-3,
     "temperature": 0.1,
     "eval_episodes": 8,
-    "eval_every": 65_536,
-    "replay_size": 524_288,
-    "steps": 524_288,
+    "eval_every": 73_728,
+    "replay_size": 327_680,
+    "steps": 294_912,
 }
 """Two cores: physics is cheap beside updates, so few environments, small batches and three-step targets."""
 
