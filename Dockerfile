@@ -1,6 +1,6 @@
 # CPU:   docker build -t softrl .
 # CUDA:  docker build -t softrl --build-arg ACCELERATOR=cuda13 .   (or cuda12, tpu; the host brings only the driver)
-# Run:   docker run --rm -v "$PWD/runs:/work/runs" -v softrl-cache:/cache softrl train brax/halfcheetah
+# Run:   docker run --rm -v "$PWD/runs:/data/runs" -v softrl-cache:/cache softrl train brax/halfcheetah
 #        and for a GPU add --gpus all
 FROM python:3.12-slim-bookworm
 
@@ -21,13 +21,13 @@ RUN mkdir softrl && touch softrl/__init__.py \
 COPY softrl softrl
 RUN pip install --no-cache-dir --no-deps .
 
-RUN useradd --create-home softrl && mkdir -p /cache /work/runs && chown -R softrl /cache /work
+RUN useradd --create-home softrl && mkdir -p /cache /data/runs && chown -R softrl /cache /data
 USER softrl
-WORKDIR /work
+WORKDIR /data
 ENV MUJOCO_GL=egl \
     NVIDIA_DRIVER_CAPABILITIES=all \
     JAX_COMPILATION_CACHE_DIR=/cache \
     PYTHONUNBUFFERED=1
-VOLUME ["/cache", "/work/runs"]
+VOLUME ["/cache", "/data/runs"]
 ENTRYPOINT ["softrl"]
 CMD ["--help"]
