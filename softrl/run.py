@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import platform
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -111,7 +112,9 @@ def train(
         if out is not None:
             out = Path(out)
             stack.enter_context(directory.claim(out))
-            _agree(out, config)
+            changed = _agree(out, config)
+            if changed:
+                tell({"event": "changed", "names": changed})
             restored = checkpoint.restore(out / "checkpoints", abstract_run(assembled))
         programs = compile_programs(assembled)
         tell({"event": "compiled", "seconds": programs.seconds})
@@ -169,8 +172,18 @@ def identity(config: Config) -> dict[str, Any]:
     return {
         "config": to_json(config),
         "versions": {name: _version(name) for name in packages} | {"python": platform.python_version()},
+        "commit": _commit(),
         "machine": {"device": device.device_kind, "devices": jax.local_device_count(), "system": platform.platform()},
     }
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that this package runs from; None where it is installed from elsewhere."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def _version(package: str) -> str:
@@ -195,10 +208,15 @@ def _check_memory(assembled: Assembled) -> str:
     return memory.check_fits(run, replay=run.learner.replay, devices=assembled.config.training.data_shards)
 
 
-def _agree(out: Path, config: Config) -> None:
-    """Writes the config of a new run, or refuses one that differs from the run that is there in more than `steps`."""
+def _agree(out: Path, config: Config) -> list[str]:
+    """Writes the config of a new run, or refuses one that differs from the run that is there in more than `steps`.
+
+    Returns: what else differs and may change bits: versions, commit, machine, as dotted names.
+    """
+    now, before = identity(config), None
     if (out / "config.json").exists():
-        old = from_json(Config, directory.read_config(out)["config"])
+        before = directory.read_config(out)
+        old = from_json(Config, before["config"])
         different = directory.differences(to_json(change(old, steps=config.training.steps)), to_json(config))
         if different:
             old_values, new_values = to_json(old), to_json(config)
@@ -211,7 +229,10 @@ def _agree(out: Path, config: Config) -> None:
             raise ConfigError(
                 f"{out} was meant for {old.training.steps} steps; steps may grow, not shrink to {config.training.steps}"
             )
-    directory.write_config(out, identity(config))
+    directory.write_config(out, now)
+    if before is None:
+        return []
+    return directory.differences({**before, "config": None}, {**now, "config": None})
 
 
 def _at(data: dict[str, Any], dotted: str) -> Any:

@@ -40,6 +40,8 @@ class Watcher:
             for reason in event["rejected"]:
                 self.note(f"passed over a checkpoint: {reason}")
             self.note(f"resuming at vector step {event['step']:,}")
+        elif kind == "changed":
+            self.note(f"continues, but perhaps not bit for bit: {', '.join(event['names'])} changed since")
         elif kind == "chunk":
             self.progress.update(**{name: value for name, value in event.items() if name != "event"})
         elif kind == "evaluation":

@@ -22,7 +22,8 @@ from softrl.training.state import RunState
 from softrl.types import PyTree
 
 Listener = Callable[[dict[str, Any]], None]
-"""Called with `{"event": "chunk" | "evaluation" | "saved", ...}` as a session goes on."""
+"""Called with `{"event": name, ...}` as a session goes on: assembled, changed, compiled, resumed, chunk, evaluation,
+saved; the other keys are what the event is about."""
 
 
 @dataclass
