@@ -95,7 +95,8 @@ def _data(path: str, leaf: PyTree) -> jax.Array | np.ndarray:
 
 
 def _copy(data: jax.Array | np.ndarray, out: np.ndarray) -> None:
-    # Always a copy: on the CPU a JAX array and the NumPy array made of it share memory, which donation overwrites.
+    # Always a copy: on the CPU a JAX array and the NumPy array made of it share memory, and nobody promises what is in
+    # it after the array was donated.
     if isinstance(data, np.ndarray) or len(data.sharding.device_set) == 1:
         out[...] = np.asarray(data)
         return
