@@ -85,7 +85,7 @@ def save(session: Session, listener: Listener) -> None:
         return
     meta = {
         "metrics_offset": session.offset,
-        "tallies": session.tallies,
+        "tallies": list(session.tallies),  # a copy: it is written while training goes on
         "best": session.best,
         "wall_s": session.wall_s,
     }
