@@ -33,7 +33,7 @@ class MLP(nn.Module):
         for _ in range(self.torso.depth):
             x = nn.Dense(self.torso.width)(x)
             if self.torso.layer_norm:
-                x = nn.LayerNorm(use_bias=False, use_scale=False)(x)  # the next layer can scale as well
+                x = nn.LayerNorm()(x)
             x = ACTIVATIONS[self.torso.activation](x)
         head_init = nn.initializers.variance_scaling(self.head_scale, "fan_in", "truncated_normal")
         return nn.Dense(self.out_size, kernel_init=head_init)(x)
