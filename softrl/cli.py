@@ -178,3 +178,7 @@ def _envs(argv: list[str]) -> int:
 
     print("\n".join(names()))
     return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""The command line: bad input is one clear line, exit code 2, before any compile, and leaves nothing behind."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from softrl import cli
+
+BAD = [
+    # (arguments, words that the line must hold)
+    (["trian"], ["trian", "did you mean 'train'"]),
+    (["train", "brax/halfcheeta"], ["brax/halfcheeta", "did you mean 'brax/halfcheetah'"]),
+    (["train", "halfcheetah"], ["halfcheetah", "did you mean 'brax/halfcheetah'"]),
+    (["train", "probe/deth"], ["probe/deth", "did you mean 'probe/death'"]),
+    (["train", "--gama", "0.9"], ["--gama", "--gamma"]),
+    (["train", "--numenvs", "8"], ["--numenvs", "--num-envs"]),
+    (["train", "--num-envs", "x"], ["--num-envs"]),
+    (["train", "--num-envs", "0"], ["num_envs", "[1, inf]", "0"]),
+    (["train", "--num-envs", "-4"], ["num_envs"]),
+    (["train", "--num-envs", "1.5"], ["--num-envs"]),
+    (["train", "--episode-length", "0"], ["episode_length"]),
+    (["train", "--action-repeat", "0"], ["action_repeat"]),
+    (["train", "--steps", "0"], ["steps"]),
+    (["train", "--steps", "many"], ["--steps"]),
+    (["train", "--seed", "-1"], ["seed"]),
+    (["train", "--seeds", "0"], ["seeds"]),
+    (["train", "--batch-size", "0"], ["batch_size"]),
+    (["train", "--batch-size", "4096", "--replay-size", "2048"], ["batch_size 4096", "replay_size 2048", "raise"]),
+    (["train", "--replay-size", "100", "--batch-size", "10"], ["replay_size 100", "num_envs", "raise"]),
+    (["train", "--n-step", "0"], ["n_step"]),
+    (["train", "--updates-per-step", "0"], ["updates_per_step"]),
+    (["train", "--eval-episodes", "0"], ["eval_episodes"]),
+    (["train", "--chunk-steps", "0"], ["chunk_steps"]),
+    (["train", "--replay-shards", "3"], ["replay_shards 3", "divide"]),
+    (["train", "--data-shards", "2"], ["data_shards 2", "replay_shards 1"]),
+    (["train", "--gamma", "1"], ["gamma", "[0, 1)", "1.0"]),
+    (["train", "--gamma", "nan"], ["gamma", "nan"]),
+    (["train", "--gamma", "-0.1"], ["gamma"]),
+    (["train", "--tau", "0"], ["tau", "(0, 1]"]),
+    (["train", "--tau", "2"], ["tau"]),
+    (["train", "--policy-lr", "-1"], ["policy_lr"]),
+    (["train", "--critic-lr", "nan"], ["critic_lr", "nan"]),
+    (["train", "--temperature", "0"], ["temperature"]),
+    (["train", "--target-sigma", "0"], ["target_sigma"]),
+    (["train", "--reward-scale", "0"], ["reward_scale"]),
+    (["train", "--max-grad-norm", "0"], ["max_grad_norm"]),
+    (["train", "--weight-decay", "-1"], ["weight_decay"]),
+    (["train", "--recency-floor", "0"], ["recency_floor"]),
+    (["train", "--activation", "rellu"], ["--activation"]),
+    (["train", "--critic-reduction", "max"], ["--critic-reduction"]),
+    (["train", "--member-map", "pmap"], ["--member-map"]),
+    (["train", "--log-std-min", "3"], ["log_std_min 3", "log_std_max"]),
+    (["train", "--width", "0"], ["width"]),
+    (["train", "--preset", "clasic"], ["clasic", "did you mean 'classic'"]),
+    (["train", "probe/death", "--target-entropy", "1"], ["target_entropy 1", "0.683636"]),
+    (["train", "probe/death", "--target-entropy", "-1", "--target-sigma", "0.1"], ["not both"]),
+    (["train", "probe/death", "--target-sigma", "5"], ["target_sigma 5", "out of reach"]),
+    (["train", "probe/death", "--replay-size", "1000000000000"], ["does not fit", "lower replay_size"]),
+    (["train", "probe/death", "--backend", "sprng", "brax"], ["brax"]),
+    (["train", "brax/ant", "--backend", "sprng"], ["sprng", "did you mean 'spring'"]),
+    (["train", "brax/swimmer", "--backend", "mjx"], ["swimmer", "generalized"]),
+    (["eval", "no-such-run"], ["no-such-run", "not a run"]),
+    (["render", "no-such-run"], ["not a run"]),
+    (["render", "no-such-run", "--format", "avi"], ["avi", "mp4, gif or html"]),
+    (["envs", "all"], ["takes no arguments"]),
+]
+
+
+@pytest.mark.parametrize("arguments, words", BAD, ids=[" ".join(arguments) for arguments, _ in BAD])
+def test_bad_input_is_explained_and_leaves_nothing_behind(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(arguments)
+    said = capsys.readouterr()
+    assert exit_.value.code == 2
+    text = " ".join((said.out + said.err).replace("│", " ").split())
+    assert "Traceback" not in text
+    for word in words:
+        assert word in text, text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_out_that_is_a_file_is_refused_and_the_file_stays(tmp_path, capsys):
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    for out in (file, file / "run"):
+        with pytest.raises(SystemExit) as exit_:
+            cli.main(["train", "probe/death", "--out", str(out)])
+        assert exit_.value.code == 2
+        assert "is not a directory" in capsys.readouterr().err
+    assert file.read_text() == "mine"
+
+
+def test_a_user_error_in_a_real_process_is_one_line_without_a_traceback(user_environment, tmp_path):
+    command = [sys.executable, "-m", "softrl.cli", "train", "brax/halfcheeta"]
+    root = str(Path(cli.__file__).parents[1])
+    done = subprocess.run(
+        command, env=user_environment | {"PYTHONPATH": root}, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("softrl: unknown environment") and done.stderr.count("\n") == 1
+
+
+def test_help_shows_the_presets_defaults(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["train", "probe/death", "--preset", "classic", "--help"])
+    assert exit_.value.code == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--num-envs INT Environments that step together, N. (default: 1)" in text
+
+
+def test_envs_lists_what_train_takes(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["envs"])
+    assert {"brax/halfcheetah", "brax/humanoid", "probe/bounded-lq"} <= set(capsys.readouterr().out.split())
