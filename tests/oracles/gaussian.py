@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Conditioned(NamedTuple):
-    """`actions` mean `[T, m]` with `actions_covariance` `[Tm, Tm]`, `states` `[T, n]` with `[Tn, Tn]`, `log_evidence`."""
+    """Means `[T, m]`, `[T, n]`; covariances over the whole horizon, `[Tm, Tm]`, `[Tn, Tn]`; log evidence in nats."""
 
     actions: np.ndarray
     actions_covariance: np.ndarray

@@ -1,0 +1,81 @@
+"""The two projections of a distribution onto Gaussians, one for each direction of the KL divergence."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from softrl.inference import checks
+from softrl.inference.minimisation import minimise
+
+
+class Gaussian(NamedTuple):
+    """mean: `[d]`. covariance: `[d, d]`."""
+
+    mean: jax.Array
+    covariance: jax.Array
+
+
+def moment_projection(points: jax.Array, log_weights: jax.Array) -> Gaussian:
+    """argmin over Gaussians of KL(target ‖ Gaussian): the target's mean and covariance; covers every mode.
+
+    Args: points: `[N, d]`. log_weights: `[N]`, log density of the target at them, up to a constant.
+    Source: Levine 2018, §5.2 (the direction of expectation-maximisation).
+    """
+    if np.ndim(points) != 2 or 0 in np.shape(points):
+        checks.fail("points", points, "[N, d] with at least one point")
+    checks.shape("log_weights", log_weights, np.shape(points)[:1], "[N]")
+    points, log_weights = checks.floating(points, log_weights)
+    weights = jax.nn.softmax(log_weights)
+    mean = weights @ points
+    centred = points - mean[None]
+    return Gaussian(mean, centred.T @ (weights[:, None] * centred))
+
+
+def information_projection(
+    log_density: Callable[[jax.Array], jax.Array],
+    mean: jax.Array,
+    covariance: jax.Array,
+    *,
+    nodes: int = 64,
+    tol: jax.Array | float = 1e-9,
+    max_iterations: int = 200,
+) -> Gaussian:
+    """A local minimum over Gaussians of KL(Gaussian ‖ target): what maximum-entropy control does; seeks a mode.
+
+    The expectation under N(m, LLᵀ) is a Gauss-Hermite sum of nodes^d terms, exact for polynomials.
+
+    Args:
+      log_density: `x[d] -> []`, log density of the target, up to a constant.
+      mean, covariance: `[d]`, `[d, d]`, where to start; several starts find several modes.
+      nodes: quadrature points a dimension, static. tol, max_iterations: of the search.
+    Source: Levine 2018, §5.2 (the direction of variational inference).
+    """
+    size = np.shape(mean)[0] if np.ndim(mean) == 1 else 0
+    if size == 0:
+        checks.fail("mean", mean, "[d]")
+    checks.shape("covariance", covariance, (size, size), "[d, d]")
+    checks.symmetric("covariance", covariance, smallest_eigenvalue=0.0)
+    checks.elements("nodes", float(nodes) ** size, 1e6, "quadrature points")
+    mean, covariance = checks.floating(mean, covariance)
+    density, arrays = jax.closure_convert(log_density, mean)
+    lower = np.tril_indices(size)
+    start = jnp.concatenate([mean, jnp.linalg.cholesky(covariance)[lower]])
+    objective = functools.partial(_reverse_kl, density, size, checks.count("nodes", nodes))
+    tol = jnp.asarray(tol, mean.dtype)
+    x, _ = minimise(objective, arrays, start, tol=tol, max_iterations=checks.count("max_iterations", max_iterations))
+    factor = jnp.zeros((size, size), x.dtype).at[lower].set(x[size:])
+    return Gaussian(x[:size], factor @ factor.T)
+
+
+def _reverse_kl(density: Callable, size: int, nodes: int, arrays: tuple, x: jax.Array) -> jax.Array:
+    abscissae, weights = np.polynomial.hermite_e.hermegauss(nodes)
+    grid = np.stack([axis.ravel() for axis in np.meshgrid(*[abscissae] * size, indexing="ij")], axis=-1)
+    mass = np.prod(np.stack(np.meshgrid(*[weights / weights.sum()] * size, indexing="ij")), axis=0).ravel()
+    factor = jnp.zeros((size, size), x.dtype).at[np.tril_indices(size)].set(x[size:])
+    places = x[None, :size] + jnp.asarray(grid, x.dtype) @ factor.T
+    expected = jnp.asarray(mass, x.dtype) @ jax.vmap(lambda place: density(place, *arrays))(places)
+    return -jnp.sum(jnp.log(jnp.abs(jnp.diagonal(factor)))) - expected
