@@ -62,12 +62,25 @@ def information_projection(
     checks.elements("nodes", float(nodes) ** size, 1e6, "quadrature points")
     mean, covariance = checks.floating(mean, covariance)
     density, arrays = jax.closure_convert(log_density, mean)
-    lower = np.tril_indices(size)
-    start = jnp.concatenate([mean, jnp.linalg.cholesky(covariance)[lower]])
-    objective = functools.partial(_reverse_kl, density, size, checks.count("nodes", nodes))
-    tol = jnp.asarray(tol, mean.dtype)
-    x, _ = minimise(objective, arrays, start, tol=tol, max_iterations=checks.count("max_iterations", max_iterations))
-    factor = jnp.zeros((size, size), x.dtype).at[lower].set(x[size:])
+    settings = (density, checks.count("nodes", nodes), checks.count("max_iterations", max_iterations))
+    return _project(*settings, arrays, mean, covariance, jnp.asarray(tol, mean.dtype))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _project(
+    density: Callable,
+    nodes: int,
+    max_iterations: int,
+    arrays: list,
+    mean: jax.Array,
+    covariance: jax.Array,
+    tol: jax.Array,
+) -> Gaussian:
+    size = mean.size
+    start = jnp.concatenate([mean, jnp.linalg.cholesky(covariance)[np.tril_indices(size)]])
+    objective = functools.partial(_reverse_kl, density, size, nodes)
+    x, _ = minimise(objective, arrays, start, tol=tol, max_iterations=max_iterations)
+    factor = _factor(x, size)
     return Gaussian(x[:size], factor @ factor.T)
 
 
@@ -75,7 +88,12 @@ def _reverse_kl(density: Callable, size: int, nodes: int, arrays: tuple, x: jax.
     abscissae, weights = np.polynomial.hermite_e.hermegauss(nodes)
     grid = np.stack([axis.ravel() for axis in np.meshgrid(*[abscissae] * size, indexing="ij")], axis=-1)
     mass = np.prod(np.stack(np.meshgrid(*[weights / weights.sum()] * size, indexing="ij")), axis=0).ravel()
-    factor = jnp.zeros((size, size), x.dtype).at[np.tril_indices(size)].set(x[size:])
+    factor = _factor(x, size)
     places = x[None, :size] + jnp.asarray(grid, x.dtype) @ factor.T
     expected = jnp.asarray(mass, x.dtype) @ jax.vmap(lambda place: density(place, *arrays))(places)
     return -jnp.sum(jnp.log(jnp.abs(jnp.diagonal(factor)))) - expected
+
+
+def _factor(x: jax.Array, size: int) -> jax.Array:
+    """The Cholesky factor that is packed behind the mean."""
+    return jnp.zeros((size, size), x.dtype).at[np.tril_indices(size)].set(x[size:])
