@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def user_environment() -> dict[str, str]:
     """The environment variables for a subprocess that should see what a user sees: one device, JAX's own strictness.
 

@@ -1,0 +1,217 @@
+"""A run on disk: killed, stopped, grown or damaged, the same command goes on to the same bits."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import softrl
+from softrl.config import change
+from softrl.run import load, train
+from softrl.training import metrics
+from tests import tiny
+
+ROOT = Path(__file__).parents[1]
+FLAGS = [
+    word
+    for name, value in (tiny.SIZES | {"steps": 4096}).items()
+    if name != "env"
+    for word in ([f"--{name.replace('_', '-')}", str(value)] if not isinstance(value, bool) else ["--no-layer-norm"])
+]
+
+
+def truth(directory: Path) -> list[dict]:
+    """Every line of metrics.jsonl without what the clock decides."""
+    return [{name: part for name, part in line.items() if name != "timing"} for line in metrics.read(directory)]
+
+
+def lines(directory: Path) -> list[str]:
+    """`truth` as text, in which NaN equals NaN."""
+    return [json.dumps(line, sort_keys=True) for line in truth(directory / "metrics.jsonl")]
+
+
+def start(directory: Path, environment: dict[str, str]) -> subprocess.Popen:
+    """The real command in a process of its own."""
+    command = [sys.executable, "-m", "softrl.cli", "train", "probe/bounded-lq", *FLAGS, "--out", str(directory)]
+    with open(directory.with_suffix(".log"), "w") as log:
+        return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+
+
+def finish(directory: Path, process: subprocess.Popen) -> str:
+    """Waits for the end of a process and returns what the last one on this directory said."""
+    process.wait(timeout=300)
+    return directory.with_suffix(".log").read_text()
+
+
+def wait_for_lines(directory: Path, process: subprocess.Popen, count: int) -> None:
+    """Returns when the run has written so many lines, or has ended."""
+    path = directory / "metrics.jsonl"
+    while process.poll() is None and (not path.exists() or path.read_bytes().count(b"\n") < count):
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory, user_environment):
+    """The undisturbed run of the command that the others disturb."""
+    directory = tmp_path_factory.mktemp("calm") / "run"
+    process = start(directory, user_environment)
+    output = finish(directory, process)
+    assert process.returncode == 0, output
+    return lines(directory)
+
+
+def kill_until_done(directory: Path, environment: dict[str, str], kills: int, seed: int) -> None:
+    dice = random.Random(seed)
+    for _ in range(kills):
+        process = start(directory, environment)
+        path = directory / "metrics.jsonl"
+        done = path.read_bytes().count(b"\n") if path.exists() else 0
+        wait_for_lines(directory, process, done + dice.randint(0, 5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    process = start(directory, environment)
+    output = finish(directory, process)
+    assert process.returncode == 0, output
+
+
+def test_a_killed_run_that_goes_on_differently_would_be_another_run(calm, user_environment, tmp_path):
+    kill_until_done(tmp_path / "run", user_environment, kills=2, seed=0)
+    assert lines(tmp_path / "run") == calm
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_ten_kills_at_random_moments_leave_no_trace(calm, user_environment, tmp_path, seed):
+    kill_until_done(tmp_path / "run", user_environment, kills=10, seed=seed + 1)
+    assert lines(tmp_path / "run") == calm
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_run_saves_says_so_and_goes_on(calm, user_environment, tmp_path, number, code):
+    process = start(tmp_path / "run", user_environment)
+    wait_for_lines(tmp_path / "run", process, 3)
+    process.send_signal(number)
+    output = finish(tmp_path / "run", process)
+    if process.returncode != 0:  # it may have finished just before the signal
+        assert (process.returncode, "stopped and saved" in output) == (code, True), output
+    process = start(tmp_path / "run", user_environment)
+    output = finish(tmp_path / "run", process)
+    assert process.returncode == 0, output
+    assert lines(tmp_path / "run") == calm
+
+
+def test_the_same_command_on_a_finished_run_changes_nothing(tmp_path):
+    config = tiny.config()
+    first = train(config, out=tmp_path)
+    again = train(config, out=tmp_path)
+    assert lines(tmp_path) == [json.dumps(line, sort_keys=True) for line in truth(tmp_path / "metrics.jsonl")]
+    assert tiny.same_bits(first.state, again.state)
+
+
+def test_more_steps_go_on_to_the_state_of_a_longer_run(tmp_path):
+    long = train(tiny.config(steps=1024))
+    train(tiny.config(steps=512), out=tmp_path)
+    grown = load(tmp_path).resume(steps=1024)
+    assert tiny.same_bits(long.state, grown.state)
+    assert grown.metrics[-1]["state_sha256"] == long.metrics[-1]["state_sha256"]
+
+
+def test_a_run_in_memory_goes_on_to_the_state_of_a_longer_run():
+    long = train(tiny.config(steps=1024))
+    short = train(tiny.config(steps=512))
+    assert tiny.same_bits(short.resume(steps=1024).state, long.state)
+
+
+def test_other_settings_in_the_same_directory_are_refused_by_name(tmp_path):
+    train(tiny.config(), out=tmp_path)
+    before = lines(tmp_path), (tmp_path / "config.json").read_text()
+    for changes, name in [({"gamma": 0.5}, "gamma"), ({"width": 8}, "width"), ({"seed": 1}, "seed")]:
+        with pytest.raises(softrl.ConfigError, match=f"{name} .*there.*now"):
+            train(tiny.config(**changes), out=tmp_path)
+    with pytest.raises(softrl.ConfigError, match="may grow, not shrink"):
+        train(tiny.config(steps=128), out=tmp_path)
+    assert (lines(tmp_path), (tmp_path / "config.json").read_text()) == before
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_and_the_run_ends_the_same(tmp_path):
+    config = tiny.config()
+    undisturbed = train(config, out=tmp_path)
+    newest = max(
+        (path for path in (tmp_path / "checkpoints").iterdir() if path.name.isdigit()), key=lambda p: int(p.name)
+    )
+    victim = max((path for path in newest.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(content)
+    events = []
+    again = train(config, out=tmp_path, listener=events.append)
+    resumed = next(event for event in events if event["event"] == "resumed")
+    assert len(resumed["rejected"]) == 1 and newest.name in resumed["rejected"][0]
+    assert tiny.same_bits(undisturbed.state, again.state)
+
+
+def test_a_run_inherits_a_learner_and_starts_its_own_clock(tmp_path):
+    old = train(tiny.config(), out=tmp_path / "old")
+    first = []
+    new = train(tiny.config(seed=7), out=tmp_path / "new", from_run=tmp_path / "old", listener=first.append)
+    assert new.metrics[0]["eval"] == old.metrics[-1]["eval"]
+    assert new.metrics[0]["env_steps"] == 0
+    with pytest.raises(softrl.ConfigError, match="other shapes"):
+        train(tiny.config(width=8), out=tmp_path / "wrong", from_run=tmp_path / "old")
+
+
+def test_a_loaded_run_acts_as_the_one_that_was_trained(tmp_path):
+    trained = train(tiny.config(), out=tmp_path)
+    loaded = load(tmp_path)
+    obs = np.linspace(-2, 2, 5, dtype=np.float32)[:, None]
+    assert np.array_equal(trained.policy(obs), loaded.policy(obs))
+    assert loaded.policy(obs[0]).shape == (1,)
+    assert loaded.metrics == trained.metrics
+    with pytest.raises(softrl.ConfigError, match="obs must"):
+        loaded.policy(np.zeros((2, 3)))
+
+
+def test_a_member_of_a_sweep_is_the_solo_run_with_its_seed():
+    sweep = train(tiny.config(seeds=3, seed=4))
+    for member in range(3):
+        solo = train(tiny.config(seed=4 + member))
+        assert tiny.same_bits(tiny.member(sweep.state.learner, member), tiny.member(solo.state.learner, 0))
+
+
+def test_progress_is_told_after_every_evaluation():
+    told = []
+    run = train(tiny.config(), progress_fn=lambda steps, record: told.append((steps, record)))
+    assert [steps for steps, _ in told] == [0, 256, 512]
+    assert [record for _, record in told] == run.metrics
+
+
+def test_config_json_names_what_the_numbers_depend_on(tmp_path):
+    train(tiny.config(), out=tmp_path)
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert {"config", "versions", "machine", "commit"} <= set(written)
+    assert {"jax", "brax", "mujoco"} <= set(written["versions"])
+    assert change(tiny.config(), steps=1).training.steps == 1
+
+
+def test_diverging_everywhere_ends_with_an_error_that_says_what_to_do():
+    with pytest.raises(softrl.DivergedError, match="lower the learning rates"):
+        train(tiny.config(critic_lr=1e30, steps=4096))
+
+
+def test_two_processes_in_one_directory_are_refused(user_environment, tmp_path):
+    first = start(tmp_path / "run", user_environment)
+    wait_for_lines(tmp_path / "run", first, 1)
+    second = start(tmp_path / "run", user_environment)
+    output = finish(tmp_path / "run", second)
+    if first.poll() is None:
+        assert (second.returncode, f"process {first.pid}" in output) == (2, True), output
+    first.kill()
+    first.wait()
+    assert os.path.exists(tmp_path / "run" / "config.json")
