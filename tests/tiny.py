@@ -1,0 +1,132 @@
+"""Runs so small that they compile and train in seconds, and a look at what they have learned."""
+
+import dataclasses
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from softrl import networks, statistics
+from softrl.config import change
+from softrl.networks import Torso
+from softrl.training import members
+from softrl.training.assemble import Assembled, assemble, member_hypers, member_keys
+from softrl.training.config import Config
+from softrl.training.state import RunState
+
+SIZES = {
+    "env": "probe/bounded-lq",
+    "width": 16,
+    "depth": 1,
+    "layer_norm": False,
+    "num_envs": 8,
+    "episode_length": 16,
+    "batch_size": 32,
+    "replay_size": 1024,
+    "learning_starts": 64,
+    "updates_per_step": 2,
+    "chunk_steps": 16,
+    "eval_episodes": 2,
+    "eval_every": 256,
+    "steps": 512,
+}
+
+
+def config(**changes) -> Config:
+    """A tiny run; any field by its flat name."""
+    return change(Config(), **{**SIZES, **changes})
+
+
+class Trial(NamedTuple):
+    """A run and what made it."""
+
+    assembled: Assembled
+    run: RunState
+    infos: list
+
+
+def trained(
+    config: Config, chunks: int, *, hypers=None, how: str = "sequential", quick: bool = True, **pieces
+) -> Trial:
+    """All members of a config after some chunks.
+
+    hypers: in place of the config's, `[M]` leaves. quick: compile for a short life; False compiles as a user's run is.
+    """
+    assembled = assemble(config, **pieces)
+    keys, first = member_keys(config), member_hypers(assembled)
+    start = compiled(partial(members.init_members, assembled.program), keys, first)
+    run = start(keys, first)
+    hypers = first if hypers is None else hypers
+    length = config.training.chunk_steps
+    step = compiled(partial(members.chunk_members, assembled.program, length=length, how=how), run, hypers, quick=quick)
+    infos = []
+    for _ in range(chunks):
+        run, info = step(run, hypers)
+        infos.append(info)
+    return Trial(assembled, run, infos)
+
+
+def compiled(function, *args, quick: bool = True):
+    """What is run for a second is not worth LLVM's best effort: half the compile time."""
+    options = {"xla_backend_optimization_level": 0} if quick else {}
+    return jax.jit(function).lower(*args).compile(compiler_options=options)
+
+
+def with_hypers(hypers, **values):
+    """Hyperparameters of all members with some replaced by a number, or by one for each member."""
+    members = len(hypers.gamma)
+    return dataclasses.replace(
+        hypers, **{name: jnp.broadcast_to(jnp.float32(value), members) for name, value in values.items()}
+    )
+
+
+def member(tree, index: int):
+    """One member of a pytree with a leading member axis."""
+    return jax.tree.map(lambda x: x[index], tree)
+
+
+class Learned(NamedTuple):
+    """What one agent believes at some observations `[X, O]`, in double precision on the host.
+
+    q: `[K, X, P]` at the actions `[P, A]` that were asked for. mean, log_std: `[X, A]` of the policy.
+    """
+
+    q: np.ndarray
+    mean: np.ndarray
+    log_std: np.ndarray
+
+
+def learned(assembled: Assembled, agent, obs, actions) -> Learned:
+    """Asks an agent (without a member axis) for its critics and its policy."""
+    parts, spec = assembled.config.agent, assembled.program.env.spec
+    torso = Torso(parts.width, parts.depth, parts.activation, parts.layer_norm)
+    size = int(np.prod(spec.obs.shape))
+    bounds = {"log_std_min": parts.log_std_min, "log_std_max": parts.log_std_max}
+    policy = networks.policy(torso, size, spec.action_size, **bounds)
+    critic = networks.soft_q(torso, size, spec.action_size, num_critics=parts.num_critics)
+
+    @jax.jit
+    def ask(agent, obs, actions):
+        if parts.normalize_obs:
+            obs = statistics.normalize(agent.statistics, obs)
+        dist, _ = policy.apply(agent.policy.params, (), obs)
+        rows = jnp.repeat(obs, len(actions), axis=0), jnp.tile(actions, (len(obs), 1))
+        q, _ = critic.apply(agent.critic.params, (), *rows)
+        return q.reshape(parts.num_critics, len(obs), len(actions)), dist
+
+    q, dist = ask(agent, jnp.float32(obs), jnp.float32(actions))
+    return Learned(*(np.asarray(x, np.float64) for x in (q, *dist)))
+
+
+def same_bits(one, other) -> bool:
+    """Whether two pytrees are equal to the bit, NaN included; typed keys by their data."""
+    return all(jax.tree.leaves(jax.tree.map(_same, one, other)))
+
+
+def _same(a, b) -> bool:
+    if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+        a, b = jax.random.key_data(a), jax.random.key_data(b)
+    a, b = np.asarray(a), np.asarray(b)
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
