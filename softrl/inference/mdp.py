@@ -29,10 +29,12 @@ class TabularMDP(NamedTuple):
 
     @property
     def num_states(self) -> int:
+        """S."""
         return np.shape(self.transition)[0]
 
     @property
     def num_actions(self) -> int:
+        """A."""
         return np.shape(self.transition)[1]
 
 
