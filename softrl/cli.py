@@ -101,7 +101,8 @@ def _train(argv: list[str]) -> int:
         if run.stopped_by is None:
             show.report(run.assembled, run.metrics, run.best_policy, out, video=options.video, note=listener.note)
     if run.stopped_by is not None:
-        print(f"stopped and saved after {run.metrics[-1]['env_steps']:,} steps; the same command goes on: {out}")
+        done = int(run.state.clock.step) * config.env.num_envs
+        print(f"stopped and saved after {done:,} steps; the same command goes on: {out}")
         return 128 + run.stopped_by
     print(f"done in {time.perf_counter() - started:.0f} s: {out}")
     return 0
