@@ -93,10 +93,8 @@ def test_one_projection_covers_both_modes_and_the_other_seeks_one():
     target = np.asarray(bimodal(grid))
 
     def reverse_kl(x):
-        density = norm.pdf(grid, x[0], np.exp(x[1]))
-        return np.sum(density * (norm.logpdf(grid, x[0], np.exp(x[1])) - np.asarray(bimodal(grid)))) * (
-            grid[1] - grid[0]
-        )
+        log_density = norm.logpdf(grid, x[0], np.exp(x[1]))
+        return np.sum(np.exp(log_density) * (log_density - target)) * (grid[1] - grid[0])
 
     found = minimize(reverse_kl, [1.5, -0.5], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-13})
     np.testing.assert_allclose(mode.mean, found.x[:1], atol=1e-5)

@@ -1,0 +1,277 @@
+#!/usr/bin/env python
+"""Why exact inference is the wrong controller: a short bridge over lava and a long safe road, solved both ways.
+
+    python experiments/optimism/run.py [--out experiments/optimism]
+
+writes optimism.png and optimism.json. The exact posterior over trajectories (Levine 2018, section 2.3) infers the
+dynamics together with the actions, so it believes that it will not slip and takes the bridge; the variational policy
+(section 3) keeps the dynamics and takes the road. Temperature and price of luck are swept in one compiled call each.
+"""
+
+import argparse
+import functools
+import importlib.metadata
+import json
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import matplotlib
+import numpy as np
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout need not be installed
+
+from softrl import inference
+
+GRID = (
+    ".........",
+    ".#######.",
+    ".#~~~~~#.",
+    "S.......G",
+    ".#~~~~~#.",
+)
+MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))
+SLIP = 0.2  # chance that a move goes to one of its two sides instead
+STEP_REWARD, LAVA_REWARD = -1.0, -50.0
+HORIZON = 40
+SHOWN_TEMPERATURE = 0.5
+BELIEF, EARNED, CAREFUL = "#b5179e", "#f77f00", "#0077b6"
+
+
+class World(NamedTuple):
+    """mdp: the model; its last state is the end, which pays nothing. cells: (row, column) to state."""
+
+    mdp: inference.TabularMDP
+    cells: dict[tuple[int, int], int]
+
+
+class Outcome(NamedTuple):
+    """Of one distribution over trajectories: `expected` reward, probability of a `fall` and of the `goal`."""
+
+    expected: jax.Array
+    fall: jax.Array
+    goal: jax.Array
+
+
+class Solution(NamedTuple):
+    """Everything at one temperature; bounds and the gap in nats."""
+
+    log_evidence: jax.Array
+    best_bound: jax.Array
+    bound_of_posterior_policy: jax.Array
+    gap: jax.Array
+    believed: Outcome
+    executed: Outcome
+    variational: Outcome
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of the figure and the numbers")
+    out = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    with jax.enable_x64(True):
+        world = bridge_world()
+        temperatures = jnp.geomspace(0.1, 10.0, 81)
+        prices = jnp.geomspace(1.0, 100.0, 81)
+        by_temperature = jax.jit(jax.vmap(functools.partial(solve, world)))(temperatures)
+        by_price = jax.jit(jax.vmap(functools.partial(solve_priced, world)))(prices)
+        shown = jax.jit(functools.partial(solve, world))(SHOWN_TEMPERATURE)
+        numbers = summary(world, shown, temperatures, by_temperature, prices, by_price)
+        draw(out / "optimism.png", world, temperatures, by_temperature, prices, by_price)
+    (out / "optimism.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    print(json.dumps(numbers["at_shown_temperature"], indent=1))
+    print(f"written: {out / 'optimism.png'}, {out / 'optimism.json'}")
+
+
+def bridge_world() -> World:
+    """The grid as a TabularMDP with a uniform action prior; lava and goal lead to the end by their single action."""
+    cells = {(i, j): 0 for i, row in enumerate(GRID) for j, mark in enumerate(row) if mark != "#"}
+    cells = {cell: index for index, cell in enumerate(cells)}
+    end = len(cells)
+    transition = np.zeros((end + 1, len(MOVES), end + 1))
+    reward = np.full((end + 1, len(MOVES)), STEP_REWARD)
+    log_prior = np.full((end + 1, len(MOVES)), -np.log(len(MOVES)))
+    single = np.where(np.arange(len(MOVES)) == 0, 0.0, -np.inf)
+    for (row, column), state in cells.items():
+        mark = GRID[row][column]
+        if mark in "~G":
+            transition[state, :, end] = 1.0
+            reward[state], log_prior[state] = (LAVA_REWARD if mark == "~" else 0.0), single
+            continue
+        for action in range(len(MOVES)):
+            for turn, chance in ((0, 1 - SLIP), (1, SLIP / 2), (-1, SLIP / 2)):
+                down, right = MOVES[(action + turn) % len(MOVES)]
+                reached = cells.get((row + down, column + right), state)
+                transition[state, action, reached] += chance
+    transition[end, :, end] = 1.0
+    reward[end], log_prior[end] = 0.0, single
+    initial = np.zeros(end + 1)
+    initial[cells[where("S")]] = 1.0
+    return World(inference.TabularMDP(transition, reward, initial, log_prior), cells)
+
+
+def where(mark: str) -> tuple[int, int]:
+    return next((i, row.index(mark)) for i, row in enumerate(GRID) if mark in row)
+
+
+def solve(world: World, temperature: jax.Array) -> Solution:
+    """Both inferences at one temperature, and what each policy earns in the world as it is."""
+    mdp = world.mdp
+    posterior = inference.posterior(mdp, HORIZON, temperature=temperature)
+    careful = inference.backward_messages(mdp, HORIZON, temperature=temperature, mode="variational").log_policy
+    return Solution(
+        log_evidence=posterior.log_evidence,
+        best_bound=inference.elbo(mdp, careful, temperature=temperature),
+        bound_of_posterior_policy=inference.elbo(mdp, posterior.log_policy, temperature=temperature),
+        gap=inference.optimism_gap(mdp, HORIZON, temperature=temperature),
+        believed=outcome(world, posterior.state_action_marginals),
+        executed=outcome(world, execute(mdp, posterior.log_policy)),
+        variational=outcome(world, execute(mdp, careful)),
+    )
+
+
+def solve_priced(world: World, price: jax.Array) -> tuple[Outcome, Outcome]:
+    """What the agent who pays `price` for a nat of luck believes, and what its policy does in the world as it is."""
+    settings = {"temperature": SHOWN_TEMPERATURE, "dynamics_price": price}
+    result = inference.structured_posterior(world.mdp, HORIZON, **settings)
+    believed = inference.visitation(result.initial, result.log_policy, result.dynamics)
+    return outcome(world, believed), outcome(world, execute(world.mdp, result.log_policy))
+
+
+def execute(mdp: inference.TabularMDP, log_policy: jax.Array) -> jax.Array:
+    return inference.visitation(jnp.asarray(mdp.initial), log_policy, jnp.asarray(mdp.transition))
+
+
+def outcome(world: World, visits: jax.Array) -> Outcome:
+    lava = [state for (i, j), state in world.cells.items() if GRID[i][j] == "~"]
+    # Lava and goal are left for good after one step, so a sum over time is a probability.
+    by_state = visits.sum((0, 2))
+    return Outcome(
+        expected=jnp.sum(visits * jnp.asarray(world.mdp.reward)[None]),
+        fall=by_state[jnp.asarray(lava)].sum(),
+        goal=by_state[world.cells[where("G")]],
+    )
+
+
+def summary(world: World, shown: Solution, temperatures, by_temperature: Solution, prices, by_price) -> dict:
+    """The numbers of the caption, and the curves."""
+    flip = np.asarray(by_price[1].fall) < 0.5
+    listed = lambda tree: jax.tree.map(lambda x: np.asarray(x).tolist(), tree)
+    return {
+        "world": {"grid": GRID, "slip": SLIP, "step": STEP_REWARD, "lava": LAVA_REWARD, "horizon": HORIZON},
+        "versions": {name: importlib.metadata.version(name) for name in ("jax", "numpy", "matplotlib")},
+        "temperature": SHOWN_TEMPERATURE,
+        "at_shown_temperature": named(listed(shown)),
+        "least_price_at_which_most_runs_do_not_fall": float(prices[np.argmax(flip)]) if flip.any() else None,
+        "temperatures": np.asarray(temperatures).tolist(),
+        "by_temperature": named(listed(by_temperature)),
+        "prices": np.asarray(prices).tolist(),
+        "by_price": {"believed": named(listed(by_price[0])), "executed": named(listed(by_price[1]))},
+    }
+
+
+def named(value):
+    """NamedTuples as dictionaries, all the way down."""
+    return {k: named(v) for k, v in value._asdict().items()} if hasattr(value, "_asdict") else value
+
+
+def draw(path: Path, world: World, temperatures, by_temperature: Solution, prices, by_price) -> None:
+    plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10})
+    figure = plt.figure(figsize=(11.5, 6.4), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=(1.0, 1.15))
+    draw_maps(top, world)
+    axes = bottom.subplots(1, 3)
+    draw_bounds(axes[0], np.asarray(temperatures), by_temperature)
+    draw_returns(axes[1], np.asarray(temperatures), by_temperature)
+    draw_prices(axes[2], np.asarray(prices), *by_price)
+    figure.savefig(path, dpi=160)
+    plt.close(figure)
+
+
+def draw_maps(figure, world: World) -> None:
+    posterior = inference.posterior(world.mdp, HORIZON, temperature=SHOWN_TEMPERATURE)
+    settings = {"temperature": SHOWN_TEMPERATURE, "mode": "variational"}
+    careful = inference.backward_messages(world.mdp, HORIZON, **settings).log_policy
+    maps = (
+        ("Exact posterior: what it believes", posterior.state_action_marginals, BELIEF),
+        ("Its policy in the world as it is", execute(world.mdp, posterior.log_policy), EARNED),
+        ("Variational policy in the world as it is", execute(world.mdp, careful), CAREFUL),
+    )
+    for axis, (title, visits, colour) in zip(figure.subplots(1, 3), maps, strict=True):
+        draw_map(axis, world, np.asarray(visits), title, colour)
+
+
+def draw_map(axis, world: World, visits: np.ndarray, title: str, colour: str) -> None:
+    result = outcome(world, jnp.asarray(visits))
+    rgb = np.array(matplotlib.colors.to_rgb(colour))
+    picture = np.ones((len(GRID), len(GRID[0]), 3))
+    for (row, column), state in world.cells.items():
+        # How often a cell is entered, roughly: visits without waiting; the square root shows the rare ones.
+        weight = np.sqrt(min(visits[:, state].sum(), 1.0))
+        ground = np.array([1.0, 0.86, 0.80]) if GRID[row][column] == "~" else np.ones(3)
+        picture[row, column] = (1 - weight) * ground + weight * rgb
+    for row, column in np.argwhere(np.array([list(line) for line in GRID]) == "#"):
+        picture[row, column] = 0.35
+    axis.imshow(picture)
+    axis.set_xticks(np.arange(-0.5, len(GRID[0])), [])
+    axis.set_yticks(np.arange(-0.5, len(GRID)), [])
+    axis.grid(color="0.8", linewidth=0.6)
+    axis.tick_params(length=0)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+    for mark in "SG":
+        axis.text(*reversed(where(mark)), mark, ha="center", va="center", fontweight="bold")
+    for row, column in world.cells:
+        if GRID[row][column] == "~":
+            axis.text(column, row, "lava", ha="center", va="center", color="#9d0208", fontsize=6.5)
+    axis.set_title(title, color=colour, fontweight="bold")
+    text = f"falls into the lava {100 * result.fall:.1f} %,  expected return {result.expected:.1f}"
+    axis.set_xlabel(text.replace("-", "−"))
+
+
+def draw_bounds(axis, temperatures: np.ndarray, solution: Solution) -> None:
+    """In reward units, so that curves at all temperatures share an axis."""
+    evidence, best, executed = (
+        temperatures * np.asarray(x)
+        for x in (solution.log_evidence, solution.best_bound, solution.bound_of_posterior_policy)
+    )
+    axis.fill_between(temperatures, best, evidence, color="0.9", label="optimism gap")
+    axis.plot(temperatures, evidence, color=BELIEF, label=r"$\alpha$ log evidence")
+    axis.plot(temperatures, best, color=CAREFUL, label=r"$\alpha$ ELBO, variational policy")
+    axis.plot(temperatures, executed, color=EARNED, label=r"$\alpha$ ELBO, posterior's policy")
+    axis.set(
+        xscale="log",
+        xlabel=r"temperature $\alpha$",
+        title="What inference promises",
+        ylabel="reward units",
+        ylim=(-75, -5),
+    )
+    axis.axvline(SHOWN_TEMPERATURE, color="0.7", linewidth=0.8, linestyle=":")
+    axis.legend(frameon=False, fontsize=8, loc="lower left")
+
+
+def draw_returns(axis, temperatures: np.ndarray, solution: Solution) -> None:
+    axis.plot(temperatures, solution.believed.expected, color=BELIEF, linestyle="--", label="posterior believes")
+    axis.plot(temperatures, solution.executed.expected, color=EARNED, label="its policy earns")
+    axis.plot(temperatures, solution.variational.expected, color=CAREFUL, label="variational policy earns")
+    axis.set(xscale="log", xlabel=r"temperature $\alpha$", title="What control earns", ylabel="expected return")
+    axis.axvline(SHOWN_TEMPERATURE, color="0.7", linewidth=0.8, linestyle=":")
+    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(0, 0.3))
+
+
+def draw_prices(axis, prices: np.ndarray, believed: Outcome, executed: Outcome) -> None:
+    axis.plot(prices, 100 * np.asarray(believed.fall), color=BELIEF, linestyle="--", label="believed")
+    axis.plot(prices, 100 * np.asarray(executed.fall), color=EARNED, label="in the world as it is")
+    axis.set(xscale="log", xlabel=r"price of luck $\lambda$  (1: posterior, $\infty$: variational)", ylabel="falls, %")
+    axis.set_title(rf"Paying for luck ($\alpha$ = {SHOWN_TEMPERATURE:g})")
+    axis.legend(frameon=False, fontsize=8)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""The published figure's numbers are what the code computes, and its story is true."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+
+FOLDER = Path(__file__).resolve().parents[2] / "experiments" / "optimism"
+
+
+def load():
+    spec = importlib.util.spec_from_file_location("optimism_run", FOLDER / "run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_published_numbers_are_those_of_the_code_and_of_the_caption():
+    run = load()
+    published = json.loads((FOLDER / "optimism.json").read_text())
+    solution = jax.jit(lambda temperature: run.solve(run.bridge_world(), temperature))(run.SHOWN_TEMPERATURE)
+    ours, theirs = run.named(solution), published["at_shown_temperature"]
+    for name in ("log_evidence", "best_bound", "gap"):
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-9)
+    caption = (FOLDER / "README.md").read_text()
+    for who in ("believed", "executed", "variational"):
+        np.testing.assert_allclose(ours[who]["expected"], theirs[who]["expected"], rtol=1e-9)
+        assert f"{theirs[who]['expected']:.1f}".replace("-", "−") in caption
+    assert f"{100 * theirs['executed']['fall']:.1f} %" in caption
+    assert f"{theirs['gap']:.1f} nats" in caption
+    assert ours["variational"]["expected"] > ours["executed"]["expected"] + 20
