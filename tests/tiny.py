@@ -48,11 +48,19 @@ class Trial(NamedTuple):
 
 
 def trained(
-    config: Config, chunks: int, *, hypers=None, how: str = "sequential", quick: bool = True, **pieces
+    config: Config,
+    chunks: int,
+    *,
+    hypers=None,
+    schedule: dict[int, dict] | None = None,
+    how: str = "sequential",
+    quick: bool = True,
+    **pieces,
 ) -> Trial:
     """All members of a config after some chunks.
 
-    hypers: in place of the config's, `[M]` leaves. quick: compile for a short life; False compiles as a user's run is.
+    hypers: in place of the config's, `[M]` leaves. schedule: chunk → hyperparameters that change there. quick: compile
+    for a short life; False compiles as a user's run is. pieces: `randomize`, `log_prior`.
     """
     assembled = assemble(config, **pieces)
     keys, first = member_keys(config), member_hypers(assembled)
@@ -62,7 +70,8 @@ def trained(
     length = config.training.chunk_steps
     step = compiled(partial(members.chunk_members, assembled.program, length=length, how=how), run, hypers, quick=quick)
     infos = []
-    for _ in range(chunks):
+    for chunk in range(chunks):
+        hypers = with_hypers(hypers, **(schedule or {}).get(chunk, {}))
         run, info = step(run, hypers)
         infos.append(info)
     return Trial(assembled, run, infos)
