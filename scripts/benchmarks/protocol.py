@@ -62,7 +62,8 @@ def serve(variants: dict[str, Call], about: dict[str, Any]) -> None:
         call()
     send({"ready": list(variants), "about": about})
     while (request := receive()) is not None:
-        work, seconds, call = 0.0, 0.0, variants[request["variant"]]
+        call = variants[request["variant"]]
+        work, seconds = call()
         while seconds < request["seconds"]:
             done, took = call()
             work, seconds = work + done, seconds + took

@@ -8,15 +8,15 @@ from softrl.clock import Clock
 from softrl.training import Health, LearnerState, learn
 
 
-def main() -> None:
-    """Serves."""
-    settings = protocol.settings()
+def variant(settings: dict, options: dict[str, int]) -> protocol.Call:
+    """`learn` compiled with these options of XLA."""
     sizes, updates = parts.wished(settings), settings["updates_per_call"]
     program, hypers = parts.program(sizes, updates), parts.hypers(sizes)
     key = jax.random.key(0)
     learner = LearnerState(program.agent.init(key, hypers), program.replay.init(), Health.good(), key)
     learner, clock = jax.jit(lambda learner: parts.filled(program, sizes, learner, Clock.start()))(learner)
     step = jax.jit(lambda clock, learner: learn(program, clock, learner, hypers)[:2], donate_argnums=(0, 1))
+    step = step.lower(clock, learner).compile(compiler_options=options)
 
     def run():
         nonlocal clock, learner
@@ -27,12 +27,21 @@ def main() -> None:
         parts.require_learning(learner.health)
         return timed
 
+    return checked
+
+
+def main() -> None:
+    """Serves `softrl`, as it is shipped, and on a CPU the same with LLVM's best effort."""
+    settings, device = protocol.settings(), jax.local_devices()[0]
+    variants = {"softrl": variant(settings, parts.compiler_options())}
+    if device.platform == "cpu":
+        variants["softrl, full LLVM"] = variant(settings, {})
     about = {
         "versions": protocol.versions("softrl", "jax", "jaxlib", "flax", "optax", "numpy"),
-        "device": jax.local_devices()[0].device_kind,
-        "platform": jax.local_devices()[0].platform,
+        "device": device.device_kind,
+        "platform": device.platform,
     }
-    protocol.serve({"softrl": checked}, about)
+    protocol.serve(variants, about)
 
 
 if __name__ == "__main__":

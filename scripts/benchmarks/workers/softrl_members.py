@@ -25,8 +25,9 @@ def variant(sizes, members: int, how: str) -> protocol.Call:
         learner, clock = jax.vmap(fill, in_axes=(0, None), out_axes=(0, None))(run.learner, run.clock)
         return run._replace(learner=learner, clock=clock)
 
-    step = jax.jit(lambda run: chunk_members(program, run, hypers, length=CHUNK_STEPS, how=how)[0], donate_argnums=0)
     run = start(jax.vmap(jax.random.key)(jnp.arange(members)))
+    step = jax.jit(lambda run: chunk_members(program, run, hypers, length=CHUNK_STEPS, how=how)[0], donate_argnums=0)
+    step = step.lower(run).compile(compiler_options=parts.compiler_options())
 
     def advance():
         nonlocal run
