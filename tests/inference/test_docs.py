@@ -1,0 +1,28 @@
+"""The map of the paper names functions and tests that exist, and leaves no public function out."""
+
+import ast
+import re
+from pathlib import Path
+
+from softrl import inference
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "inference.md").read_text()
+
+
+def test_every_test_on_the_page_exists():
+    trees = [ast.parse(path.read_text()) for path in Path(__file__).parent.glob("test_*.py")]
+    existing = {node.name for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
+    named = set(re.findall(r"`(test_\w+)`", PAGE))
+    assert len(named) > 30
+    assert named <= existing
+
+
+def test_every_public_name_is_on_the_page_and_explains_itself():
+    tables = "\n".join(line for line in PAGE.splitlines() if line.startswith("|"))
+    on_page = set(re.findall(r"`(\w+)(?:\([^`]*\))?`", tables))
+    assert set(inference.__all__) <= on_page
+    for name in inference.__all__:
+        thing = getattr(inference, name)
+        assert thing.__doc__, name
+        assert not thing.__doc__.startswith(f"{name}("), name  # a NamedTuple's own, which says nothing
