@@ -75,34 +75,39 @@ def _require_line_end(path: Path, descriptor: int, end: int) -> None:
 
 
 def write(log: Log, record: dict[str, Any]) -> int:
-    """Appends one record as one line and flushes it to the disk.
+    """Appends one record as one line and flushes it to the disk; see `write_all`."""
+    return write_all(log, [record])
+
+
+def write_all(log: Log, records: list[dict[str, Any]]) -> int:
+    """Appends records, one a line, and flushes them to the disk in one go.
 
     NaN, ∞ and −∞ are written as the strings "NaN", "Infinity" and "-Infinity", which JSON can hold and `read` turns
     back into numbers. Arrays become lists.
 
     Args:
-      record: name → number, string, list or mapping; what the clock decides under "timing".
+      records: name → number, string, list or mapping; what the clock decides under "timing".
     Returns:
-      The byte offset after the line, for the checkpoint to remember.
+      The byte offset after the last line, for the checkpoint to remember.
     Raises:
       TypeError: a value that JSON cannot hold; nothing is written.
       CheckpointError: the file system refused; the log is as it was.
     """
-    line = (durable.encode(record) + "\n").encode()
+    lines = "".join(durable.encode(record) + "\n" for record in records).encode()
     start = os.lseek(log.descriptor, 0, os.SEEK_CUR)
     with durable.explained("append to the metrics log", log.path):
         try:
-            _write_all(log.descriptor, line)
+            _write(log.descriptor, lines)
             os.fsync(log.descriptor)
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(log.descriptor, start)
                 os.lseek(log.descriptor, start, os.SEEK_SET)
             raise
-    return start + len(line)
+    return start + len(lines)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
 

@@ -1,0 +1,89 @@
+"""results.csv: one row a member, a function of sweep.json and the ledger alone; clocks do not enter."""
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from softrl.sweep import folder, ledger
+from softrl.sweep.groups import Member
+from softrl.training import durable
+
+NAME = "results.csv"
+COLUMNS = ("status", "cause", "final_return", "best_return", "final_step", "best_step")
+
+
+class Result(NamedTuple):
+    """What became of a member.
+
+    status: `waiting`, `training`, `done`, `stopped` (successive halving) or `diverged`. cause: a sentence for the last
+    two. final_return, best_return: of the last and the best evaluation's deterministic policy, undiscounted; NaN before
+    the first. final_step, best_step: environment steps at those. changes: as the member has them at the end.
+    """
+
+    member: Member
+    changes: dict[str, Any]
+    status: str
+    cause: str
+    final_return: float
+    best_return: float
+    final_step: int
+    best_step: int
+
+
+def results(out: str | Path) -> list[Result]:
+    """All members of a sweep, in order.
+
+    Raises: CheckpointError where there is no sweep, or it is damaged.
+    """
+    return gather(folder.read(out).members, ledger.read(Path(out)))
+
+
+def gather(members: tuple[Member, ...], lines: list[dict[str, Any]]) -> list[Result]:
+    """The results that a ledger's lines tell of these members and of those that the ledger adds."""
+    added = [Member(*(line[name] for name in Member._fields)) for line in _of(lines, "member")]
+    mine: dict[str, list[dict[str, Any]]] = {}
+    finished = {name for line in _of(lines, "batch") for name in line["members"]}
+    for line in lines:
+        if line["kind"] not in ("member", "batch"):
+            mine.setdefault(line["member"], []).append(line)
+    return [_result(member, mine.get(member.id, []), member.id in finished) for member in (*members, *added)]
+
+
+def _of(lines: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [line for line in lines if line["kind"] == kind]
+
+
+def _result(member: Member, lines: list[dict[str, Any]], finished: bool) -> Result:
+    looks = sorted(_of(lines, "evaluation"), key=lambda line: line["step"])
+    ends = {kind: _of(lines, kind) for kind in ("diverged", "stopped")}
+    status, cause = ("done" if finished else "training" if looks else "waiting"), ""
+    for kind in ends:
+        if ends[kind]:
+            status, cause = kind, ends[kind][0]["cause"]
+            break
+    changes = dict(member.changes)
+    for line in sorted(_of(lines, "lineage"), key=lambda line: line["step"]):
+        changes |= line["changes"]
+    if not looks:
+        return Result(member, changes, status, cause, math.nan, math.nan, 0, 0)
+    last = looks[-1]
+    best = max(looks, key=lambda line: line["return_mean"] if math.isfinite(line["return_mean"]) else -math.inf)
+    return Result(member, changes, status, cause, last["return_mean"], best["return_mean"], last["step"], best["step"])
+
+
+def write(out: Path, rows: list[Result]) -> Path:
+    """Writes results.csv atomically; a float is written so that reading it gives the same float."""
+    axes = [axis.name for axis in folder.read(out).axes]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["id", "group", "batch", *axes, "seed", *COLUMNS])
+    for row in rows:
+        member = row.member
+        values = [row.changes[name] for name in axes]
+        table.writerow([member.id, member.group, member.batch, *values, member.seed, *row[2:]])
+    path = Path(out) / NAME
+    with durable.explained("write", path):
+        durable.write_atomically(path, text.getvalue().encode())
+    return path

@@ -1,0 +1,74 @@
+"""How a sweep looks for its best member: try all, or one of three searches."""
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Any
+
+from softrl.config import Within, checked
+from softrl.errors import ConfigError, suggestion
+
+
+@dataclass(frozen=True)
+class Halving:
+    """Successive halving: all members train a little; of each rung the best 1/`eta` go on `eta` times as far."""
+
+    eta: Annotated[int, Within(2)] = 3
+    """How many members compete for one place in the next rung."""
+    rungs: Annotated[int, Within(2)] = 3
+    """Stages; the last one ends at the config's `steps`, each one before at 1/`eta` of the next."""
+
+
+@dataclass(frozen=True)
+class Pbt:
+    """Population-based training: the worst copy the best, states included, and go on with perturbed hyperparameters."""
+
+    every: Annotated[int, Within(1)] = 1
+    """Evaluations between two selections."""
+    share: Annotated[float, Within(0.0, 0.5, above=True)] = 0.25
+    """Share of the population that is replaced, and the share that is copied."""
+    factor: Annotated[float, Within(1.0, above=True)] = 1.25
+    """A copied hyperparameter is multiplied or divided by this, and kept within its axis."""
+    seed: Annotated[int, Within(0)] = 0
+    """Of the draws."""
+
+
+@dataclass(frozen=True)
+class Optuna:
+    """Bayesian optimisation: Optuna proposes batches of members, one after the other."""
+
+    trials: Annotated[int, Within(1)] = 32
+    """Proposals in all, each trained with every seed."""
+    batch: Annotated[int, Within(1)] = 8
+    """Proposals that are made, and trained, together."""
+    seed: Annotated[int, Within(0)] = 0
+    """Of the sampler."""
+
+
+METHODS = {"halving": Halving, "pbt": Pbt, "optuna": Optuna}
+Search = Halving | Pbt | Optuna
+
+
+def search(form: Any) -> Search | None:
+    """The search that `[search]` of a spec describes: `method` and the fields of its class; None for no search.
+
+    Raises: ConfigError for an unknown method or field, or a value out of its range.
+    """
+    if form is None:
+        return None
+    if not isinstance(form, dict) or "method" not in form:
+        raise ConfigError(f"search must name its method, one of {', '.join(METHODS)}; got {form!r}")
+    method = form["method"]
+    if method not in METHODS:
+        raise ConfigError(
+            f"unknown search method {method!r}{suggestion(str(method), METHODS)}; known: {', '.join(METHODS)}"
+        )
+    options = {name: value for name, value in form.items() if name != "method"}
+    known = [field.name for field in fields(METHODS[method])]
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"search {method}: unknown setting {name!r}{suggestion(name, known)}")
+    return checked(METHODS[method](**options))
+
+
+def method(found: Search) -> str:
+    """The name that a spec uses for a search."""
+    return next(name for name, kind in METHODS.items() if isinstance(found, kind))
