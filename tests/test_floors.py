@@ -26,10 +26,10 @@ FLOORS = {
     "losses": 2,
     "agents": 3,
     "training": 4,
+    "presets": 5,
     "sweep": 5,
     "learner": 5,
     "reporting": 6,
-    "presets": 6,
     "run": 7,
     "cli": 8,
     "compat": 8,
@@ -41,6 +41,7 @@ FLOORS = {
 NEIGHBOURS = {
     ("config", "errors"),  # a setting out of range is an error
     ("networks", "distributions"),  # the policy's head is a distribution
+    ("sweep", "presets"),  # every robot of a sweep starts from its own preset
 }
 """The only imports between two rooms of one floor."""
 
