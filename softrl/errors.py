@@ -1,7 +1,7 @@
 """Errors that a user can cause. Each says what was given, what was expected and what to do."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class SoftRLError(Exception):
@@ -10,6 +10,18 @@ class SoftRLError(Exception):
 
 class ConfigError(SoftRLError, ValueError):
     """A setting has an unknown name, a wrong type or a value out of its range."""
+
+
+class BatchError(SoftRLError, ValueError):
+    """A pushed batch (or observation) that cannot be learned from; nothing was changed.
+
+    field: where in the batch, dotted. expected, got: in words. rows: the first bad rows, empty where all are.
+    """
+
+    def __init__(self, field: str, expected: str, got: str, rows: Sequence[int] = ()):
+        self.field, self.expected, self.got, self.rows = field, expected, got, tuple(rows)
+        where = f" (rows {', '.join(map(str, self.rows))})" if self.rows else ""
+        super().__init__(f"{field}: expected {expected}, got {got}{where}")
 
 
 class CheckpointError(SoftRLError):
@@ -22,6 +34,14 @@ class DivergedError(SoftRLError):
 
 class RenderError(SoftRLError):
     """A picture or film cannot be made on this machine or of these states; training needs none of them."""
+
+
+class TensorError(SoftRLError, ValueError):
+    """Bytes that should hold named arrays, or a policy, do not."""
+
+
+class ExportError(SoftRLError):
+    """A policy cannot be written in a format, or what was written does not act as the live one does."""
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

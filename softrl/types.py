@@ -11,6 +11,19 @@ import jax
 PyTree = Any
 
 
+class Spec(NamedTuple):
+    """What an agent must know of its robot. Static.
+
+    obs: pytree of `jax.ShapeDtypeStruct`, one observation. action_size: A; actions are in (−1, 1)^A.
+    actor_obs, critic_obs: which entry of a dictionary observation each sees; None: the whole of it.
+    """
+
+    obs: PyTree
+    action_size: int
+    actor_obs: str | None = None
+    critic_obs: str | None = None
+
+
 class EnvSpec(NamedTuple):
     """What a compiled program must know of its environments. Static.
 
@@ -29,6 +42,11 @@ class EnvSpec(NamedTuple):
     episode_length: int
     actor_obs: str | None = None
     critic_obs: str | None = None
+
+    @property
+    def action(self) -> jax.ShapeDtypeStruct:
+        """One environment's action."""
+        return jax.ShapeDtypeStruct((self.action_size,), "float32")
 
 
 class Transition(NamedTuple):

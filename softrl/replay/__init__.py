@@ -1,5 +1,7 @@
 """Ring buffers that live on the device."""
 
+from softrl.replay.flat import FlatState, flat
+from softrl.replay.mixed import MixedState, add_demonstrations, mixed
 from softrl.replay.time_major import TimeMajorState, time_major
 
-__all__ = ["TimeMajorState", "time_major"]
+__all__ = ["FlatState", "MixedState", "TimeMajorState", "add_demonstrations", "flat", "mixed", "time_major"]

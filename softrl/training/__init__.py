@@ -5,7 +5,7 @@ from softrl.training.collect import CollectInfo, collect
 from softrl.training.evaluate import Evaluation, evaluate
 from softrl.training.health import Health
 from softrl.training.learn import LearnInfo, learn
-from softrl.training.state import LearnerState, Program, Rollout, RunState, init_run
+from softrl.training.state import LearnerState, Program, Rollout, RunState, init_learner, init_run
 
 __all__ = [
     "ChunkInfo",
@@ -20,6 +20,7 @@ __all__ = [
     "chunk",
     "collect",
     "evaluate",
+    "init_learner",
     "init_run",
     "learn",
 ]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from softrl.agents.sac import resolve, sac
+from softrl.agents.sac import build, resolve
 from softrl.envs import make_env
 from softrl.replay import time_major
 from softrl.training.config import Config, validated
@@ -26,7 +26,7 @@ class Assembled(NamedTuple):
 def assemble(config: Config, *, randomize=None, log_prior=None) -> Assembled:
     """Builds environments, replay and agent.
 
-    Args: `randomize`: see `softrl.envs.make_env`. `log_prior`: see `softrl.agents.sac.sac`.
+    Args: `randomize`: see `softrl.envs.make_env`. `log_prior`: see `softrl.agents.sac.build`.
     Raises: ConfigError, before anything is compiled or allocated.
     """
     validated(config)
@@ -40,7 +40,7 @@ def assemble(config: Config, *, randomize=None, log_prior=None) -> Assembled:
         shards=training.replay_shards,
     )
     starts = max(math.ceil(training.learning_starts / config.env.num_envs), training.n_step + 1)
-    program = Program(env, sac(config.agent, env.spec, log_prior=log_prior), replay, training.updates_per_step, starts)
+    program = Program(env, build(config.agent, env.spec, log_prior=log_prior), replay, training.updates_per_step, starts)
     evaluation = make_env(config.env, num_envs=2 * training.eval_episodes, stagger=False)
     return Assembled(config, program, evaluation, resolve(config.hypers, env.spec.action_size))
 

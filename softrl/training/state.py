@@ -13,11 +13,11 @@ from softrl.types import Agent, Env, EnvState, PyTree, Replay
 class Program(NamedTuple):
     """The static pieces that one compiled program is made of.
 
-    updates_per_step: gradient updates a vector step, U. learning_starts: vector steps of uniformly random actions
-    before the first update.
+    env: None where environments are elsewhere; `learn` does not look at it. updates_per_step: gradient updates a vector
+    step, U. learning_starts: vector steps of uniformly random actions before the first update.
     """
 
-    env: Env
+    env: Env | None
     agent: Agent
     replay: Replay
     updates_per_step: int
@@ -52,11 +52,13 @@ class RunState(NamedTuple):
 
 def init_run(program: Program, key: jax.Array, hypers: PyTree) -> RunState:
     """The first state of a run, a function of its key and hyperparameters alone."""
-    zero = Counter.of(0)
     num_envs = program.env.spec.num_envs
-    learner = LearnerState(
-        program.agent.init(at(key, zero, Purpose.INIT), hypers), program.replay.init(), Health.good(), key
-    )
-    env = program.env.reset(at(key, zero, Purpose.ENV))
+    env = program.env.reset(at(key, Counter.of(0), Purpose.ENV))
     rollout = Rollout((), jnp.zeros(num_envs), jnp.zeros(num_envs, jnp.int32))
-    return RunState(Clock.start(), learner, env, rollout)
+    return RunState(Clock.start(), init_learner(program, key, hypers), env, rollout)
+
+
+def init_learner(program: Program, key: jax.Array, hypers: PyTree) -> LearnerState:
+    """The part of a run's first state that learns: what one needs whose environments are elsewhere."""
+    agent = program.agent.init(at(key, Counter.of(0), Purpose.INIT), hypers)
+    return LearnerState(agent, program.replay.init(), Health.good(), key)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from softrl.agents.sac import SACConfig, SACHypers, resolve, sac
+from softrl.agents.sac import SACConfig, SACHypers, build, resolve
 from softrl.clock import Clock, Counter
 from softrl.config import change
 from softrl.distributions import tanh_gaussian
@@ -36,7 +36,7 @@ class Bench(NamedTuple):
 
 
 def bench(config: SACConfig = SMALL, spec: EnvSpec = SPEC, log_prior=None, **hypers) -> Bench:
-    agent = sac(config, spec, log_prior=log_prior)
+    agent = build(config, spec, log_prior=log_prior)
     numbers = jax.tree.map(jnp.float32, resolve(change(SACHypers(), **hypers), spec.action_size))
     state = tiny.compiled(agent.init, jax.random.key(0), numbers)(jax.random.key(0), numbers)
     rows = jax.eval_shape(partial(batch, spec=spec))
@@ -326,7 +326,7 @@ def transition(obs, valid) -> Transition:
 
 
 def test_only_observing_moves_the_statistics_and_only_by_valid_rows():
-    agent = sac(dataclasses.replace(SMALL, normalize_obs=True), SPEC)
+    agent = build(dataclasses.replace(SMALL, normalize_obs=True), SPEC)
     numbers = jax.tree.map(jnp.float32, resolve(SACHypers(), ACTIONS))
     state = tiny.compiled(agent.init, jax.random.key(0), numbers)(jax.random.key(0), numbers)
     obs = jnp.asarray([[1.0] * OBS, [3.0] * OBS, [np.nan] * OBS, [9.0] * OBS])

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.sizes import Sizes
-from softrl.agents.sac import SACConfig, SACHypers, resolve, sac
+from softrl.agents.sac import SACConfig, SACHypers, build, resolve
 from softrl.clock import Clock, Counter
 from softrl.envs.episodes import episodes
 from softrl.replay import time_major
@@ -31,7 +31,7 @@ def program(sizes: Sizes, updates_per_step: int) -> Program:
     env = episodes(simulator, name="bench/free", num_envs=NUM_ENVS, episode_length=1000, stagger=True)
     config = SACConfig(width=sizes.width, depth=sizes.depth, layer_norm=False, policy_delay=1, normalize_obs=True)
     replay = time_major(env.spec, capacity=sizes.replay_size, batch_size=sizes.batch_size)
-    return Program(env, sac(config, env.spec), replay, updates_per_step, learning_starts=2)
+    return Program(env, build(config, env.spec), replay, updates_per_step, learning_starts=2)
 
 
 def hypers(sizes: Sizes) -> SACHypers:

@@ -1,7 +1,7 @@
 """Soft actor-critic, with the tutorial's separate soft value network or with twin target critics."""
 
-from softrl.agents.sac.agent import sac
+from softrl.agents.sac.agent import build, sac
 from softrl.agents.sac.config import SACConfig, SACHypers, resolve
 from softrl.agents.sac.state import Policy, SACInfo, SACState
 
-__all__ = ["Policy", "SACConfig", "SACHypers", "SACInfo", "SACState", "resolve", "sac"]
+__all__ = ["Policy", "SACConfig", "SACHypers", "SACInfo", "SACState", "build", "resolve", "sac"]

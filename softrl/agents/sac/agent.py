@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +13,31 @@ from softrl.agents.observations import joined, size
 from softrl.agents.sac.config import SACConfig, SACHypers
 from softrl.agents.sac.state import LogPrior, Parts, Policy, SACState
 from softrl.agents.sac.update import update
+from softrl.agents.spaces import spec_of
 from softrl.distributions import tanh_gaussian
 from softrl.networks import Torso
-from softrl.types import Agent, EnvSpec, PyTree, Transition
+from softrl.types import Agent, EnvSpec, PyTree, Spec, Transition
 
 
-def sac(config: SACConfig, spec: EnvSpec, *, log_prior: LogPrior | None = None) -> Agent:
+def sac(
+    config: SACConfig,
+    obs_spec: Any,
+    action_spec: Any,
+    *,
+    actor_obs: str | None = None,
+    critic_obs: str | None = None,
+    log_prior: LogPrior | None = None,
+) -> Agent:
+    """Soft actor-critic for observations and actions of these shapes.
+
+    Args: `obs_spec`, `action_spec`, `actor_obs`, `critic_obs`: see `softrl.agents.spaces.spec_of`; the others: `build`.
+    Example: `sac(SACConfig(), jax.ShapeDtypeStruct((17,), "float32"), jax.ShapeDtypeStruct((6,), "float32"))`.
+    """
+    spec = spec_of(obs_spec, action_spec, actor_obs=actor_obs, critic_obs=critic_obs)
+    return build(config, spec, log_prior=log_prior)
+
+
+def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None = None) -> Agent:
     """Soft actor-critic for observations and actions as in `spec`.
 
     Args:

@@ -8,7 +8,7 @@ import jax
 from softrl.agents.descent import Trained
 from softrl.agents.sac.config import SACConfig
 from softrl.statistics import Statistics
-from softrl.types import EnvSpec, Network, PyTree
+from softrl.types import EnvSpec, Network, PyTree, Spec
 
 LogPrior = Callable[[PyTree, jax.Array], jax.Array]
 """Action prior: `(actor obs [B, ...], action [B, A]) -> log density [B]`, in nats."""
@@ -59,7 +59,7 @@ class Parts(NamedTuple):
     """The static pieces that an update is made of. base: nats by which the prior's measure shifts an entropy."""
 
     config: SACConfig
-    spec: EnvSpec
+    spec: Spec | EnvSpec
     policy: Network
     critic: Network
     value: Network

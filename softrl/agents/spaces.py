@@ -1,0 +1,76 @@
+"""Observations and actions as people describe them, as one `Spec`."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from softrl.errors import ConfigError
+from softrl.types import PyTree, Spec
+
+ACTOR_OBS, CRITIC_OBS = "state", "privileged_state"
+"""Entries of a dictionary observation that, where both are there, go to the actor and to the critic."""
+
+
+def spec_of(obs_spec: Any, action_spec: Any, *, actor_obs: str | None = None, critic_obs: str | None = None) -> Spec:
+    """The `Spec` for one observation and one action, without a batch axis.
+
+    Args:
+      obs_spec: anything whose leaves have `shape` and `dtype`: `jax.ShapeDtypeStruct`, an array, Gymnasium's `Box` or
+        `Dict`, a dictionary of these.
+      action_spec: the same for an action `[A]`, or A itself. Bounds, where it has them, must be −1 and 1.
+      actor_obs, critic_obs: which entry of a dictionary observation each sees. Where neither is given and there are
+        entries `state` and `privileged_state`, the actor sees the one and the critic the other.
+    Raises:
+      ConfigError: an observation without entries, an action that is not one row of numbers, or an unknown entry.
+    """
+    obs = _shapes(obs_spec)
+    leaves = jax.tree.leaves(obs)
+    if not leaves or not all(np.prod(leaf.shape) > 0 for leaf in leaves):
+        raise ConfigError(f"obs_spec must hold at least one number, got {obs_spec!r}")
+    if actor_obs is None and critic_obs is None and isinstance(obs, dict) and {ACTOR_OBS, CRITIC_OBS} <= obs.keys():
+        actor_obs, critic_obs = ACTOR_OBS, CRITIC_OBS
+    for name, entry in (("actor_obs", actor_obs), ("critic_obs", critic_obs)):
+        if entry is not None and not (isinstance(obs, dict) and entry in obs):
+            known = ", ".join(map(repr, obs)) if isinstance(obs, dict) else "none: the observation is one array"
+            raise ConfigError(f"{name} {entry!r} is no entry of the observation; entries: {known}")
+    return Spec(obs, _action_size(action_spec), actor_obs, critic_obs)
+
+
+def _shapes(spec: Any) -> PyTree:
+    spec = getattr(spec, "spaces", spec)
+    if hasattr(spec, "items"):
+        return {str(name): _shapes(entry) for name, entry in spec.items()}
+    if isinstance(spec, tuple | list):
+        return tuple(_shapes(entry) for entry in spec)
+    if not hasattr(spec, "shape") or getattr(spec, "dtype", None) is None:
+        raise ConfigError(
+            f"obs_spec: each entry needs a shape and a dtype, got {type(spec).__name__} {spec!r}; for example "
+            "jax.ShapeDtypeStruct((17,), 'float32')"
+        )
+    dtype = np.dtype(spec.dtype)
+    # Simulators say float64 and learning is in float32.
+    dtype = np.dtype(np.float32) if dtype == np.float64 else dtype
+    if dtype.kind not in "fiub" or jnp.zeros((), dtype).dtype != dtype:
+        raise ConfigError(f"obs_spec: entries are float32, bool or integers of at most 32 bits, got {spec.dtype}")
+    return jax.ShapeDtypeStruct(tuple(spec.shape), dtype)
+
+
+def _action_size(spec: Any) -> int:
+    if isinstance(spec, int | np.integer) and not isinstance(spec, bool):
+        shape: Any = (int(spec),)
+    else:
+        shape = tuple(getattr(spec, "shape", None) or ())
+        dtype = getattr(spec, "dtype", None)
+        if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+            raise ConfigError(f"action_spec must be continuous, one row of A numbers or A itself, got {spec!r}")
+    if len(shape) != 1 or shape[0] < 1:
+        raise ConfigError(f"action_spec must be one row of A ≥ 1 numbers, got shape {shape}")
+    low, high = getattr(spec, "low", -1.0), getattr(spec, "high", 1.0)
+    if not (np.all(np.equal(low, -1.0)) and np.all(np.equal(high, 1.0))):
+        raise ConfigError(
+            f"actions are in (−1, 1) here, got bounds {low} and {high}: scale them at the environment, for example "
+            "with gymnasium.wrappers.RescaleAction(env, -1.0, 1.0)"
+        )
+    return int(shape[0])

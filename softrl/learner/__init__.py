@@ -1,0 +1,7 @@
+"""The learner behind a host-side door, for other people's actor loops."""
+
+from softrl.learner.adapters import ADAPTERS, adapted
+from softrl.learner.config import LearnerConfig, SamplingConfig
+from softrl.learner.learner import Learner, PublishedPolicy
+
+__all__ = ["ADAPTERS", "Learner", "LearnerConfig", "PublishedPolicy", "SamplingConfig", "adapted"]

@@ -1,0 +1,156 @@
+"""Other libraries' names for a transition, as data, each flag with the meaning that its library gives it.
+
+What matters is which steps end with zero continuation value. `dones` of Stable-Baselines3 are ends of any kind, and
+`timeouts` say which of them were only cut; HIL-SERL's `masks` are 1 where the value goes on; LeRobot's `done` is what
+its environment returned as terminated, `truncated` stands beside it; D4RL's `terminals` never hold a time limit.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from softrl.errors import BatchError, ConfigError, suggestion
+
+
+class Names(NamedTuple):
+    """One library's keys.
+
+    obs, action, reward, next_obs: its keys. next_obs None: `obs` has one row more than the others, an episode's all.
+    terminated: its key. inverted: 1 means that the value goes on. cut: a required key that takes `terminated` back
+    where it is set. truncated: an optional key that says nothing about continuation and is only checked. ignored:
+    other optional keys, left out.
+    """
+
+    obs: str
+    action: str
+    reward: str
+    next_obs: str | None
+    terminated: str
+    inverted: bool = False
+    cut: str | None = None
+    truncated: str | None = None
+    ignored: tuple[str, ...] = ()
+
+
+_PLURAL = ("observations", "actions", "rewards", "next_observations")
+
+ADAPTERS: dict[str, Names] = {
+    "hil-serl": Names(*_PLURAL, terminated="masks", inverted=True, truncated="dones"),
+    "lerobot": Names(
+        "state", "action", "reward", "next_state", "done", truncated="truncated", ignored=("complementary_info",)
+    ),
+    "sb3": Names(*_PLURAL, terminated="dones", cut="timeouts", ignored=("infos",)),
+    "d4rl": Names(*_PLURAL, terminated="terminals", truncated="timeouts", ignored=("infos", "metadata")),
+    "minari": Names(
+        *_PLURAL[:3],
+        next_obs=None,
+        terminated="terminations",
+        truncated="truncations",
+        ignored=("id", "seed", "options", "infos"),
+    ),
+}
+"""Every library's names; `softrl` itself needs none."""
+
+
+def adapted(batch: Mapping[str, Any], names: str) -> Mapping[str, Any]:
+    """A batch with another library's keys as softrl's; flags become bool, rewards of whole numbers float32.
+
+    Args: `names`: a key of `ADAPTERS`, or `softrl` for no change.
+    Raises: BatchError in that library's words: unknown or missing key, a flag that is neither 0 nor 1. ConfigError:
+      unknown `names`.
+    """
+    if names == "softrl":
+        return batch
+    if names not in ADAPTERS:
+        known = ["softrl", *ADAPTERS]
+        raise ConfigError(f"unknown names {names!r}{suggestion(names, known)}; known: {', '.join(known)}")
+    theirs = ADAPTERS[names]
+    if not isinstance(batch, Mapping):
+        raise BatchError("transitions", f"a mapping with {names}'s keys", f"a {type(batch).__name__}")
+    _check_keys(theirs, batch)
+    terminated = _flag(theirs.terminated, batch)
+    terminated = ~terminated if theirs.inverted else terminated
+    if theirs.cut is not None:
+        cut = _flag(theirs.cut, batch)
+        if cut.shape != terminated.shape:
+            raise BatchError(theirs.cut, f"shape {terminated.shape}, as {theirs.terminated} has", f"shape {cut.shape}")
+        terminated = terminated & ~cut
+    obs, next_obs = _observations(theirs, batch)
+    ours = {
+        "obs": obs,
+        "action": batch[theirs.action],
+        "reward": _reward(batch[theirs.reward]),
+        "terminated": terminated,
+        "next_obs": next_obs,
+    }
+    if theirs.truncated is not None and theirs.truncated in batch:
+        ours["truncated"] = _flag(theirs.truncated, batch)
+    return ours
+
+
+def renamed(error: BatchError, names: str) -> BatchError:
+    """An error about softrl's fields, said in another library's words."""
+    if names == "softrl":
+        return error
+    theirs = ADAPTERS[names]
+    field, dot, rest = error.field.partition(".")
+    known = {
+        **theirs._asdict(),
+        "next_obs": theirs.next_obs or theirs.obs,
+        "truncated": theirs.truncated or "truncated",
+    }
+    return BatchError(f"{known.get(field, field)}{dot}{rest}", error.expected, error.got, error.rows)
+
+
+def _check_keys(theirs: Names, batch: Mapping[str, Any]) -> None:
+    required = [
+        name
+        for name in (theirs.obs, theirs.action, theirs.reward, theirs.next_obs, theirs.terminated, theirs.cut)
+        if name is not None
+    ]
+    known = [*required, *filter(None, [theirs.truncated]), *theirs.ignored]
+    for name in batch:
+        if name not in known:
+            hint = suggestion(str(name), known)
+            raise BatchError(str(name), f"only the keys {', '.join(known)}{hint}", "a key that is not known")
+    for name in required:
+        if name not in batch:
+            raise BatchError(name, f"the keys {', '.join(required)}", f"only {', '.join(map(str, batch))}")
+
+
+def _flag(name: str, batch: Mapping[str, Any]) -> np.ndarray:
+    array = _array(name, batch[name])
+    if array.dtype.kind not in "fiub" or not np.isin(array, (0, 1)).all():
+        raise BatchError(name, "flags: bool, or numbers that are 0 or 1", f"{array.dtype} with other values")
+    return array.astype(bool)
+
+
+def _reward(given: Any) -> Any:
+    array = np.asarray(given)
+    return array.astype(np.float32) if array.dtype.kind in "iub" else array
+
+
+def _array(name: str, given: Any) -> np.ndarray:
+    try:
+        return np.asarray(given)
+    except (ValueError, TypeError) as error:
+        raise BatchError(name, "an array", f"no rectangular array ({error})") from None
+
+
+def _observations(theirs: Names, batch: Mapping[str, Any]) -> tuple[Any, Any]:
+    obs = batch[theirs.obs]
+    if theirs.next_obs is not None:
+        return obs, batch[theirs.next_obs]
+    return _sliced(obs, slice(None, -1)), _sliced(obs, slice(1, None))
+
+
+def _sliced(obs: Any, part: slice) -> Any:
+    if isinstance(obs, Mapping):
+        return {name: _sliced(entry, part) for name, entry in obs.items()}
+    if isinstance(obs, tuple):
+        return tuple(_sliced(entry, part) for entry in obs)
+    array = _array("observations", obs)
+    if array.ndim == 0:
+        raise BatchError("observations", "one row more than there are actions", "a single number")
+    return array[part]

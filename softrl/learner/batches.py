@@ -1,0 +1,184 @@
+"""What comes in through the door, checked to the last number before anything is changed. NumPy only."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from softrl.errors import BatchError, suggestion
+from softrl.types import PyTree, Spec
+
+REQUIRED = ("obs", "action", "reward", "terminated", "next_obs")
+OPTIONAL = ("truncated",)
+_SHOWN = 8  # bad rows that an error lists
+
+
+class Rows(NamedTuple):
+    """Checked transitions, `[B, ...]` NumPy arrays of the learner's own dtypes, B ≥ 1."""
+
+    obs: PyTree
+    action: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    next_obs: PyTree
+
+
+def checked_rows(spec: Spec, transitions: Mapping[str, Any]) -> Rows:
+    """Transitions as the learner stores them.
+
+    Args:
+      transitions: `obs` and `next_obs` (the true successor, also where the episode was cut) `[B, ...]`, `action`
+        `[B, A]` in [−1, 1], `reward` `[B]`, `terminated` `[B]` bool, and if one likes `truncated` `[B]` bool, which
+        is checked and changes nothing: a truncated step is learned from like any other. Floats of any width are
+        converted to float32.
+    Raises:
+      BatchError: unknown or missing key, wrong rank, shape, dtype or length, no rows, NaN or ∞, |action| > 1.
+    """
+    if hasattr(transitions, "_asdict"):
+        transitions = transitions._asdict()
+    if not isinstance(transitions, Mapping):
+        raise BatchError("transitions", f"a mapping with {', '.join(REQUIRED)}", f"a {type(transitions).__name__}")
+    _check_keys("transitions", transitions, REQUIRED, OPTIONAL)
+    truncated = transitions.get("truncated")
+    rows = Rows(
+        _tree("obs", transitions["obs"], spec.obs),
+        _numbers("action", transitions["action"], jax.ShapeDtypeStruct((spec.action_size,), np.dtype(np.float32))),
+        _numbers("reward", transitions["reward"], jax.ShapeDtypeStruct((), np.dtype(np.float32))),
+        _flags("terminated", transitions["terminated"]),
+        _tree("next_obs", transitions["next_obs"], spec.obs),
+    )
+    count = _common_length(
+        {**_named(rows), **({} if truncated is None else {"truncated": _flags("truncated", truncated)})}
+    )
+    if count == 0:
+        raise BatchError("transitions", "at least one row", "0 rows")
+    outside = np.abs(rows.action) > 1.0
+    if outside.any():
+        worst = float(np.abs(rows.action).max())
+        raise BatchError("action", "numbers in [−1, 1]: scale actions at the environment", f"{worst:g}", _rows(outside))
+    return rows
+
+
+def checked_obs(spec: Spec, obs: Any) -> tuple[PyTree, bool]:
+    """Observations to act on as `[B, ...]` arrays, and whether a single one was given.
+
+    Entries that only the critic sees may be missing; they become zeros.
+    Raises: BatchError as `checked_rows`.
+    """
+    single = _is_single(spec, obs)
+    if isinstance(spec.obs, dict) and isinstance(obs, Mapping) and spec.actor_obs in obs:
+        count = 1 if single else len(jax.tree.leaves(obs[spec.actor_obs])[0])
+        lead = () if single else (count,)
+        blank = {k: jax.tree.map(lambda s: np.zeros((*lead, *s.shape), s.dtype), v) for k, v in spec.obs.items()}
+        obs = {**{name: value for name, value in blank.items() if name != spec.actor_obs}, **obs}
+    if single:
+        obs = jax.tree.map(lambda x: np.asarray(x)[None], obs)
+    checked = _tree("obs", obs, spec.obs)
+    named: dict[str, np.ndarray] = {}
+    _name("obs", checked, named)
+    if _common_length(named) == 0:
+        raise BatchError("obs", "at least one row", "0 rows")
+    return checked, single
+
+
+def _is_single(spec: Spec, obs: Any) -> bool:
+    """Whether the actor's first entry has the rank of one observation."""
+    expected, given = spec.obs, obs
+    while isinstance(expected, dict) and isinstance(given, Mapping):
+        name = spec.actor_obs if expected is spec.obs and spec.actor_obs else next(iter(expected))
+        expected, given = expected[name], given.get(name)
+    while isinstance(expected, tuple) and isinstance(given, tuple | list) and len(given):
+        expected, given = expected[0], given[0]
+    return hasattr(expected, "shape") and given is not None and np.ndim(given) == len(expected.shape)
+
+
+def _check_keys(field: str, given: Mapping[str, Any], required, optional=()) -> None:
+    known = [*required, *optional]
+    for name in given:
+        if name not in known:
+            hint = suggestion(str(name), known)
+            raise BatchError(f"{field}.{name}", f"only the keys {', '.join(known)}{hint}", "a key that is not known")
+    for name in required:
+        if name not in given:
+            raise BatchError(f"{field}.{name}", f"the keys {', '.join(required)}", f"only {', '.join(map(str, given))}")
+
+
+def _tree(field: str, given: Any, expected: PyTree) -> PyTree:
+    if isinstance(expected, dict):
+        if not isinstance(given, Mapping):
+            raise BatchError(field, f"a mapping with {', '.join(expected)}", f"a {type(given).__name__}")
+        _check_keys(field, given, tuple(expected))
+        return {name: _tree(f"{field}.{name}", given[name], part) for name, part in expected.items()}
+    if isinstance(expected, tuple):
+        if not isinstance(given, tuple | list) or len(given) != len(expected):
+            raise BatchError(field, f"a tuple of {len(expected)}", f"a {type(given).__name__}")
+        return tuple(_tree(f"{field}.{i}", x, part) for i, (x, part) in enumerate(zip(given, expected, strict=True)))
+    if isinstance(given, Mapping):
+        raise BatchError(field, _spelled(expected), f"a mapping with {', '.join(map(str, given))}")
+    return _numbers(field, given, expected)
+
+
+def _numbers(field: str, given: Any, expected: jax.ShapeDtypeStruct) -> np.ndarray:
+    array = _array(field, given, expected)
+    wanted = np.dtype(expected.dtype)
+    # Widening and narrowing among floats is harmless, anything else is a mistake somewhere.
+    if array.dtype != wanted and not (wanted.kind == "f" and array.dtype.kind == "f"):
+        raise BatchError(field, f"dtype {wanted}", f"dtype {array.dtype}")
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(array, wanted)
+    if wanted.kind == "f" and not (finite := np.isfinite(array)).all():
+        bad = array[~finite].flat[0]
+        raise BatchError(field, "finite float32 numbers", f"{bad}", _rows(~finite))
+    return array
+
+
+def _flags(field: str, given: Any) -> np.ndarray:
+    expected = jax.ShapeDtypeStruct((), np.dtype(bool))
+    array = _array(field, given, expected)
+    if array.dtype != bool:
+        raise BatchError(field, "dtype bool", f"dtype {array.dtype}")
+    return np.ascontiguousarray(array)
+
+
+def _array(field: str, given: Any, expected: jax.ShapeDtypeStruct) -> np.ndarray:
+    try:
+        array = np.asarray(given)
+    except (ValueError, TypeError) as error:
+        raise BatchError(field, _spelled(expected), f"no rectangular array ({error})") from None
+    if array.dtype.kind not in "fiub":
+        raise BatchError(field, _spelled(expected), f"dtype {array.dtype}")
+    if array.ndim != len(expected.shape) + 1 or array.shape[1:] != expected.shape:
+        raise BatchError(field, _spelled(expected), f"shape {array.shape}")
+    return array
+
+
+def _common_length(named: Mapping[str, np.ndarray]) -> int:
+    first = next(iter(named))
+    for name, array in named.items():
+        if len(array) != len(named[first]):
+            raise BatchError(name, f"{len(named[first])} rows, as {first} has", f"{len(array)} rows")
+    return len(named[first])
+
+
+def _named(rows: Rows) -> dict[str, np.ndarray]:
+    named: dict[str, np.ndarray] = {}
+    for field, tree in rows._asdict().items():
+        _name(field, tree, named)
+    return named
+
+
+def _name(field: str, tree: PyTree, into: dict[str, np.ndarray]) -> None:
+    if isinstance(tree, dict | tuple):
+        for name, part in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            _name(f"{field}.{name}", part, into)
+    else:
+        into[field] = tree
+
+
+def _rows(bad: np.ndarray) -> list[int]:
+    return np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1))[:_SHOWN].tolist()
+
+
+def _spelled(expected: jax.ShapeDtypeStruct) -> str:
+    return f"{np.dtype(expected.dtype)} of shape ({', '.join(['B', *map(str, expected.shape)])})"

@@ -1,0 +1,107 @@
+"""A learner's programs, compiled before the first push, for a few fixed widths; nothing is ever compiled again."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from softrl.learner import compute
+from softrl.learner.batches import Rows
+from softrl.learner.compute import Parts, State
+from softrl.types import PyTree, Spec, Transition
+
+WIDTHS = (1, 16, 256)
+"""Rows of a compiled call: a push or a question is cut into pieces and each is padded to the least that holds it."""
+
+
+class Compiled(NamedTuple):
+    """Executables, which refuse any other shape.
+
+    init: `(key) -> State`. store: (width, to demonstrations?) → `(State, Transition) -> State`, donates its state.
+    improve: `(State, hypers, updates) -> (State, info)`, donates its state. act: (width, deterministic?) →
+    `(State, obs) -> (acts, action)`. abstract: shapes of the state.
+    """
+
+    init: Callable[[jax.Array], State]
+    store: dict[tuple[int, bool], Callable[[State, Transition], State]]
+    improve: Callable[[State, PyTree, jax.Array], tuple[State, Any]]
+    act: dict[tuple[int, bool], Callable[[State, PyTree], tuple[Any, jax.Array]]]
+    abstract: State
+
+
+def compile_learner(parts: Parts, hypers: PyTree) -> Compiled:
+    """Traces and compiles everything; XLA compiles in parallel threads."""
+    key = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
+    start = partial(compute.init, parts, hypers)
+    abstract = jax.eval_shape(start, key)
+    rings = (False, True) if parts.demonstrations is not None else (False,)
+    stores = {(width, ring): _store(parts, abstract, width, ring) for width in WIDTHS for ring in rings}
+    acts = {(width, mode): _act(parts, abstract, width, mode) for width in WIDTHS for mode in (False, True)}
+    improve = jax.jit(partial(compute.improve, parts), donate_argnums=0)
+    lowered = [
+        jax.jit(start).lower(key),
+        improve.lower(abstract, hypers, jnp.int32(0)),
+        *stores.values(),
+        *acts.values(),
+    ]
+    # LLVM's first level on a CPU: half the compile time, and updates as fast (see softrl.training.programs).
+    options = {"xla_backend_optimization_level": 1} if jax.local_devices()[0].platform == "cpu" else {}
+    with ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda program: program.compile(compiler_options=options), lowered))
+    rest = iter(done[2:])
+    return Compiled(
+        done[0],
+        dict(zip(stores, rest, strict=False)),
+        done[1],
+        dict(zip(acts, done[2 + len(stores) :], strict=True)),
+        abstract,
+    )
+
+
+def _store(parts: Parts, state: State, width: int, demonstrations: bool):
+    rows = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), padded(parts.spec, blank(parts.spec, 1), width)
+    )
+    store = partial(compute.store, parts, demonstrations=demonstrations)
+    return jax.jit(store, donate_argnums=0).lower(state, rows)
+
+
+def _act(parts: Parts, state: State, width: int, deterministic: bool):
+    obs = jax.tree.map(lambda s: jax.ShapeDtypeStruct((width, *s.shape), s.dtype), parts.spec.obs)
+    return jax.jit(partial(compute.act, parts, deterministic=deterministic)).lower(state, obs)
+
+
+def blank(spec: Spec, count: int) -> Rows:
+    """`count` rows of zeros."""
+    obs = jax.tree.map(lambda s: np.zeros((count, *s.shape), s.dtype), spec.obs)
+    action = np.zeros((count, spec.action_size), np.float32)
+    return Rows(obs, action, np.zeros(count, np.float32), np.zeros(count, bool), obs)
+
+
+def pieces(tree: PyTree) -> Iterator[tuple[int, PyTree]]:
+    """A tree of `[B, ...]` arrays cut into parts of at most the greatest width, each with the width to pad it to."""
+    count = len(jax.tree.leaves(tree)[0])
+    for begin in range(0, count, WIDTHS[-1]):
+        part = jax.tree.map(lambda x, begin=begin: x[begin : begin + WIDTHS[-1]], tree)
+        rows = min(WIDTHS[-1], count - begin)
+        yield next(width for width in WIDTHS if rows <= width), part
+
+
+def filled(tree: PyTree, width: int) -> PyTree:
+    """Arrays `[B, ...]` with rows of zeros added, up to `width`."""
+
+    def fill(x: np.ndarray) -> np.ndarray:
+        return x if len(x) == width else np.concatenate([x, np.zeros((width - len(x), *x.shape[1:]), x.dtype)])
+
+    return jax.tree.map(fill, tree)
+
+
+def padded(spec: Spec, rows: Rows, width: int) -> Transition:
+    """Rows as a transition of `width` of which only the first ones are valid."""
+    rows, count = filled(rows, width), len(rows.reward)
+    truncated = np.zeros(width, bool)
+    return Transition(*rows[:4], truncated, rows.next_obs, np.arange(width) < count)

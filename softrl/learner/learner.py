@@ -1,0 +1,222 @@
+"""The learner behind a door: push transitions, ask for updates, take policies. For actor loops of your own."""
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from softrl.agents.sac import resolve
+from softrl.agents.spaces import spec_of
+from softrl.errors import BatchError, ConfigError, DivergedError
+from softrl.learner import compute, storage
+from softrl.learner.adapters import adapted, renamed
+from softrl.learner.batches import checked_obs, checked_rows
+from softrl.learner.compiled import compile_learner, filled, padded, pieces
+from softrl.learner.config import LearnerConfig, validated
+from softrl.learner.names import named
+from softrl.training import checkpoint
+from softrl.training.health import message
+
+
+class PublishedPolicy(NamedTuple):
+    """version: gradient updates behind it; it only grows. arrays: flat name → NumPy array, as `names.named` says."""
+
+    version: int
+    arrays: dict[str, np.ndarray]
+
+
+class Learner:
+    """Soft actor-critic for an actor loop of your own.
+
+    Every call is a transaction: it does all that it says, or raises and changes nothing. Calls may come from several
+    threads; they take turns. All programs are compiled here, none later.
+
+        learner = softrl.Learner(softrl.LearnerConfig(), env.observation_space, env.action_space, dir="runs/robot")
+        action = learner.act(obs)
+        learner.add({"obs": …, "action": …, "reward": …, "terminated": …, "next_obs": …})   # [B, ...] each
+        metrics = learner.step(updates=1)
+    """
+
+    def __init__(
+        self,
+        config: LearnerConfig,
+        obs_spec: Any,
+        action_spec: Any,
+        *,
+        replay_capacity: int = 1_000_000,
+        seed: int = 0,
+        dir: str | Path | None = None,
+        actor_obs: str | None = None,
+        critic_obs: str | None = None,
+    ):
+        """Compiles, and goes on where the last `save` in `dir` left off if there is one.
+
+        Args:
+          config: `softrl.LearnerConfig()`, edited by `softrl.change`.
+          obs_spec, action_spec, actor_obs, critic_obs: see `softrl.agents.spaces.spec_of`.
+          replay_capacity: transitions kept.
+          seed: of the networks, of sampling and of actions.
+          dir: where `save` puts checkpoints; only one process at a time. None: nothing can be saved.
+        Raises:
+          ConfigError: a setting that cannot be, or another than that of the learner in `dir`.
+          CheckpointError: `dir` is in use, damaged or cannot be written to.
+        """
+        self.config = validated(config, replay_capacity)
+        self.spec = spec_of(obs_spec, action_spec, actor_obs=actor_obs, critic_obs=critic_obs)
+        self._parts = compute.parts(self.config, self.spec, replay_capacity)
+        hypers = resolve(config.hypers, self.spec.action_size)
+        self._hypers = jax.tree.map(jnp.float32, hypers)
+        self._lock = threading.RLock()
+        self._shelf = None
+        if dir is not None:
+            self._shelf = storage.open_shelf(Path(dir), storage.described(config, self.spec, replay_capacity, seed))
+        try:
+            self._programs = compile_learner(self._parts, self._hypers)
+            self._state = self._programs.init(jax.random.key(seed, impl="threefry2x32"))
+            self.extra: dict[str, Any] = {}
+            if self._shelf is not None:
+                self.restore()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def version(self) -> int:
+        """Gradient updates made; the version of the policy. Only grows, but for `restore`."""
+        return int(self._state.clock.update)
+
+    @property
+    def stored(self) -> int:
+        """Transitions ever added, demonstrations apart."""
+        return int(self._state.clock.step)
+
+    @property
+    def demonstrations(self) -> int:
+        """Demonstrations ever added."""
+        return int(compute.stored(self._state)) - self.stored
+
+    def add(self, transitions: Mapping[str, Any], *, demonstrations: bool = False, names: str = "softrl") -> int:
+        """Stores B transitions, B ≥ 1 of any number, and moves the observation statistics by them.
+
+        Args:
+          transitions: `[B, ...]` arrays; see `softrl.learner.batches.checked_rows`.
+          demonstrations: whether they go into the second buffer (`demonstration_share` > 0).
+          names: whose keys they have: softrl, hil-serl, lerobot, sb3, d4rl or minari; see `softrl.learner.adapters`.
+        Returns: B.
+        Raises:
+          BatchError: with `field`, `expected`, `got` and `rows`; nothing has changed then.
+          ConfigError: demonstrations without a buffer for them, or unknown names.
+        """
+        if demonstrations and self._parts.demonstrations is None:
+            raise ConfigError("there is no buffer for demonstrations: set demonstration_share above 0")
+        ours = adapted(transitions, names)
+        try:
+            rows = checked_rows(self.spec, ours)
+        except BatchError as error:
+            raise renamed(error, names) from None
+        with self._lock:
+            for width, part in pieces(rows):
+                store = self._programs.store[width, demonstrations]
+                self._state = store(self._state, padded(self.spec, part, width))
+        return len(rows.reward)
+
+    def step(self, updates: int = 1) -> dict[str, float]:
+        """Makes gradient updates, in one compiled call however many.
+
+        Until `learning_starts` transitions are there it makes none.
+        Returns: the agent's scalars averaged over the updates (`critic_loss`, `entropy`, … as `softrl.agents.sac`'s
+          `SACInfo` says; absent where there were none), `updates` made now and `version`.
+        Raises: ConfigError: not a whole number ≥ 1. DivergedError: learning stopped because losses became non-finite.
+        """
+        if isinstance(updates, bool) or not isinstance(updates, int | np.integer) or not 1 <= updates < 2**31:
+            raise ConfigError(f"updates must be a whole number from 1 to 2³¹ − 1, got {updates!r}")
+        with self._lock:
+            total = int(compute.stored(self._state))
+            if total < max(self.config.sampling.learning_starts, 1):
+                return {"updates": 0.0, "version": float(self.version)}
+            self._require_health()
+            self._state, info = self._programs.improve(self._state, self._hypers, jnp.int32(updates))
+            values = jax.device_get(info)._asdict()
+            metrics = {name: float(value) for name, value in values.items() if not isinstance(value, tuple)}
+            return {**metrics, "updates": float(updates), "version": float(self.version)}
+
+    def act(self, obs: Any, deterministic: bool = False) -> np.ndarray:
+        """Actions in [−1, 1] for one observation, `[A]`, or for a batch of them, `[B, A]`.
+
+        Args:
+          obs: as `obs_spec` says; what only the critic sees may be missing.
+          deterministic: the policy's mode; otherwise a draw, uniform until `learning_starts` transitions are there.
+        Raises: BatchError as `add`.
+        """
+        checked, single = checked_obs(self.spec, obs)
+        actions = []
+        with self._lock:
+            for width, part in pieces(checked):
+                program = self._programs.act[width, bool(deterministic)]
+                acts, action = program(self._state, filled(part, width))
+                self._state = self._state._replace(acts=acts)
+                actions.append(np.array(action)[: len(jax.tree.leaves(part)[0])])
+        return actions[0][0] if single else np.concatenate(actions)
+
+    def policy(self) -> PublishedPolicy:
+        """The present policy, copied to the host."""
+        with self._lock:
+            return PublishedPolicy(self.version, named(self._parts.program.agent.policy(self._state.learner.agent)))
+
+    def save(self, extra: Mapping[str, Any] | None = None) -> int:
+        """Saves everything to `dir`, replay included, and waits until it is durable; killed meanwhile, the last save
+        stays.
+
+        Args: `extra`: JSON of the caller's own, saved with it; after a restore it is in `.extra`.
+        Returns: the version saved.
+        Raises: ConfigError without `dir`. CheckpointError: the disk refused; the last save is intact.
+        """
+        with self._lock:
+            shelf = self._require_shelf()
+            extra = dict(self.extra if extra is None else extra)
+            storage.save(shelf, self._state, {"version": self.version, "extra": extra})
+            self.extra = extra
+            return self.version
+
+    def restore(self) -> int | None:
+        """Goes back to the last save in `dir`, exactly. Returns: its version; None where nothing was saved yet."""
+        with self._lock:
+            found = storage.restore(self._require_shelf(), self._programs.abstract)
+            if found is None:
+                return None
+            self._state, self.extra = found.state, found.meta["extra"]
+            return self.version
+
+    def state_sha256(self) -> str:
+        """A hash of all that the learner is; equal if and only if it is equal to the bit."""
+        with self._lock:
+            return checkpoint.state_sha256(self._state)
+
+    def close(self) -> None:
+        """Lets another process use `dir`. Saves nothing."""
+        with self._lock:
+            shelf, self._shelf = self._shelf, None
+            if shelf is not None:
+                storage.close(shelf)
+
+    def __enter__(self) -> "Learner":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _require_shelf(self) -> storage.Shelf:
+        if self._shelf is None:
+            raise ConfigError("this learner has no directory (or was closed): give it dir=... to save and restore")
+        return self._shelf
+
+    def _require_health(self) -> None:
+        code = int(self._state.learner.health.code)
+        if code:
+            raise DivergedError(
+                f"the learner stopped ({message(code)}): lower the learning rates or reward_scale, or set max_grad_norm"
+            )

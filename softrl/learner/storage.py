@@ -1,0 +1,78 @@
+"""A learner on disk: `config.json` says what it is, `checkpoints/` hold it, one process at a time."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from softrl.config import to_json
+from softrl.errors import ConfigError
+from softrl.learner.config import LearnerConfig
+from softrl.training import checkpoint, directory
+from softrl.types import PyTree, Spec
+
+
+class Shelf(NamedTuple):
+    """An open directory."""
+
+    claim: directory.Claim
+    store: checkpoint.Store
+
+
+def described(config: LearnerConfig, spec: Spec, replay_capacity: int, seed: int) -> dict[str, Any]:
+    """What `config.json` holds: enough to make the same learner again."""
+    paths = jax.tree_util.tree_flatten_with_path(spec.obs)[0]
+    obs = {
+        jax.tree_util.keystr(path, simple=True, separator="."): [str(leaf.dtype), list(leaf.shape)]
+        for path, leaf in paths
+    }
+    return {
+        "learner": to_json(config),
+        "obs": obs,
+        "action_size": spec.action_size,
+        "actor_obs": spec.actor_obs,
+        "critic_obs": spec.critic_obs,
+        "replay_capacity": replay_capacity,
+        "seed": seed,
+    }
+
+
+def open_shelf(path: Path, description: dict[str, Any]) -> Shelf:
+    """Claims a directory for a learner of this description, new or the one that is there.
+
+    Raises: ConfigError where another one is there, naming what differs. CheckpointError: in use or unwritable.
+    """
+    claim = directory.claim(path)
+    try:
+        if (path / "config.json").exists():
+            different = directory.differences(directory.read_config(path), description)
+            if different:
+                raise ConfigError(
+                    f"{path} holds a learner with another {', '.join(different)}; use the same settings, or another dir"
+                )
+        else:
+            directory.write_config(path, description)
+        return Shelf(claim, checkpoint.open_store(path / "checkpoints"))
+    except BaseException:
+        claim.release()
+        raise
+
+
+def save(shelf: Shelf, state: PyTree, meta: dict[str, Any]) -> None:
+    """Saves and waits until it is durable. Checkpoints are numbered by saves, so that a push alone can be saved too."""
+    latest = shelf.store.latest
+    checkpoint.save(shelf.store, 0 if latest is None else latest + 1, state, meta)
+    checkpoint.wait(shelf.store)
+
+
+def restore(shelf: Shelf, abstract: PyTree) -> checkpoint.Restored | None:
+    """The newest save that verifies; None before the first."""
+    return checkpoint.restore(shelf.store.directory, abstract)
+
+
+def close(shelf: Shelf) -> None:
+    """Closes the store and lets the next process in."""
+    try:
+        checkpoint.close(shelf.store)
+    finally:
+        shelf.claim.release()
