@@ -5,6 +5,7 @@ network of its own and the critics' target is r + γ V̄(s′). Without it, Haar
 one-sample estimate from twin target critics.
 """
 
+from functools import reduce
 from typing import NamedTuple
 
 import jax
@@ -160,4 +161,6 @@ def _update_policy(parts: Parts, state: SACState, batch: Prepared, hypers: SACHy
 
 
 def _reduced(parts: Parts, q: jax.Array) -> jax.Array:
-    return jnp.min(q, axis=0) if parts.config.critic_reduction == "min" else jnp.mean(q, axis=0)
+    # Pairwise, since the gradient of jnp.min divides by the number of critics that equal the minimum, and that is none
+    # where XLA computes q twice and rounds it differently (seen on CPUs under vmap).
+    return reduce(jnp.minimum, q) if parts.config.critic_reduction == "min" else jnp.mean(q, axis=0)

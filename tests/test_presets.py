@@ -1,0 +1,49 @@
+"""Presets: the defaults that `softrl train ENV` starts from."""
+
+import pytest
+
+import softrl
+from softrl.agents.sac.config import resolve
+from softrl.envs import names
+from softrl.errors import ConfigError
+from softrl.presets import PRESETS, preset
+from softrl.training.config import validated
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])
+def test_every_default_is_a_run_that_validates(platform, name):
+    for env in names():
+        config = validated(preset(env, platform=platform, name=name))
+        assert config.env.env == env
+        resolve(config.hypers, 6)
+
+
+def test_classic_is_the_published_algorithm():
+    """Haarnoja et al. 2018, arXiv:1812.05905, table 1, whatever the device's tuned defaults are."""
+    for platform in ("cpu", "gpu"):
+        config = preset(platform=platform, name="classic")
+        hypers, training = config.hypers, config.training
+        assert (hypers.policy_lr, hypers.critic_lr, hypers.temperature_lr) == (3e-4, 3e-4, 3e-4)
+        assert (hypers.gamma, hypers.tau, hypers.target_entropy) == (0.99, 0.005, None)
+        assert (training.batch_size, training.n_step, training.updates_per_step) == (256, 1, 1)
+        assert (config.env.num_envs, config.agent.layer_norm, config.agent.policy_delay) == (1, False, 1)
+
+
+def test_changes_reach_the_config_by_their_flat_names_and_beat_the_preset():
+    config = softrl.preset("brax/ant", backend="mjx", gamma=0.97, num_envs=128, width=64)
+    assert (config.env.env, config.env.backend, config.env.num_envs) == ("brax/ant", "mjx", 128)
+    assert (config.hypers.gamma, config.agent.width) == (0.97, 64)
+
+
+@pytest.mark.parametrize(
+    ("env", "changes", "says"),
+    [
+        ("brax/halfcheeta", {}, "brax/halfcheetah"),
+        ("brax/ant", {"name": "tunes"}, "tuned"),
+        ("brax/ant", {"gama": 0.9}, "gamma"),
+    ],
+)
+def test_a_misspelt_name_gets_the_one_that_was_meant(env, changes, says):
+    with pytest.raises(ConfigError, match=says):
+        preset(env, **changes)

@@ -1,0 +1,28 @@
+"""Memory: a run's size is told before it is allocated, and one that cannot fit is refused."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from softrl.errors import ConfigError
+from softrl.training import memory
+from softrl.training.assemble import assemble
+from softrl.training.programs import abstract_run
+from tests import tiny
+
+
+def test_the_size_that_is_told_is_the_size_that_is_allocated():
+    run = tiny.trained(tiny.config(seeds=2), 0).run
+    said = memory.nbytes(abstract_run(assemble(tiny.config(seeds=2))))
+    words = lambda leaf: jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+    assert said == sum(words(leaf).nbytes for leaf in jax.tree.leaves(run))
+
+
+def test_a_replay_that_cannot_fit_is_refused_with_what_to_lower():
+    abstract = abstract_run(assemble(tiny.config(replay_size=10**12)))
+    with pytest.raises(ConfigError, match=r"does not fit.*lower replay_size"):
+        memory.check_fits(abstract, replay=abstract.learner.replay)
+
+
+def test_free_memory_is_a_plausible_number_here():
+    assert 2**20 < memory.free_bytes() < 2**50
