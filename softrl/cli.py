@@ -19,6 +19,8 @@ softrl {version}: control as inference, compiled
   softrl train [ENV] [--steps N] [--seed S | --seeds M] [--out DIR] ...   train, or resume the same command
   softrl eval RUN [--episodes N]                                          returns of a run's best policy
   softrl render RUN [--format mp4|gif|html]                               the best policy at work
+  softrl export RUN --format onnx|stablehlo|safetensors [--out FILE]      the best policy as a file for others
+  softrl report DIR                                                       one HTML page on a run or a sweep
   softrl envs                                                             what ENV can be
 
 `softrl COMMAND --help` lists every setting with its default for ENV (first: brax/halfcheetah).
@@ -67,10 +69,36 @@ class RenderOptions:
     """Seed of the episode."""
 
 
+@dataclass(frozen=True)
+class ReportOptions:
+    """One self-contained HTML page."""
+
+    directory: tyro.conf.Positional[str]
+    """Directory of a run or of a sweep."""
+    out: str | None = None
+    """File; by default report.html in the directory."""
+    video: bool = True
+    """Show the best policy at work."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """A finished run's policy as a file."""
+
+    run: tyro.conf.Positional[str]
+    """Directory of the run."""
+    format: str = "onnx"
+    """onnx, stablehlo (`jax.export`) or safetensors (for NumPy: softrl.numpy_policy)."""
+    out: str | None = None
+    """File; by default policy.<format> in the run."""
+    member: int | None = None
+    """Of a run with several seeds, this member's newest policy instead of the best one."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done; 2 a user's error, one line, no traceback; 130 and 143 stopped and saved."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    commands = {"train": _train, "eval": _eval, "render": _render, "envs": _envs}
+    commands = {"train": _train, "eval": _eval, "render": _render, "report": _report, "export": _export, "envs": _envs}
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE.format(version=__version__))
         sys.exit(0 if argv else 2)
@@ -169,6 +197,35 @@ def _render(argv: list[str]) -> int:
     path = Path(options.out or Path(options.run) / f"replay.{options.format}")
     run = load(options.run)
     print(film(run.assembled, run.best_policy, path, steps=options.steps, seed=options.seed, note=print))
+    return 0
+
+
+def _export(argv: list[str]) -> int:
+    options = tyro.cli(ExportOptions, args=argv, prog="softrl export", description="Write a run's policy as a file.")
+    from softrl.export import export, member_policy, require_format
+    from softrl.run import load
+
+    require_format(options.format)
+    run, path = load(options.run), Path(options.out or Path(options.run) / f"policy.{options.format}")
+    member = options.member
+    policy = run.best_policy if member is None else member_policy(options.run, run.assembled, member)
+    done = export(run.assembled, policy, path, format=options.format)
+    print(f"{done.path}: {done.bytes:,} bytes")
+    print(f"max difference from the live policy over {done.observations:,} observations: {done.difference:.2g}")
+    return 0
+
+
+def _report(argv: list[str]) -> int:
+    options = tyro.cli(ReportOptions, args=argv, prog="softrl report", description="One HTML page on a run or sweep.")
+    from softrl.reporting import report
+
+    directory = Path(options.directory)
+    page = report.read(directory)
+    if options.video:
+        from softrl.run import load
+
+        page = report.with_video(page, directory, load, print)
+    print(report.write(page, options.out or directory / "report.html"))
     return 0
 
 

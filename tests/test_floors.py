@@ -17,6 +17,8 @@ FLOORS = {
     "clock": 0,
     "config": 0,
     "soft": 0,
+    "tensors": 0,
+    "numpy_policy": 0,
     "inference": 1,
     "distributions": 1,
     "networks": 1,
@@ -30,6 +32,8 @@ FLOORS = {
     "sweep": 5,
     "learner": 5,
     "reporting": 6,
+    "export": 6,
+    "serve": 6,
     "run": 7,
     "cli": 8,
     "compat": 8,
@@ -40,6 +44,9 @@ FLOORS = {
 
 NEIGHBOURS = {
     ("config", "errors"),  # a setting out of range is an error
+    ("tensors", "errors"),
+    ("numpy_policy", "errors"),
+    ("numpy_policy", "tensors"),  # a policy file is named tensors
     ("networks", "distributions"),  # the policy's head is a distribution
     ("sweep", "presets"),  # every robot of a sweep starts from its own preset
 }
@@ -57,12 +64,35 @@ ONLY_IN = {
     "PIL": ("softrl.reporting",),
     "imageio_ffmpeg": ("softrl.reporting",),
     "tyro": ("softrl.cli",),
+    "onnx": ("softrl.export.onnx",),
+    "onnxruntime": ("softrl.export.onnx",),
+    "safetensors": ("softrl.tensors",),
+    "grpc": ("softrl.serve",),
+    "grpc_health": ("softrl.serve",),
+    "google": ("softrl.serve",),
+    "prometheus_client": ("softrl.serve",),
     "pickle": (),
     "cloudpickle": (),
 }
 """Where a library may be imported: in the module itself or anything below it."""
 
-HEAVY = ("brax", "mujoco", "orbax", "ray", "optuna", "matplotlib", "PIL", "gymnasium", "wandb", "socketserver")
+HEAVY = (
+    "brax",
+    "mujoco",
+    "orbax",
+    "ray",
+    "optuna",
+    "matplotlib",
+    "PIL",
+    "gymnasium",
+    "wandb",
+    "socketserver",
+    "onnx",
+    "onnxruntime",
+    "safetensors",
+    "grpc",
+    "prometheus_client",
+)
 """What `import softrl` must not load; Brax alone costs seconds."""
 
 

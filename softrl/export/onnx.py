@@ -1,0 +1,103 @@
+"""The policy as an ONNX graph of standard operators, written directly: no converter stands between."""
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from softrl import __version__
+from softrl.numpy_policy import NumpyPolicy, moments
+
+OPSET, IR = 20, 9  # Gelu came with operator set 20
+_ACTIVATIONS = {"relu": "Relu", "elu": "Elu", "tanh": "Tanh"}
+
+
+class Graph:
+    """Nodes and constants as they are added; every method takes names of values and returns the name of a new one."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        """A tensor stored in the file."""
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def add(self, operator: str, *inputs: str, out: str, **attributes: object) -> str:
+        """One operator's only output."""
+        self.nodes.append(helper.make_node(operator, inputs, [out], name=out, **attributes))
+        return out
+
+
+def serialize(policy: NumpyPolicy, about: dict[str, str]) -> bytes:
+    """The ONNX file: inputs named like the policy's observations `[batch, ...]`, one output `action` `[batch, A]`."""
+    spec, graph = policy.spec, Graph()
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape]) for name, shape in spec.inputs]
+    parts = [_normalised(graph, policy, name) for name, _ in spec.inputs]
+    x = graph.add("Concat", *parts, out="joined", axis=1) if len(parts) > 1 else parts[0]
+    x = _perceptron(graph, policy, x)
+    columns = [
+        graph.constant(name, np.int64([i])) for name, i in (("first", 0), ("last", spec.action_size), ("axis", 1))
+    ]
+    x = graph.add("Tanh", graph.add("Slice", x, *columns, out="mean"), out="unit_action")
+    low, high = policy.arrays["action/low"], policy.arrays["action/high"]
+    x = graph.add("Mul", x, graph.constant("action/half_range", 0.5 * (high - low)), out="scaled")
+    graph.add("Add", x, graph.constant("action/middle", 0.5 * (high + low)), out="action")
+    result = helper.make_tensor_value_info("action", TensorProto.FLOAT, ["batch", spec.action_size])
+    body = helper.make_graph(graph.nodes, "softrl_policy", values, [result], graph.constants)
+    model = helper.make_model(
+        body,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR,
+        producer_name="softrl",
+        producer_version=__version__,
+    )
+    helper.set_model_props(model, about)
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString(deterministic=True)
+
+
+def _normalised(graph: Graph, policy: NumpyPolicy, x: str) -> str:
+    name, spec = x, policy.spec
+    if spec.normalize_obs:
+        mean, variance = (policy.arrays[moment] for moment in moments(spec, name))
+        std = np.sqrt(variance + np.float32(spec.epsilon))
+        x = graph.add("Sub", x, graph.constant(f"{name}/mean", mean), out=f"{name}/centred")
+        x = graph.add("Div", x, graph.constant(f"{name}/std", std), out=f"{name}/scaled")
+        bounds = [
+            graph.constant(f"{name}/{side}", np.float32(value))
+            for side, value in (("low", -spec.clip), ("high", spec.clip))
+        ]
+        x = graph.add("Clip", x, *bounds, out=f"{name}/clipped")
+    return graph.add("Flatten", x, out=f"{name}/flat", axis=1)
+
+
+def _perceptron(graph: Graph, policy: NumpyPolicy, x: str) -> str:
+    spec, arrays = policy.spec, policy.arrays
+    for i in range(spec.depth + 1):
+        names = [f"policy/Dense_{i}/{part}" for part in ("kernel", "bias")]
+        x = graph.add("Gemm", x, *(graph.constant(name, arrays[name]) for name in names), out=f"dense_{i}")
+        if i == spec.depth:
+            return x
+        if spec.layer_norm:
+            names = [f"policy/LayerNorm_{i}/{part}" for part in ("scale", "bias")]
+            weights = (graph.constant(name, arrays[name]) for name in names)
+            x = graph.add("LayerNormalization", x, *weights, out=f"norm_{i}", epsilon=spec.layer_norm_epsilon)
+        x = _activation(graph, spec.activation, x, f"{spec.activation}_{i}")
+
+
+def _activation(graph: Graph, activation: str, x: str, out: str) -> str:
+    if activation == "gelu":
+        return graph.add("Gelu", x, out=out, approximate="tanh")
+    if activation == "silu":
+        return graph.add("Mul", x, graph.add("Sigmoid", x, out=f"{out}_sigmoid"), out=out)
+    return graph.add(_ACTIVATIONS[activation], x, out=out)
+
+
+def run(data: bytes, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """What onnxruntime on the CPU computes from the file for observations by name, `[B, ...]`."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return session.run(["action"], inputs)[0]

@@ -1,0 +1,180 @@
+"""An exported policy acts as the live one, wherever it runs: onnxruntime, bare JAX, bare NumPy."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import onnx
+import pytest
+
+from softrl import cli, export, numpy_policy
+from softrl.agents.sac import SACConfig, SACHypers, build, resolve
+from softrl.errors import ConfigError, ExportError
+from softrl.export import check, stablehlo
+from softrl.export import onnx as onnx_file
+from softrl.export.portable import portable, whole
+from softrl.learner.names import named
+from softrl.run import load, train
+from softrl.types import EnvSpec
+from tests import tiny
+
+ROOT = Path(__file__).parents[2]
+BARE = EnvSpec("bare", jax.ShapeDtypeStruct((5,), jnp.float32), 3, 1, 10)
+DICTIONARY = EnvSpec(
+    "dictionary",
+    {
+        "state": {"wrist": jax.ShapeDtypeStruct((2, 2), jnp.float32), "arm": jax.ShapeDtypeStruct((3,), jnp.float32)},
+        "privileged_state": jax.ShapeDtypeStruct((4,), jnp.float32),
+    },
+    2,
+    1,
+    10,
+    actor_obs="state",
+)
+LOW, HIGH = np.float32([-2.0, 0.0, -1.0]), np.float32([2.0, 0.5, 1.0])
+
+
+def made(spec: EnvSpec = BARE, **changes):
+    """An agent and its policy, with statistics that are not those of the start and weights that act."""
+    config = SACConfig(**{"width": 32, "depth": 2, "normalize_obs": True} | changes)
+    agent = build(config, spec)
+    state = agent.init(jax.random.key(0), resolve(SACHypers(), spec.action_size))
+    rng = np.random.default_rng(1)
+    moved = jax.tree.map(lambda x: jnp.float32(rng.normal(size=x.shape) * 3), state.statistics.mean)
+    spread = jax.tree.map(lambda x: jnp.float32(rng.uniform(1e-3, 9, x.shape)), state.statistics.variance)
+    params = jax.tree.map(lambda x: x + jnp.float32(0.1 * rng.normal(size=x.shape)), agent.policy(state).params)
+    policy = agent.policy(state)._replace(params=params)
+    return config, agent, policy._replace(statistics=policy.statistics._replace(mean=moved, variance=spread))
+
+
+VARIANTS = {
+    "relu": (BARE, {}),
+    "silu": (BARE, {"activation": "silu"}),
+    "elu": (BARE, {"activation": "elu", "layer_norm": False}),
+    "gelu": (BARE, {"activation": "gelu", "depth": 3}),
+    "tanh": (BARE, {"activation": "tanh", "layer_norm": False}),
+    "linear": (BARE, {"depth": 0}),
+    "raw observations": (BARE, {"normalize_obs": False}),
+    "dictionary": (DICTIONARY, {}),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_numpy_and_onnx_act_as_jax_does_for_every_network(variant):
+    spec, changes = VARIANTS[variant]
+    config, agent, policy = made(spec, **changes)
+    plain = portable(config, spec, named(policy))
+    act = jax.jit(lambda obs: agent.act(policy, (), whole(spec, obs), None)[0])
+    live = lambda named: act(check.nested(plain, named))
+    written = numpy_policy.decode(numpy_policy.encode(plain))
+    assert check.difference(plain, live, lambda named: written(check.nested(plain, named)), "NumPy") <= check.LIMIT
+    data = onnx_file.serialize(plain, {"env": "test"})
+    assert check.difference(plain, live, lambda named: onnx_file.run(data, named), "ONNX") <= check.LIMIT
+
+
+def test_actions_leave_within_the_robots_own_bounds():
+    config, agent, policy = made()
+    plain = portable(config, BARE, named(policy), low=LOW, high=HIGH)
+    unit = portable(config, BARE, named(policy))
+    obs = check.observations(plain)
+    expected = LOW + 0.5 * (unit(obs["obs"]) + 1.0) * (HIGH - LOW)
+    # A few roundings of float32 at magnitudes of at most 2.
+    np.testing.assert_allclose(plain(obs["obs"]), expected, atol=1e-6)
+    np.testing.assert_allclose(onnx_file.run(onnx_file.serialize(plain, {}), obs), expected, atol=1e-5)
+    data = stablehlo.serialize(agent, BARE, policy, LOW, HIGH)
+    np.testing.assert_allclose(stablehlo.run(data, obs["obs"]), expected, atol=1e-5)
+
+
+def test_a_robot_without_privileged_observations_can_run_the_program():
+    config, agent, policy = made(DICTIONARY)
+    plain = portable(config, DICTIONARY, named(policy))
+    obs = check.nested(plain, check.observations(plain, rows=7))
+    data = stablehlo.serialize(agent, DICTIONARY, policy, *(plain.arrays[f"action/{end}"] for end in ("low", "high")))
+    assert set(obs) == {"state"}
+    np.testing.assert_allclose(stablehlo.run(data, obs), plain(obs), atol=check.LIMIT)
+
+
+def test_samples_of_the_numpy_policy_have_the_policys_distribution():
+    config, agent, policy = made()
+    plain, obs = portable(config, BARE, named(policy)), np.zeros(5, np.float32)
+    many = np.repeat(obs[None], 20_000, axis=0)
+    ours = np.arctanh(np.clip(plain(many, np.random.default_rng(0)), -0.999999, 0.999999))
+    theirs = np.arctanh(np.clip(agent.act(policy, (), many, jax.random.key(0))[0], -0.999999, 0.999999))
+    # Five standard errors of a mean and of a standard deviation over 20,000 draws.
+    np.testing.assert_allclose(ours.mean(0), theirs.mean(0), atol=5 * theirs.std(0).max() * (2 / 20_000) ** 0.5)
+    np.testing.assert_allclose(ours.std(0), theirs.std(0), rtol=5 * (1 / 20_000) ** 0.5)
+
+
+def test_a_file_that_acts_otherwise_is_not_written(run_directory, tmp_path, monkeypatch):
+    run = load(run_directory)
+    monkeypatch.setattr(numpy_policy, "encode", lambda policy, **about: _damaged(policy))
+    with pytest.raises(ExportError, match="otherwise than the live policy"):
+        export.export(run.assembled, run.best_policy, tmp_path / "p.safetensors", format="safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def _damaged(policy):
+    arrays = dict(policy.arrays, **{"policy/Dense_1/bias": policy.arrays["policy/Dense_1/bias"] + np.float32(1e-3)})
+    return ENCODE(policy._replace(arrays=arrays))
+
+
+ENCODE = numpy_policy.encode
+
+
+@pytest.fixture(scope="module")
+def run_directory(tmp_path_factory):
+    """A run of two members that has been evaluated and saved."""
+    directory = tmp_path_factory.mktemp("export") / "run"
+    train(tiny.config(seeds=2, layer_norm=True), out=directory)
+    return directory
+
+
+ALONE = {
+    "onnx": "import onnxruntime as o; s = o.InferenceSession({path!r}, providers=['CPUExecutionProvider']); "
+    "y = s.run(None, {{s.get_inputs()[0].name: x}})[0]",
+    "stablehlo": "import jax; y = jax.export.deserialize(bytearray(open({path!r}, 'rb').read())).call(x)",
+    "safetensors": "from softrl.numpy_policy import NumpyPolicy; y = NumpyPolicy.load({path!r})(x); "
+    "assert not {{'jax', 'flax', 'grpc'}} & set(sys.modules), 'a robot needs NumPy only'",
+}
+
+
+@pytest.mark.parametrize("format", export.FORMATS)
+def test_the_command_writes_a_file_that_acts_alone(run_directory, tmp_path, capsys, user_environment, format):
+    path = tmp_path / f"policy.{format}"
+    with pytest.raises(SystemExit) as left:
+        cli.main(["export", str(run_directory), "--format", format, "--out", str(path)])
+    assert left.value.code == 0 and "max difference" in capsys.readouterr().out
+    run = load(run_directory)
+    obs = np.linspace(-3.0, 3.0, 5 * 1, dtype=np.float32).reshape(5, 1) * np.ones(
+        (1, run.assembled.program.env.spec.obs.shape[0]), np.float32
+    )
+    code = (
+        f"import sys, json, numpy as np; x = np.float32({obs.tolist()}); {ALONE[format].format(path=str(path))}; "
+        "assert not ('softrl' in sys.modules and 'jax' in sys.modules); print(json.dumps(np.asarray(y).tolist()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=user_environment, capture_output=True, text=True, check=True
+    )
+    np.testing.assert_allclose(json.loads(done.stdout), run.policy(obs), atol=check.LIMIT)
+
+
+def test_any_member_of_a_run_can_be_exported(run_directory, tmp_path):
+    run = load(run_directory)
+    both = [export.member_policy(run_directory, run.assembled, member) for member in (0, 1)]
+    obs = np.ones((1, *run.assembled.program.env.spec.obs.shape), np.float32)
+    policies = [portable(run.config.agent, run.assembled.program.env.spec, named(policy)) for policy in both]
+    assert not np.array_equal(policies[0](obs), policies[1](obs))
+    with pytest.raises(ConfigError, match=r"\[0, 1\], got 2"):
+        export.member_policy(run_directory, run.assembled, 2)
+
+
+def test_onnx_says_what_it_is(run_directory, tmp_path):
+    run = load(run_directory)
+    export.export(run.assembled, run.best_policy, tmp_path / "p.onnx", format="onnx")
+    model = onnx.load(tmp_path / "p.onnx")
+    assert {entry.key: entry.value for entry in model.metadata_props}["env"] == "probe/bounded-lq"
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
