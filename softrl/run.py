@@ -1,13 +1,9 @@
 """`softrl.train(config) -> Run`, `softrl.load(directory) -> Run`."""
 
-import contextlib
 import functools
 import os
-import platform
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from softrl.config import change, from_json, to_json
+from softrl.config import change, from_json
 from softrl.errors import CheckpointError, ConfigError
 from softrl.training import checkpoint, directory, memory, metrics, signals
 from softrl.training.assemble import Assembled, assemble
 from softrl.training.config import Config
-from softrl.training.programs import Programs, abstract_run, compile_programs
+from softrl.training.opening import abstract_policy, opened
+from softrl.training.programs import abstract_run, compile_programs
 from softrl.training.session import Listener, Session, advance
 from softrl.training.state import RunState
 from softrl.types import PyTree
@@ -74,7 +71,7 @@ class Run:
         config = self.config if steps is None else change(self.config, steps=steps)
         if self.directory is None:
             return _resume_in_memory(self, config, **options)
-        return train(config, out=self.directory, **options)
+        return train(config, out=self.directory, members=self.assembled.members, **options)
 
 
 def train(
@@ -85,6 +82,7 @@ def train(
     from_run: str | Path | None = None,
     randomize: Callable | None = None,
     log_prior: Callable | None = None,
+    members: Sequence[Mapping[str, Any]] | None = None,
     listener: Listener | None = None,
 ) -> Run:
     """Trains, or resumes, a run.
@@ -96,6 +94,8 @@ def train(
       from_run: start from this finished run's learner: parameters, optimisers, temperature and statistics.
       randomize: `(key, System) -> System`, domain randomisation of Brax's model.
       log_prior: `(obs, action) -> log density`, an action prior of your own.
+      members: what each of the `seeds` members has of its own, in place of seeds that follow one another:
+        `[{"seed": 3, "critic_lr": 1e-3}, ...]`.
       listener: called at every chunk, evaluation and checkpoint (see `softrl.training.session`).
     Returns:
       `Run`. On SIGTERM or SIGINT the chunk is finished, everything saved, and `stopped_by` set.
@@ -104,25 +104,12 @@ def train(
       CheckpointError: the disk is full, read-only or damaged. DivergedError: every member froze.
     """
     use_compilation_cache()
-    assembled = assemble(config, randomize=randomize, log_prior=log_prior)
+    assembled = assemble(config, randomize=randomize, log_prior=log_prior, members=members)
     tell = _tellers(progress_fn, listener)
     tell({"event": "assembled", "assembled": assembled, "memory": _check_memory(assembled)})
-    with contextlib.ExitStack() as stack:
-        restored = None
-        if out is not None:
-            out = Path(out)
-            stack.enter_context(directory.claim(out))
-            changed = _agree(out, config)
-            if changed:
-                tell({"event": "changed", "names": changed})
-            restored = checkpoint.restore(out / "checkpoints", abstract_run(assembled))
-        programs = compile_programs(assembled)
-        tell({"event": "compiled", "seconds": programs.seconds})
-        session = _open(assembled, programs, out, restored, from_run)
-        stack.callback(_close, session)
-        if restored is not None:
-            tell({"event": "resumed", "step": restored.step, "rejected": restored.rejected})
-        request = stack.enter_context(signals.graceful())
+    start = None if from_run is None else functools.partial(_inherit, from_run=from_run)
+    out = None if out is None else Path(out)
+    with opened(assembled, out, tell, start=start) as session, signals.graceful() as request:
         advance(session, request, tell)
         stopped = None if request.requested is None else int(request.requested)
     return Run(config, out, session.records, assembled, session.best_policy, session.run, stopped)
@@ -149,9 +136,10 @@ def load(run_directory: str | Path, *, randomize: Callable | None = None, log_pr
     Raises: CheckpointError where there is no run, or none of its policies verifies.
     """
     run_directory = Path(run_directory)
-    config = from_json(Config, directory.read_config(run_directory)["config"])
-    assembled = assemble(config, randomize=randomize, log_prior=log_prior)
-    best = checkpoint.restore_best(run_directory / "checkpoints", _abstract_policy(assembled))
+    written = directory.read_config(run_directory)
+    config = from_json(Config, written["config"])
+    assembled = assemble(config, randomize=randomize, log_prior=log_prior, members=written.get("members"))
+    best = checkpoint.restore_best(run_directory / "checkpoints", abstract_policy(assembled))
     if best is None:
         raise CheckpointError(f"{run_directory} has no evaluated policy yet; train it further first")
     return Run(config, run_directory, metrics.read(run_directory / "metrics.jsonl"), assembled, best.state)
@@ -163,34 +151,6 @@ def use_compilation_cache() -> None:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(base / "softrl" / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-
-
-def identity(config: Config) -> dict[str, Any]:
-    """What `config.json` holds: the config, and what else the numbers depend on."""
-    device = jax.local_devices()[0]
-    packages = ("softrl", "jax", "jaxlib", "flax", "optax", "brax", "mujoco", "mujoco-mjx", "numpy")
-    return {
-        "config": to_json(config),
-        "versions": {name: _version(name) for name in packages} | {"python": platform.python_version()},
-        "commit": _commit(),
-        "machine": {"device": device.device_kind, "devices": jax.local_device_count(), "system": platform.platform()},
-    }
-
-
-def _commit() -> str | None:
-    """The commit of the checkout that this package runs from; None where it is installed from elsewhere."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _tellers(progress_fn: ProgressFn | None, listener: Listener | None) -> Listener:
@@ -208,57 +168,6 @@ def _check_memory(assembled: Assembled) -> str:
     return memory.check_fits(run, replay=run.learner.replay, devices=assembled.config.training.data_shards)
 
 
-def _agree(out: Path, config: Config) -> list[str]:
-    """Writes the config of a new run, or refuses one that differs from the run that is there in more than `steps`.
-
-    Returns: what else differs and may change bits: versions, commit, machine, as dotted names.
-    """
-    now, before = identity(config), None
-    if (out / "config.json").exists():
-        before = directory.read_config(out)
-        old = from_json(Config, before["config"])
-        different = directory.differences(to_json(change(old, steps=config.training.steps)), to_json(config))
-        if different:
-            old_values, new_values = to_json(old), to_json(config)
-            told = ", ".join(
-                f"{name.split('.')[-1]} ({_at(old_values, name)!r} there, {_at(new_values, name)!r} now)"
-                for name in different
-            )
-            raise ConfigError(f"{out} holds a run with another {told}; use the same settings, or another --out")
-        if config.training.steps < old.training.steps:
-            raise ConfigError(
-                f"{out} was meant for {old.training.steps} steps; steps may grow, not shrink to {config.training.steps}"
-            )
-    directory.write_config(out, now)
-    if before is None:
-        return []
-    return directory.differences({**before, "config": None}, {**now, "config": None})
-
-
-def _at(data: dict[str, Any], dotted: str) -> Any:
-    return functools.reduce(lambda tree, name: tree.get(name), dotted.split("."), data)
-
-
-def _open(
-    assembled: Assembled, programs: Programs, out: Path | None, restored: checkpoint.Restored | None, from_run
-) -> Session:
-    session = Session(assembled, programs, restored.state if restored else programs.init(), out)
-    if from_run is not None and restored is None:
-        session.run = _inherit(session.run, from_run)
-    if out is None:
-        return session
-    session.store = checkpoint.open_store(out / "checkpoints")
-    session.offset = restored.meta["metrics_offset"] if restored else 0
-    session.log = metrics.open_log(out / "metrics.jsonl", session.offset)
-    if restored:
-        session.records = metrics.read(out / "metrics.jsonl")
-        session.tallies, session.best = restored.meta["tallies"], restored.meta["best"]
-        session.wall_before, session.saved_step = restored.meta["wall_s"], restored.step
-        best = checkpoint.restore_best(out / "checkpoints", _abstract_policy(assembled))
-        session.best_policy = best.state if best else None
-    return session
-
-
 def _inherit(run: RunState, from_run: str | Path) -> RunState:
     """The new run with the old one's agent; replay, environments and clock start afresh."""
     source = Path(from_run)
@@ -274,16 +183,3 @@ def _inherit(run: RunState, from_run: str | Path) -> RunState:
             "layer_norm, value_network and seeds"
         )
     return run._replace(learner=run.learner._replace(agent=agent))
-
-
-def _close(session: Session) -> None:
-    if session.log is not None:
-        metrics.close(session.log)
-    if session.store is not None:
-        checkpoint.close(session.store)
-
-
-def _abstract_policy(assembled: Assembled) -> PyTree:
-    agent = abstract_run(assembled).learner.agent
-    one = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape[1:], s.dtype), agent)
-    return jax.eval_shape(assembled.program.agent.policy, one)

@@ -1,13 +1,17 @@
 """From a config to the static pieces of its compiled programs."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from softrl.agents.sac import build, resolve
+from softrl.config import change, flat
 from softrl.envs import make_env
+from softrl.errors import ConfigError, suggestion
 from softrl.replay import time_major
 from softrl.training.config import Config, validated
 from softrl.training.state import Program
@@ -15,15 +19,22 @@ from softrl.types import Env, PyTree
 
 
 class Assembled(NamedTuple):
-    """A config made concrete. hypers: the agent's, resolved for this robot, plain numbers. evaluation: its own Env."""
+    """A config made concrete.
+
+    hypers: the agent's, resolved for this robot, plain numbers. evaluation: its own Env. members: what each has of its
+    own, as given to `assemble`; None: seeds that follow one another, hyperparameters as the config's.
+    """
 
     config: Config
     program: Program
     evaluation: Env
     hypers: PyTree
+    members: tuple[Mapping[str, Any], ...] | None = None
 
 
-def assemble(config: Config, *, randomize=None, log_prior=None) -> Assembled:
+def assemble(
+    config: Config, *, randomize=None, log_prior=None, members: Sequence[Mapping[str, Any]] | None = None
+) -> Assembled:
     """Builds environments, replay and agent.
 
     Args: `randomize`: see `softrl.envs.make_env`. `log_prior`: see `softrl.agents.sac.build`.
@@ -40,18 +51,63 @@ def assemble(config: Config, *, randomize=None, log_prior=None) -> Assembled:
         shards=training.replay_shards,
     )
     starts = max(math.ceil(training.learning_starts / config.env.num_envs), training.n_step + 1)
-    program = Program(env, build(config.agent, env.spec, log_prior=log_prior), replay, training.updates_per_step, starts)
+    program = Program(
+        env, build(config.agent, env.spec, log_prior=log_prior), replay, training.updates_per_step, starts
+    )
     evaluation = make_env(config.env, num_envs=2 * training.eval_episodes, stagger=False)
-    return Assembled(config, program, evaluation, resolve(config.hypers, env.spec.action_size))
+    assembled = Assembled(config, program, evaluation, resolve(config.hypers, env.spec.action_size))
+    return assembled if members is None else with_members(assembled, members)
+
+
+def with_members(assembled: Assembled, members: Sequence[Mapping[str, Any]]) -> Assembled:
+    """The same programs for other members: for each its `seed` and any hyperparameters, by name.
+
+    Raises: ConfigError where there are not as many as the config's `seeds`, or one has what only a program can have.
+    """
+    wanted, known = assembled.config.training.seeds, ["seed", *flat(assembled.config.hypers)]
+    if len(members) != wanted:
+        raise ConfigError(f"seeds is {wanted}, so there must be as many members; got {len(members)}")
+    for member in members:
+        for name in member:
+            if name not in known:
+                raise ConfigError(f"a member cannot have a {name!r} of its own{suggestion(name, known)}")
+        if "seed" not in member:
+            raise ConfigError(f"every member needs a seed, got {dict(member)!r}")
+    assembled = assembled._replace(members=tuple(dict(member) for member in members))
+    resolved(assembled)
+    return assembled
+
+
+def resolved(assembled: Assembled) -> list[PyTree]:
+    """The hyperparameters of all M members, resolved for their robot, plain numbers.
+
+    Raises: ConfigError where a member's are out of range.
+    """
+    config = assembled.config
+    if assembled.members is None:
+        return [assembled.hypers] * config.training.seeds
+    size, known = assembled.program.env.spec.action_size, {}
+    for member in assembled.members:
+        key = _own(member)
+        if key not in known:
+            known[key] = resolve(change(config.hypers, **dict(key)), size)
+    return [known[_own(member)] for member in assembled.members]
+
+
+def _own(member: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, value) for name, value in member.items() if name != "seed")
 
 
 def member_hypers(assembled: Assembled) -> PyTree:
     """The hyperparameters of all M members as `[M]` float32 arrays."""
-    members = assembled.config.training.seeds
-    return jax.tree.map(lambda x: jnp.full(members, x, jnp.float32), assembled.hypers)
+    stacked = jax.tree.map(lambda *values: np.asarray(values, np.float32), *resolved(assembled))
+    return jax.tree.map(jnp.asarray, stacked)
 
 
-def member_keys(config: Config) -> jax.Array:
-    """The run key of every member, `[M]`: member i of a sweep is the solo run with seed `seed` + i."""
-    seeds = config.training.seed + jnp.arange(config.training.seeds)
-    return jax.vmap(lambda seed: jax.random.key(seed, impl="threefry2x32"))(seeds)
+def member_keys(config: Config, members: Sequence[Mapping[str, Any]] | None = None) -> jax.Array:
+    """The run key of every member, `[M]`, a function of its seed alone.
+
+    Member i has the seed that `members` says, or `seed` + i: it is the solo run with that seed.
+    """
+    own = config.training.seed + np.arange(config.training.seeds) if members is None else [m["seed"] for m in members]
+    return jax.vmap(lambda seed: jax.random.key(seed, impl="threefry2x32"))(jnp.asarray(own, jnp.int32))

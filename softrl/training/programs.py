@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import jax
 
 from softrl.clock import Counter, Purpose, at
-from softrl.training import devices, members
+from softrl.envs.host import HostEnv
+from softrl.training import devices, hosted, members
 from softrl.training.assemble import Assembled, member_hypers, member_keys
 from softrl.training.chunk import ChunkInfo
 from softrl.training.evaluate import Evaluation
@@ -20,12 +21,13 @@ from softrl.types import PyTree
 class Programs(NamedTuple):
     """Compiled and ready.
 
-    init: `() -> RunState`. chunk: `(RunState, hypers) -> (RunState, ChunkInfo)`, donates its run. evaluate:
-    `(agent states) -> Evaluation` with `[M, E]` leaves. hypers: `[M]` leaves. abstract: the run's shapes and
-    shardings. seconds: wall clock that compiling took.
+    init: `() -> RunState`. start: `(keys, hypers) -> RunState`, for any members. chunk: `(RunState, hypers) ->
+    (RunState, ChunkInfo)`, donates its run. evaluate: `(agent states) -> Evaluation` with `[M, E]` leaves. hypers:
+    `[M]` leaves. abstract: the run's shapes and shardings. seconds: wall clock that compiling took.
     """
 
     init: Callable[[], RunState]
+    start: Callable[[jax.Array, PyTree], RunState]
     chunk: Callable[[RunState, PyTree], tuple[RunState, ChunkInfo]]
     evaluate: Callable[[PyTree], Evaluation]
     hypers: PyTree
@@ -35,8 +37,9 @@ class Programs(NamedTuple):
 
 def abstract_run(assembled: Assembled) -> RunState:
     """Shapes, types and, on several devices, shardings of the run; allocates nothing."""
-    config = assembled.config
-    keys, hypers = jax.eval_shape(partial(member_keys, config)), jax.eval_shape(partial(member_hypers, assembled))
+    if isinstance(assembled.program.env, HostEnv):
+        return hosted.abstract_state(assembled)
+    keys, hypers = jax.eval_shape(partial(_keys, assembled)), jax.eval_shape(partial(member_hypers, assembled))
     run = jax.eval_shape(partial(members.init_members, assembled.program), keys, hypers)
     mesh = _mesh(assembled)
     if mesh is None:
@@ -48,13 +51,15 @@ def abstract_run(assembled: Assembled) -> RunState:
 def compile_programs(assembled: Assembled) -> Programs:
     """Traces and compiles all three; XLA compiles them in parallel threads."""
     started = time.perf_counter()
+    if isinstance(assembled.program.env, HostEnv):
+        return _hosted(assembled)
     config = assembled.config
     abstract, mesh = abstract_run(assembled), _mesh(assembled)
     platform = jax.local_devices()[0].platform
     how = "vmap" if mesh is not None else members.scheme(config.training.member_map, config.training.seeds, platform)
     where = None if mesh is None else devices.shardings(mesh, abstract)
     placed: dict[str, Any] = {} if where is None else {"out_shardings": where}
-    hypers, keys = member_hypers(assembled), member_keys(config)
+    hypers, keys = member_hypers(assembled), _keys(assembled)
     step = partial(members.chunk_members, assembled.program, length=config.training.chunk_steps, how=how)
     look = partial(members.evaluate_members, assembled.evaluation, assembled.program, how=how)
     both = {} if where is None else {"out_shardings": (where, None)}
@@ -67,15 +72,32 @@ def compile_programs(assembled: Assembled) -> Programs:
     # LLVM's first level: half the compile time, updates as fast, physics slower by 4 % (`scripts/bench` measures).
     options = {"xla_backend_optimization_level": 1} if platform == "cpu" else {}
     with ThreadPoolExecutor(len(lowered)) as pool:
-        init, chunk, evaluate = pool.map(lambda program: program.compile(compiler_options=options), lowered)
+        start, chunk, evaluate = pool.map(lambda program: program.compile(compiler_options=options), lowered)
     return Programs(
-        init=lambda: init(keys, hypers),
+        init=partial(start, keys, hypers),
+        start=start,
         chunk=chunk,
         evaluate=lambda agents: evaluate(agents, eval_key),
         hypers=hypers,
         abstract=abstract,
         seconds=time.perf_counter() - started,
     )
+
+
+def _hosted(assembled: Assembled) -> Programs:
+    hypers = member_hypers(assembled)
+    parts = hosted.programs_parts(assembled, hypers)
+    return Programs(init=lambda: parts["start"](_keys(assembled), hypers), hypers=hypers, **parts)
+
+
+def for_members(programs: Programs, assembled: Assembled) -> Programs:
+    """The same compiled programs for the members of another `Assembled` of the same config; traces nothing."""
+    hypers = member_hypers(assembled)
+    return programs._replace(init=partial(programs.start, _keys(assembled), hypers), hypers=hypers)
+
+
+def _keys(assembled: Assembled) -> jax.Array:
+    return member_keys(assembled.config, assembled.members)
 
 
 def _mesh(assembled: Assembled):

@@ -5,7 +5,7 @@ A session is one process's stretch of a run; killed and started again it goes on
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,18 @@ Listener = Callable[[dict[str, Any]], None]
 """Called with `{"event": name, ...}` as a session goes on: assembled, changed, compiled, resumed, chunk, evaluation,
 saved; the other keys are what the event is about."""
 
+Between = Callable[[RunState, PyTree, dict[str, Any]], tuple[RunState, PyTree, dict[str, Any]]]
+"""`(run, hypers, line) -> (run, hypers, what to say of it)`: what a search does to members after an evaluation that is
+not the last. A function of its arguments alone; it may consume the run. What it says stands in the line as `search`."""
+
 
 @dataclass
 class Session:
     """A run in the hands of one process; the mutable edge around pure functions.
 
     run: its present state. directory: None for a run in memory only. records: all lines so far. tallies: chunks since
-    the last line. best: return of the best-evaluated policy. wall_before: seconds of earlier sessions.
+    the last line. best: return of the best-evaluated policy. wall_before: seconds of earlier sessions. between: see
+    `Between`. save_every_s: evaluations that follow a checkpoint sooner than this leave none; a kill costs that much.
     """
 
     assembled: Assembled
@@ -49,6 +54,9 @@ class Session:
     started: float = field(default_factory=time.perf_counter)
     trained_s: float = 0.0
     saved_step: int = -1
+    saved_s: float = -np.inf
+    between: Between | None = None
+    save_every_s: float = 0.0
 
     @property
     def chunk(self) -> int:
@@ -69,6 +77,8 @@ def advance(session: Session, request: Request, listener: Listener) -> None:
     config = session.assembled.config
     if not session.records:
         _look(session, listener)
+    elif session.chunk % config.eval_chunks == 0:
+        _stop_if_all_frozen(session)
     while session.chunk < config.chunks and request.requested is None:
         _train(session, listener)
         last = session.chunk >= config.chunks
@@ -89,8 +99,10 @@ def save(session: Session, listener: Listener) -> None:
         "best": session.best,
         "wall_s": session.wall_s,
     }
+    if session.between is not None:
+        meta["hypers"] = asdict(session.programs.hypers)
     checkpoint.save(session.store, step, session.run, meta)
-    session.saved_step = step
+    session.saved_step, session.saved_s = step, time.perf_counter()
     listener({"event": "saved", "step": step})
 
 
@@ -136,12 +148,16 @@ def _look(session: Session, listener: Listener, *, last: bool = False) -> None:
     line = records.record(config, session.run, evaluation, session.tallies, timing)
     if last:
         line["state_sha256"] = checkpoint.state_sha256(session.run)
+    _keep_best(session, line)
+    if session.between is not None and not last:
+        session.run, hypers, line["search"] = session.between(session.run, session.programs.hypers, line)
+        session.programs = session.programs._replace(hypers=hypers)
     session.tallies, session.trained_s = [], 0.0
     session.records.append(line)
     if session.log is not None:
         session.offset = metrics.write(session.log, line)
-    _keep_best(session, line)
-    save(session, listener)
+    if last or time.perf_counter() - session.saved_s >= session.save_every_s:
+        save(session, listener)
     listener({"event": "evaluation", "record": line})
 
 
