@@ -1,0 +1,249 @@
+"""The page: everything put together, with no file and no network beside it."""
+
+import base64
+import hashlib
+import math
+import string
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from softrl import __version__
+from softrl.errors import CheckpointError
+from softrl.reporting import encode
+from softrl.reporting.report import curves, data, effects, read_run, read_sweep, svg, tables
+from softrl.reporting.report.data import Group, Report
+from softrl.reporting.report.svg import tag
+from softrl.sweep import folder
+
+HERE = Path(__file__).parent
+Grouped = Mapping[str, list[Group]]
+"""Robot -> its settings, best first."""
+
+PANELS = 10
+"""Small charts of training quantities at most."""
+
+
+def read(directory: str | Path) -> Report:
+    """What a report on a sweep's or a run's directory tells.
+
+    Raises: CheckpointError where it is neither, or damaged.
+    """
+    directory = Path(directory)
+    if folder.exists(directory):
+        return read_sweep.read(directory)
+    if not (directory / "config.json").exists():
+        raise CheckpointError(
+            f"{directory} is neither a run nor a sweep: it has no config.json and no sweep.json; "
+            "give the directory that `softrl train` or `softrl sweep` wrote to"
+        )
+    return read_run.read(directory)
+
+
+def write(report: Report, path: str | Path) -> Path:
+    """Writes the page; it appears whole or not at all.
+
+    Raises: RenderError where the file cannot be written.
+    """
+    page = html(report)
+    return encode.whole(Path(path), lambda part: part.write_text(page, encoding="utf-8"))
+
+
+def html(report: Report) -> str:
+    """The page as text. Whatever a run's files hold is shown as text and can neither run nor load anything."""
+    script = (HERE / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    grouped = {task: data.groups(tuple(m for m in report.members if m.task == task)) for task in report.tasks}
+    sections = [_best(report), *_tasks(report, grouped), _members(report), _failures(report), _config(report)]
+    return string.Template((HERE / "template.html").read_text(encoding="utf-8")).substitute(
+        title=svg.text(report.title),
+        about=svg.text(report.about),
+        kind={"sweep": "Sweep", "run": "Training run"}[report.kind],
+        style=(HERE / "style.css").read_text(encoding="utf-8"),
+        script=script,
+        digest=digest,
+        tiles=_tiles(report, grouped),
+        notice=_notice(report),
+        sections="\n".join(filter(None, sections)),
+        version=svg.text(__version__),
+        command=svg.text(report.command),
+    )
+
+
+def _section(key: str, title: str, *children: str, lead: str = "") -> str:
+    said = tag("p", lead, class_="lead") if lead else ""
+    return tag("section", tag("h2", svg.text(title), id=key), said, *children, aria_labelledby=key)
+
+
+def _tiles(report: Report, grouped: Grouped) -> str:
+    """The numbers that one looks for first."""
+    members = report.members
+    diverged = sum(member.status == "diverged" for member in members)
+    steps = sum(float(member.steps[-1]) for member in members if len(member.steps))
+    best = data.best(members)
+    tiles = [("best return", svg.number(best.peak) if best else "–", f"member {best.id}" if best else "no evaluation")]
+    groups = grouped.get(report.tasks[0], []) if len(report.tasks) == 1 else []
+    if 0 < len(groups) < len(members):
+        top = groups[0]
+        said = f"{svg.number(top.cell.low)} to {svg.number(top.cell.high)}" if math.isfinite(top.cell.low) else top.name
+        tiles.append(("best setting", svg.number(top.cell.iqm), said))
+    if len(members) > 1:
+        tiles.append(("members", f"{len(members):,}", f"{len(report.tasks)} robot{'s' * (len(report.tasks) > 1)}"))
+        tiles.append(("diverged", f"{diverged:,}", f"{100 * diverged / len(members):.0f} % of members"))
+    tiles.append(("environment steps", svg.compact(steps), "all members" if len(members) > 1 else "in all"))
+    if report.seconds is not None:
+        tiles.append(("time", _duration(report.seconds), "wall clock"))
+    return "".join(
+        tag("div", tag("dt", svg.text(n)), tag("dd", svg.text(v)), tag("dd", svg.text(s), class_="small"))
+        for n, v, s in tiles
+    )
+
+
+def _duration(seconds: float) -> str:
+    hours, minutes = int(seconds) // 3600, int(seconds) // 60 % 60
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {int(seconds) % 60:02d} s" if minutes else f"{seconds:.0f} s"
+
+
+def _notice(report: Report) -> str:
+    open_ = sum(member.status in ("training", "waiting") for member in report.members)
+    if not open_:
+        return ""
+    done = len(report.members) - open_
+    told = f"Not finished: {done:,} of {len(report.members):,} members are done." if report.kind == "sweep" else ""
+    return tag("p", told or "Not finished: this run has steps to go.", class_="notice", role="status")
+
+
+def _best(report: Report) -> str:
+    best = data.best(report.members)
+    if best is None:
+        return ""
+    facts = {"return": svg.number(best.peak), "env": best.task, **best.setting, "seed": best.seed, "member": best.id}
+    items = [tag("div", tag("dt", svg.text(n)), tag("dd", svg.text(data.value_text(v)))) for n, v in facts.items()]
+    listed = tag("dl", *items, class_="facts")
+    if report.video is None:
+        said = tag("p", svg.text(report.film), class_="faint") if report.film else ""
+        return _section("best", "Best member", listed, said)
+    return _section("best", "Best member", tag("div", _film(report), listed, class_="best"))
+
+
+def _film(report: Report) -> str:
+    encoded = base64.b64encode(report.video or b"").decode()
+    caption = tag("figcaption", svg.text(report.film))
+    if (report.video or b"").startswith(b"GIF"):
+        picture = tag("img", src=f"data:image/gif;base64,{encoded}", alt=report.film)
+    else:
+        source = tag("source", src=f"data:video/mp4;base64,{encoded}", type="video/mp4")
+        options = {"controls": True, "loop": True, "muted": True, "playsinline": True, "aria_label": report.film}
+        picture = tag("video", source, **options)
+    return tag("figure", picture, caption)
+
+
+def _tasks(report: Report, grouped: Grouped) -> list[str]:
+    """For each robot: curves, effects, the table of settings."""
+    parts = []
+    several = len(report.tasks) > 1
+    for index, (task, groups) in enumerate(grouped.items()):
+        members = tuple(member for group in groups for member in group.members)
+        key, suffix = f"t{index}", f": {task}" if several else ""
+        parts.append(_curves(report, groups, key, suffix))
+        parts.append(_effects(report, members, key, suffix))
+        if len(groups) > 1 and len(members) > len(groups):  # otherwise the members' table says it all
+            parts.append(
+                _section(
+                    f"{key}settings", f"Settings{suffix}", tables.settings(groups, report.axes), lead=LEAD_SETTINGS
+                )
+            )
+    return parts
+
+
+LEAD_SETTINGS = (
+    "Interquartile mean over members of the last evaluation (undiscounted return of the deterministic policy), with a "
+    "95 % stratified bootstrap interval. Members that diverged count with the policy that they stopped with."
+)
+
+
+def _curves(report: Report, groups: list[Group], key: str, suffix: str) -> str:
+    drawing, cut = curves.figure(groups, "return_mean", y_name="evaluation return", key=key)
+    if not drawing:
+        return ""
+    alone, solo = len(groups) == 1, len(groups[0].members) == 1
+    if alone and solo:
+        lead = "Deterministic policy; the band is ± one standard deviation over the episodes of an evaluation."
+    elif alone:
+        lead = "Interquartile mean over the members with its 95 % interval; each member is a grey line."
+    elif all(len(group.members) == 1 for group in groups):
+        lead = "One member a setting."
+    else:
+        lead = "Interquartile mean over the members of each setting with its 95 % interval."
+    if len(groups) > curves.COLOURED:
+        more = min(len(groups) - curves.COLOURED, curves.GREY)
+        lead += f" The best {curves.COLOURED} settings in colour, {more} more in grey."
+    if cut:
+        lead += " What lies far below or above the others is cut off."
+    main = tag("figure", drawing, _legend(groups) if not alone else "", class_="chart")
+    panels = _panels(report, groups, key)
+    return _section(f"{key}curves", f"Learning curves{suffix}", main, panels, lead=lead)
+
+
+def _legend(groups: list[Group]) -> str:
+    items = [
+        tag(
+            "li",
+            tag("button", tables._swatch(i), svg.text(group.name), type="button", data_series=i, aria_pressed="false"),
+        )
+        for i, group in enumerate(groups[: curves.COLOURED])
+    ]
+    return tag("ul", *items, class_="legend", aria_label="Settings in colour, best first")
+
+
+def _panels(report: Report, groups: list[Group], key: str) -> str:
+    drawn = []
+    for index, (name, about) in enumerate(list(report.training.items())[:PANELS]):
+        picture, _ = curves.figure(groups, name, y_name=about, key=f"{key}p{index}", panel=True)
+        if picture:
+            caption = tag("figcaption", tag("b", svg.text(name)), " ", svg.text(about))
+            drawn.append(tag("figure", caption, picture, class_="chart"))
+    return tag("div", *drawn, class_="panels") if drawn else ""
+
+
+def _effects(report: Report, members: tuple[data.Member, ...], key: str, suffix: str) -> str:
+    drawn = []
+    for index, axis in enumerate(report.axes):
+        picture = effects.figure(axis, members, key=f"{key}e{index}")
+        if picture:
+            drawn.append(tag("figure", tag("figcaption", tag("b", svg.text(axis.name))), picture, class_="chart"))
+    if not drawn:
+        return ""
+    lead = (
+        "Return of the last evaluation by one setting, all others as they came: a dot for each member, a cross for "
+        "each that diverged, and interquartile means with their 95 % intervals."
+    )
+    return _section(f"{key}effects", f"Effects{suffix}", tag("div", *drawn, class_="panels"), lead=lead)
+
+
+def _members(report: Report) -> str:
+    if len(report.members) == 1:
+        return _section("evaluations", "Evaluations", tables.evaluations(report.members[0]))
+    return _section("members", "Members", tables.members(report.members, report.axes, tasks=len(report.tasks) > 1))
+
+
+def _failures(report: Report) -> str:
+    failed = [member for member in report.members if member.status == "diverged"]
+    if not failed:
+        return _section("diverged", "Diverged", tag("p", "None: every member kept learning.", class_="faint"))
+    return _section("diverged", "Diverged", tables.failures(failed))
+
+
+def _config(report: Report) -> str:
+    marked = [axis.name for axis in report.axes] + (["env"] if len(report.tasks) > 1 else [])
+    versions = dict(report.surroundings.get("versions") or {})
+    machine = {"commit": report.surroundings.get("commit") or "unknown", **(report.surroundings.get("machine") or {})}
+    opened: Callable[[str, str], str] = lambda name, body: tag("details", tag("summary", name), body)
+    return _section(
+        "config",
+        "Configuration",
+        opened("Settings", tables.pairs(report.config, "Base configuration", marked=marked)),
+        opened("Versions", tables.pairs(versions, "Versions of what the numbers depend on")),
+        opened("Machine", tables.pairs(machine, "Commit and machine")),
+    )

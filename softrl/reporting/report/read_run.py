@@ -1,0 +1,94 @@
+"""A single run's directory as a report."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from softrl.reporting.report.data import Member, Report
+from softrl.training import directory, metrics
+from softrl.training.health import message
+from softrl.training.records import METRICS
+
+SERIES = {
+    "stochastic_return_mean": "eval.stochastic_return_mean",
+    "episode_return": "train.return_mean",
+    "entropy": "train.entropy",
+    "temperature": "train.temperature",
+    "q": "train.q",
+    "critic_loss": "train.critic_loss",
+    "policy_loss": "train.policy_loss",
+    "critic_grad_norm": "train.critic_grad_norm",
+    "policy_grad_norm": "train.policy_grad_norm",
+    "length_mean": "eval.length_mean",
+}
+"""Series of a member → metric of metrics.jsonl."""
+
+
+def read(run: Path) -> Report:
+    """Reads config.json and metrics.jsonl.
+
+    Raises: CheckpointError where there is no run, or it is damaged.
+    """
+    about, records = directory.read_config(run), metrics.read(run / "metrics.jsonl")
+    config = about["config"]
+    env, training = config["env"], config["training"]
+    members = tuple(
+        _member(index, env["env"], training["seed"] + index, records)._replace(home=run)
+        for index in range(training["seeds"])
+    )
+    physics = f" ({env['backend']} physics)" if str(env["env"]).startswith("brax/") else ""
+    count = f"{training['seeds']} members in one compiled program" if training["seeds"] > 1 else "one run"
+    return Report(
+        kind="run",
+        title=run.resolve().name,
+        about=f"{env['env']}{physics}, {count}",
+        axes=(),
+        members=tuple(_unfinished(member, training["steps"]) for member in members),
+        training={name: METRICS[metric] for name, metric in SERIES.items()},
+        config=flattened(config),
+        surroundings={name: about.get(name) for name in ("versions", "commit", "machine")},
+        seconds=records[-1].get("timing", {}).get("wall_s") if records else None,
+        command=f"softrl train {env['env']} … --out {run}",
+    )
+
+
+def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, by dotted names: `env.num_envs`."""
+    leaves: dict[str, Any] = {}
+    for name, value in tree.items():
+        leaves |= flattened(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return leaves
+
+
+def _member(index: int, task: str, seed: int, records: list[dict[str, Any]]) -> Member:
+    wanted = {"return_mean": "eval.return_mean", "return_std": "eval.return_std", **SERIES}
+    codes = [int(_at(record, "health.code", index, 0)) for record in records]
+    frozen = next((i for i, code in enumerate(codes) if code), None)
+    return Member(
+        id=str(index),
+        task=task,
+        seed=seed,
+        setting={},
+        steps=np.array([record["env_steps"] for record in records], float),
+        series={
+            name: np.array([_at(record, metric, index) for record in records], float) for name, metric in wanted.items()
+        },
+        status="done" if frozen is None else "diverged",
+        cause="" if frozen is None else message(codes[frozen]),
+        at=None if frozen is None else records[frozen]["env_steps"],
+    )
+
+
+def _unfinished(member: Member, steps: int) -> Member:
+    if member.status == "diverged" or (len(member.steps) and member.steps[-1] >= steps):
+        return member
+    return member._replace(status="training" if len(member.steps) else "waiting")
+
+
+def _at(record: Mapping[str, Any], metric: str, index: int, missing: float = np.nan) -> float:
+    """One member's number; `missing` where it was not measured."""
+    part, name = metric.split(".")
+    values = np.ravel(np.array(record.get(part, {}).get(name, missing), float))
+    return float(values[index]) if index < len(values) else missing

@@ -1,0 +1,101 @@
+"""A sweep's directory as a report."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from softrl.reporting.report.data import Axis, Member, Report
+from softrl.reporting.report.read_run import flattened
+from softrl.sweep import folder, ledger, results
+
+SERIES = {
+    "entropy": "of the policy, nats",
+    "temperature": "α, scaled reward",
+    "stochastic_return_mean": "of the sampling policy",
+}
+
+
+def read(directory: Path) -> Report:
+    """Reads sweep.json and the ledger; a sweep that is still going on is told as far as it has come.
+
+    Raises: CheckpointError where there is no sweep, or it is damaged.
+    """
+    sweep, lines = folder.read(directory), ledger.read(directory)
+    about = sweep.about
+    looks: dict[str, list[dict[str, Any]]] = {}
+    ends = {line["member"]: line["step"] for line in lines if line["kind"] in ("diverged", "stopped")}
+    for line in lines:
+        if line["kind"] == "evaluation":
+            looks.setdefault(line["member"], []).append(line)
+    gathered = results.gather(sweep.members, lines)
+    members = tuple(
+        _member(row, looks.get(row.member.id, []), ends, about["env"])._replace(home=_home(directory, row))
+        for row in gathered
+    )
+    return Report(
+        kind="sweep",
+        title=Path(directory).resolve().name,
+        about=_about(about, sweep),
+        axes=tuple(_axis(axis) for axis in sweep.axes if axis.name != "env"),
+        members=members,
+        training=SERIES,
+        config=flattened(about["groups"][0]["config"]) if about["groups"] else dict(about["base"]),
+        surroundings={name: about.get(name) for name in ("versions", "commit", "machine")},
+        seconds=_seconds(lines, gathered),
+        command=f"softrl sweep SPEC --out {directory}",
+    )
+
+
+def _member(row: results.Result, looks: list[dict[str, Any]], ends: Mapping[str, int], env: str) -> Member:
+    looks = sorted(looks, key=lambda line: line["step"])
+    names = ("return_mean", "return_std", *SERIES)
+    return Member(
+        id=row.member.id,
+        task=str(row.changes.get("env", env)),
+        seed=row.member.seed,
+        setting={name: value for name, value in row.changes.items() if name != "env"},
+        steps=np.array([line["step"] for line in looks], float),
+        series={name: np.array([_number(line.get(name)) for line in looks], float) for name in names},
+        status=row.status,
+        cause=row.cause,
+        at=ends.get(row.member.id),
+    )
+
+
+def _home(directory: Path, row: results.Result) -> Path:
+    return folder.batch_directory(directory, row.member.group, row.member.batch)
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def _axis(axis: Any) -> Axis:
+    """Lists are drawn on a logarithmic axis where they grow by factors: 1e-4, 1e-3, 1e-2."""
+    if axis.kind != "list":
+        return Axis(axis.name, axis.kind.startswith("log"))
+    values = [v for v in axis.values if isinstance(v, int | float) and not isinstance(v, bool)]
+    positive = len(values) == len(axis.values) and len(values) > 1 and min(values) > 0
+    return Axis(axis.name, positive and max(values) / min(values) >= 8)
+
+
+def _about(about: Mapping[str, Any], sweep: folder.Sweep) -> str:
+    seeds, groups = len(about["seeds"]), len(about["groups"])
+    search = f", {about['search']['method']} search" if about["search"] else ""
+    programs = "1 compiled program" if groups == 1 else f"{groups} compiled programs"
+    axes = ", ".join(axis.name for axis in sweep.axes) or "seeds alone"
+    return f"{axes} × {seeds} seed{'s' if seeds != 1 else ''}, {programs}{search}"
+
+
+def _seconds(lines: list[dict[str, Any]], rows: list[results.Result]) -> float | None:
+    """Wall clock of all batches added up: of each, the latest that one of its members was looked at."""
+    batch = {row.member.id: (row.member.group, row.member.batch) for row in rows}
+    longest: dict[tuple[str, str], float] = {}
+    for line in lines:
+        if line["kind"] == "evaluation" and "wall_s" in line.get("timing", {}):
+            key = batch.get(line["member"], ("", ""))
+            longest[key] = max(longest.get(key, 0.0), float(line["timing"]["wall_s"]))
+    return sum(longest.values()) if longest else None

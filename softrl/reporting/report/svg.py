@@ -1,0 +1,151 @@
+"""Markup as text, escaped; the few shapes that charts are made of; scales with round ticks."""
+
+import html
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+Points = Sequence[tuple[float, float]]
+
+
+def text(value: Any) -> str:
+    """A value as it may stand between tags or in an attribute, whoever wrote it."""
+    return html.escape(str(value), quote=True)
+
+
+def tag(name: str, *children: str, **attributes: Any) -> str:
+    """`<name attribute="…">children</name>`. Children are markup already; attributes are escaped.
+
+    `class_` is class, an underscore a hyphen; None leaves an attribute out, True writes it bare; floats are rounded to
+    tenths of a pixel.
+    """
+    spelled = "".join(_attribute(key, value) for key, value in attributes.items())
+    if name in ("path", "line", "circle", "rect", "input", "meta") and not children:
+        return f"<{name}{spelled}/>"
+    return f"<{name}{spelled}>{''.join(children)}</{name}>"
+
+
+def _attribute(key: str, value: Any) -> str:
+    key = key.rstrip("_").replace("_", "-")
+    if value is None or value is False:
+        return ""
+    if value is True:
+        return f" {key}"
+    return f' {key}="{_rounded(value) if isinstance(value, float) else text(value)}"'
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def line(points: Points, **attributes: Any) -> str:
+    """An open path; a point that is not finite breaks it, and one alone between breaks is a dot."""
+    parts, pen = [], False
+    for x, y in points:
+        if not (math.isfinite(x) and math.isfinite(y)):
+            pen = False
+            continue
+        parts.append(f"{'L' if pen else 'M'}{_rounded(x)} {_rounded(y)}")
+        pen = True
+    return tag("path", d=_with_dots("".join(parts)), **attributes)
+
+
+def _with_dots(path: str) -> str:
+    """Gives a lone `M` something to draw: with round caps a line of no length is a dot."""
+    return "M".join(part if "L" in part or not part else f"{part}h0" for part in path.split("M"))
+
+
+def band(lower: Points, upper: Points, **attributes: Any) -> str:
+    """The area between two lines over the same x; it breaks where one of them is not finite."""
+    pieces: list[list[tuple[float, float, float]]] = [[]]
+    for (x, low), (_, high) in zip(lower, upper, strict=True):
+        if math.isfinite(low) and math.isfinite(high):
+            pieces[-1].append((x, low, high))
+        elif pieces[-1]:
+            pieces.append([])
+    outlines = []
+    for piece in pieces:
+        if len(piece) > 1:
+            around = [(x, high) for x, _, high in piece] + [(x, low) for x, low, _ in reversed(piece)]
+            outlines.append("M" + "L".join(f"{_rounded(x)} {_rounded(y)}" for x, y in around) + "Z")
+    return tag("path", d="".join(outlines), **attributes) if outlines else ""
+
+
+class Scale(NamedTuple):
+    """Numbers from `low` to `high` as pixels from `start` to `end`, by their logarithms where `log`."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        """The pixel of a value."""
+        if not math.isfinite(value) or (self.log and value <= 0):
+            return math.nan
+        low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        return self.start + (at - low) / (high - low) * (self.end - self.start)
+
+    def ticks(self, about: int = 5) -> list[float]:
+        """Round numbers inside, about so many."""
+        return _log_ticks(self.low, self.high, about) if self.log else _even_ticks(self.low, self.high, about)
+
+
+def spanning(values: Sequence[float], start: float, end: float, *, log: bool = False, margin: float = 0.05) -> Scale:
+    """A scale that holds all finite values with a share of room at either end."""
+    some = [v for v in values if math.isfinite(v) and (v > 0 or not log)] or [1.0 if log else 0.0]
+    low, high = min(some), max(some)
+    if log:
+        room = max((high / low) ** margin, 1.1)
+        return Scale(low / room, high * room, start, end, True)
+    room = (high - low) * margin or max(abs(high), 1.0) * margin
+    return Scale(low - room, high + room, start, end)
+
+
+def _even_ticks(low: float, high: float, about: int) -> list[float]:
+    raw = (high - low) / max(about, 1)
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _log_ticks(low: float, high: float, about: int) -> list[float]:
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1,), (1, 3), (1, 2, 5)):
+        ticks = [digit * 10.0**decade for decade in decades for digit in digits]
+        ticks = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+        if len(ticks) >= min(about, 3):
+            return ticks[:: math.ceil(len(ticks) / (about + 2))]
+    return ticks if len(ticks) > 1 else _even_ticks(low, high, about)
+
+
+def number(value: float | None) -> str:
+    """A number in the fewest digits that one compares by: 12,345 · 123.4 · 1.23 · 3e-4; a dash for what is missing."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    size = abs(value)
+    if size >= 1e6:
+        return compact(value)
+    if size >= 1000:
+        spelled = f"{value:,.0f}"
+    elif size >= 10:
+        spelled = f"{value:.1f}"
+    elif size == 0 or size >= 1e-3:
+        spelled = f"{value:.3g}"
+    else:
+        mantissa, power = f"{value:.2e}".split("e")
+        spelled = f"{float(mantissa):g}e{int(power)}"
+    return spelled.replace("-", "−", 1) if spelled.startswith("-") else spelled
+
+
+def compact(value: float) -> str:
+    """A tick's label: 1.5M · 20k · 0.3 · 1e-4."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.4g}{letter}".replace("-", "−")
+    if value != 0 and abs(value) < 1e-3:
+        mantissa, power = f"{value:.1e}".split("e")
+        return f"{float(mantissa):g}e{int(power)}".replace("-", "−", 1 if value < 0 else 0)
+    return f"{value:.4g}".replace("-", "−")
