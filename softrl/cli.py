@@ -10,13 +10,15 @@ from typing import Annotated, Any
 
 import tyro
 
-from softrl import __version__
+from softrl import __version__, cli_sweep
 from softrl.errors import ConfigError, SoftRLError, suggestion
 
 USAGE = """\
 softrl {version}: control as inference, compiled
 
   softrl train [ENV] [--steps N] [--seed S | --seeds M] [--out DIR] ...   train, or resume the same command
+  softrl sweep SPEC [--plan] [--out DIR] [--launcher local|ray|slurm] ... train a sweep, or go on with it
+  softrl best DIR                                                         the winning command line of a sweep
   softrl eval RUN [--episodes N]                                          returns of a run's best policy
   softrl render RUN [--format mp4|gif|html]                               the best policy at work
   softrl export RUN --format onnx|stablehlo|safetensors [--out FILE]      the best policy as a file for others
@@ -98,7 +100,16 @@ class ExportOptions:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done; 2 a user's error, one line, no traceback; 130 and 143 stopped and saved."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    commands = {"train": _train, "eval": _eval, "render": _render, "report": _report, "export": _export, "envs": _envs}
+    commands = {
+        "train": _train,
+        "sweep": cli_sweep.sweep,
+        "best": cli_sweep.best,
+        "eval": _eval,
+        "render": _render,
+        "report": _report,
+        "export": _export,
+        "envs": _envs,
+    }
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE.format(version=__version__))
         sys.exit(0 if argv else 2)

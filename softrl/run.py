@@ -1,7 +1,6 @@
 """`softrl.train(config) -> Run`, `softrl.load(directory) -> Run`."""
 
 import functools
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from softrl.config import change, from_json
 from softrl.errors import CheckpointError, ConfigError
 from softrl.training import checkpoint, directory, memory, metrics, signals
 from softrl.training.assemble import Assembled, assemble
+from softrl.training.compilation import use_compilation_cache
 from softrl.training.config import Config
 from softrl.training.opening import abstract_policy, opened
 from softrl.training.programs import abstract_run, compile_programs
@@ -143,14 +143,6 @@ def load(run_directory: str | Path, *, randomize: Callable | None = None, log_pr
     if best is None:
         raise CheckpointError(f"{run_directory} has no evaluated policy yet; train it further first")
     return Run(config, run_directory, metrics.read(run_directory / "metrics.jsonl"), assembled, best.state)
-
-
-def use_compilation_cache() -> None:
-    """Turns on JAX's persistent compilation cache in the user's cache folder, unless one is configured already."""
-    if jax.config.jax_compilation_cache_dir is None:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(base / "softrl" / "xla"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def _tellers(progress_fn: ProgressFn | None, listener: Listener | None) -> Listener:

@@ -35,6 +35,7 @@ FLOORS = {
     "export": 6,
     "serve": 6,
     "run": 7,
+    "cli_sweep": 7,
     "cli": 8,
     "compat": 8,
     "__init__": 9,

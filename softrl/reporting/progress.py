@@ -64,12 +64,14 @@ class Progress:
         updates_per_s: float | None = None,
         eval_return: float | None = None,
         compile_s: float | None = None,
+        members: str | None = None,
     ) -> None:
         """Shows what is new; what is None keeps its last value.
 
         Args:
           env_steps, updates: counters of one member since the run began. env_steps_per_s, updates_per_s: rates of all
             members, compiling apart. eval_return: of the last evaluation. compile_s: seconds spent compiling.
+          members: how those of a sweep fare, in words.
         """
         news = {name: value for name, value in locals().items() if name != "self" and value is not None}
         self.shown |= news
@@ -98,9 +100,10 @@ class Progress:
 
     def _told(self) -> str:
         texts = {
-            "eval_return": lambda value: f"return {_number(value)}",
-            "env_steps_per_s": lambda value: f"{_number(value)} steps/s",
-            "updates_per_s": lambda value: f"{_number(value)} updates/s",
+            "members": str,
+            "eval_return": lambda value: f"return {number(value)}",
+            "env_steps_per_s": lambda value: f"{number(value)} steps/s",
+            "updates_per_s": lambda value: f"{number(value)} updates/s",
             "updates": lambda value: f"{int(value):,} updates",
             "compile_s": lambda value: f"compiled in {value:.0f} s",
         }
@@ -124,7 +127,7 @@ def _bar(label: str, total_steps: int) -> Any:
     return bar
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """A number in the fewest digits that one compares by: 12,345, 123.4, 1.234."""
     if not math.isfinite(value):
         return "not finite"

@@ -60,6 +60,10 @@ class Ledger:
             self.keys |= new.keys()
         return list(new.values())
 
+    def lines(self) -> list[dict[str, Any]]:
+        """All lines so far, as `read`."""
+        return read(self._log.path.parent)
+
     def close(self) -> None:
         """Closes the file; every line is on the disk already."""
         metrics.close(self._log)

@@ -42,13 +42,18 @@ def results(out: str | Path) -> list[Result]:
 
 def gather(members: tuple[Member, ...], lines: list[dict[str, Any]]) -> list[Result]:
     """The results that a ledger's lines tell of these members and of those that the ledger adds."""
-    added = [Member(*(line[name] for name in Member._fields)) for line in _of(lines, "member")]
+    added = [proposed(line) for line in _of(lines, "member")]
     mine: dict[str, list[dict[str, Any]]] = {}
     finished = {name for line in _of(lines, "batch") for name in line["members"]}
     for line in lines:
         if line["kind"] not in ("member", "batch"):
             mine.setdefault(line["member"], []).append(line)
     return [_result(member, mine.get(member.id, []), member.id in finished) for member in (*members, *added)]
+
+
+def proposed(line: dict[str, Any]) -> Member:
+    """The member of a ledger's line of kind `member`."""
+    return Member(line["member"], line["group"], line["batch"], line["seed"], line["changes"])
 
 
 def _of(lines: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:

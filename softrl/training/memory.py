@@ -21,10 +21,10 @@ def check_fits(tree: PyTree, *, replay: PyTree, devices: int = 1) -> str:
     Raises: ConfigError where it cannot fit into the memory that is free.
     """
     need, free = nbytes(tree) / devices, free_bytes()
-    text = f"a run of {_spelled(nbytes(tree))} (replay {_spelled(nbytes(replay))})"
+    text = f"a run of {spelled(nbytes(tree))} (replay {spelled(nbytes(replay))})"
     if free is not None and need > free:
         raise ConfigError(
-            f"{text} does not fit: {_spelled(need)} a device needed, {_spelled(free)} free; "
+            f"{text} does not fit: {spelled(need)} a device needed, {spelled(free)} free; "
             "lower replay_size, num_envs or seeds"
         )
     return text
@@ -50,7 +50,8 @@ def _leaf_bytes(leaf) -> int:
     return math.prod(leaf.shape) * leaf.dtype.itemsize
 
 
-def _spelled(count: float) -> str:
+def spelled(count: float) -> str:
+    """Bytes in the largest unit that fits, three digits: 1.23 GiB."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024 or unit == "GiB":
             return f"{count:.3g} {unit}"

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from softrl.reporting.progress import LINES, Progress, _duration, _number
+from softrl.reporting.progress import LINES, Progress, _duration, number
 
 
 def plain():
@@ -92,7 +92,7 @@ def test_a_run_of_no_steps_divides_nothing():
 
 
 def test_numbers_and_times_read_well():
-    assert [_number(x) for x in (0.0, 0.01234, 9.876, 12.34, 999.9, 1234.5, -56789.0)] == [
+    assert [number(x) for x in (0.0, 0.01234, 9.876, 12.34, 999.9, 1234.5, -56789.0)] == [
         "0", "0.0123", "9.88", "12.3", "999.9", "1,234", "-56,789",
     ]  # fmt: skip
     assert [_duration(x) for x in (0.4, 59.9, 61, 3599, 3600, 86_461)] == [

@@ -1,0 +1,81 @@
+"""`softrl sweep · best`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """A sweep: seeds × hyperparameters × robots, each group of members one compiled program."""
+
+    spec: tyro.conf.Positional[str]
+    """TOML file: seeds, [base], [axes] and perhaps [search]."""
+    plan: bool = False
+    """Say what it would take, and train nothing."""
+    calibrate: bool = True
+    """Time a chunk of each program for the plan; --no-calibrate prints at once, without a time."""
+    out: str | None = None
+    """Directory; by default runs/<name of the spec>. The same command again goes on."""
+    launcher: str = "local"
+    """local, ray or slurm."""
+    address: str | None = None
+    """Of a Ray cluster: auto, or host:port; without it Ray is started here."""
+    per_batch: int | None = None
+    """Members that train together; by default as many as fit, on a CPU at most 16."""
+    memory_gib: float | None = None
+    """Memory of a device that may be used, GiB; by default what is free."""
+    keep_checkpoints: bool = False
+    """Keep finished members' replay and optimisers too."""
+
+
+@dataclass(frozen=True)
+class BestOptions:
+    """The winner of a sweep."""
+
+    directory: tyro.conf.Positional[str]
+    """Directory of the sweep."""
+
+
+def sweep(argv: list[str]) -> int:
+    """`softrl sweep`."""
+    options = tyro.cli(SweepOptions, args=argv, prog="softrl sweep", description="Train a sweep, or go on with it.")
+    from softrl import sweep as sweeps
+    from softrl.reporting import sweep_progress
+
+    memory = None if options.memory_gib is None else int(options.memory_gib * 2**30)
+    if options.plan:
+        print("\n".join(sweeps.planned(options.spec, options.per_batch, memory, calibrate=options.calibrate)))
+        return 0
+    out = Path(options.out or Path("runs") / Path(options.spec).stem)
+    chosen = {} if options.address is None else {"address": options.address}
+    with sweep_progress.sweeping() as listener:
+        done = sweeps.run(
+            options.spec,
+            out,
+            per_batch=options.per_batch,
+            memory_bytes=memory,
+            launcher=options.launcher,
+            options=chosen,
+            keep_checkpoints=options.keep_checkpoints,
+            listener=listener,
+        )
+    sweep_progress.show_table(done.results)
+    if done.stopped_by is not None:
+        print(f"stopped and saved; the same command goes on: {out}")
+        return 128 + done.stopped_by
+    print(f"done: {out / 'results.csv'}")
+    return 0
+
+
+def best(argv: list[str]) -> int:
+    """`softrl best`."""
+    options = tyro.cli(BestOptions, args=argv, prog="softrl best", description="The winner of a sweep.")
+    from softrl import sweep as sweeps
+    from softrl.reporting.sweep_progress import told
+
+    winner = sweeps.best(options.directory)
+    print(told(winner))
+    print(winner.command)
+    return 0

@@ -1,0 +1,137 @@
+"""What the command line shows of a sweep: its plan, how its members fare while they train, and the table at the end."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from softrl.reporting.progress import Progress, number
+from softrl.sweep.plan import Plan, text
+from softrl.sweep.results import Result
+from softrl.sweep.winner import Best, table
+
+ROWS = 20
+"""Settings that the table on the terminal shows; results.csv and the report have all."""
+
+
+class Watcher:
+    """Turns the events of a sweep into progress on the terminal."""
+
+    def __init__(self, stack: contextlib.ExitStack, console: Console):
+        self.stack, self.console = stack, console
+        self.progress: Progress | None = None
+        self.members = 0
+        self.steps: dict[str, int] = {}
+        self.ended: dict[str, str] = {}
+        self.best, self.best_member = -math.inf, ""
+        self.batch: tuple[str, ...] = ()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Shows one event of `softrl.sweep.driver` or of a launcher."""
+        handle = getattr(self, f"_{event['event']}", None)
+        if handle is not None:
+            handle(event)
+
+    def _planned(self, event: dict[str, Any]) -> None:
+        plan: Plan = event["plan"]
+        self.members = plan.members
+        for line in text(plan):
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        total = sum(group.env_steps for group in plan.groups)
+        label = f"{plan.members:,} members"
+        self.progress = self.stack.enter_context(Progress.open(total, label, console=self.console))
+
+    def _begun(self, event: dict[str, Any]) -> None:
+        if event["changed"]:
+            self.progress.note(f"continues, but perhaps not bit for bit: {', '.join(event['changed'])} changed since")
+        if event["lines"]:
+            self._take(event["lines"])
+            self.progress.note(f"going on with {len(self.steps):,} members that have begun")
+            self._show()
+
+    def _lines(self, event: dict[str, Any]) -> None:
+        self._take(event["lines"])
+        self._show()
+
+    def _batch(self, event: dict[str, Any]) -> None:
+        self.batch = tuple(member.id for member in event["job"].members)
+
+    def _compiled(self, event: dict[str, Any]) -> None:
+        self.progress.note(f"compiled in {event['seconds']:.1f} s")
+
+    def _resumed(self, event: dict[str, Any]) -> None:
+        for reason in event["rejected"]:
+            self.progress.note(f"passed over a checkpoint: {reason}")
+
+    def _chunk(self, event: dict[str, Any]) -> None:
+        ahead = sum(max(event["env_steps"] - self.steps.get(member, 0), 0) for member in self.batch)
+        rates = {name: event[name] for name in ("env_steps_per_s", "updates_per_s")}
+        self.progress.update(env_steps=sum(self.steps.values()) + ahead, members=self._told(), **rates)
+
+    def _take(self, lines: list[dict[str, Any]]) -> None:
+        for line in lines:
+            if line["kind"] == "evaluation":
+                self.steps[line["member"]] = max(line["step"], self.steps.get(line["member"], 0))
+                if line["return_mean"] > self.best:
+                    self.best, self.best_member = line["return_mean"], line["member"]
+            elif line["kind"] in ("diverged", "stopped"):
+                self.ended[line["member"]] = line["kind"]
+                if line["kind"] == "diverged" and self.progress is not None:
+                    self.progress.note(f"{line['member']} {line['cause']}")
+            elif line["kind"] == "batch":
+                self.ended |= {member: "done" for member in line["members"] if member not in self.ended}
+
+    def _show(self) -> None:
+        self.progress.update(env_steps=sum(self.steps.values()), members=self._told())
+
+    def _told(self) -> str:
+        kinds = list(self.ended.values())
+        alive = sum(member not in self.ended for member in self.steps)
+        parts = [f"{alive} alive", f"{kinds.count('diverged')} frozen", f"{kinds.count('done')} of {self.members} done"]
+        if "stopped" in kinds:
+            parts.insert(2, f"{kinds.count('stopped')} stopped")
+        if math.isfinite(self.best):
+            parts.append(f"best {number(self.best)} ({self.best_member})")
+        return ", ".join(parts)
+
+
+@contextlib.contextmanager
+def sweeping(console: Console | None = None) -> Iterator[Watcher]:
+    """Progress of a sweep: a listener for `softrl.sweep.run`."""
+    with contextlib.ExitStack() as stack:
+        yield Watcher(stack, console or Console(highlight=False))
+
+
+def show_table(rows: list[Result], console: Console | None = None) -> None:
+    """Prints a row for each setting, the best interquartile mean first, and why members diverged."""
+    console, found = console or Console(highlight=False), table(rows)
+    axes = list(found[0].setting) if found else []
+    shown = Table(*axes, "n", "mean", "IQM", "95 %", "best", "diverged", box=None, header_style="bold")
+    for cell in found[:ROWS]:
+        spread = f"[{number(cell.low)}, {number(cell.high)}]" if math.isfinite(cell.low) else ""
+        numbers = [str(cell.n), number(cell.mean), number(cell.iqm), spread, number(cell.best), str(cell.diverged)]
+        shown.add_row(*[_spelled(cell.setting[name]) for name in axes], *[part.replace("[", r"\[") for part in numbers])
+    console.print(shown)
+    if len(found) > ROWS:
+        console.print(f"and {len(found) - ROWS:,} settings more")
+    for row in rows:
+        if row.status == "diverged":
+            console.print(f"{row.member.id} {row.cause} (by step {row.final_step:,})", markup=False, soft_wrap=True)
+
+
+def told(best: Best) -> str:
+    """The winner in one line."""
+    cell = best.cell
+    setting = ", ".join(f"{name} {_spelled(value)}" for name, value in cell.setting.items()) or "the base"
+    spread = f" [{number(cell.low)}, {number(cell.high)}]" if math.isfinite(cell.low) else ""
+    return (
+        f"{setting}: IQM {number(cell.iqm)}{spread}, n {cell.n}; best run {best.member.member.id}, "
+        f"{number(best.member.final_return)}, in {best.directory}"
+    )
+
+
+def _spelled(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

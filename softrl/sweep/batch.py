@@ -1,0 +1,147 @@
+"""A batch of members: the unit of work that a launcher gives to a process, here or elsewhere.
+
+A launcher needs one function and one promise. `train(DIR/groups/<group>/<batch>)` reads batch.json there, goes on from
+the newest good checkpoint, and returns whether the batch is finished; killed at any moment and called again, on any
+machine of the same kind, it ends with the same bits. Nothing else passes between the driver and its workers.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from softrl.config import change, flat, from_json, to_json
+from softrl.errors import CheckpointError, DivergedError
+from softrl.sweep import pbt
+from softrl.sweep.groups import Member
+from softrl.training import checkpoint, durable, signals
+from softrl.training.assemble import Assembled, assemble, with_members
+from softrl.training.compilation import use_compilation_cache
+from softrl.training.config import Config
+from softrl.training.opening import opened
+from softrl.training.programs import Programs, abstract_run, compile_programs, for_members
+from softrl.training.session import Listener, advance
+from softrl.training.state import RunState
+
+NAME = "batch.json"
+SAVE_EVERY_S = 30.0
+"""A batch's checkpoints are at least so far apart; a kill costs at most that much."""
+
+
+class Job(NamedTuple):
+    """All that a worker must know of a batch.
+
+    config: its `seeds` are the slots. members: in slots 0, 1, …; those left over repeat the last member. search: the
+    `[search]` of the spec, or None. ranges: traced axis -> (low, high). start: `{"batch", "slots"}`: the finished batch
+    of the same group, and its slots, that the members continue; None begins anew.
+    """
+
+    group: str
+    batch: str
+    config: Config
+    members: tuple[Member, ...]
+    search: Mapping[str, Any] | None = None
+    ranges: Mapping[str, tuple[float, float]] | None = None
+    start: Mapping[str, Any] | None = None
+
+
+class Ready(NamedTuple):
+    """A program that is compiled, for any batch of the same config."""
+
+    key: str
+    assembled: Assembled
+    programs: Programs
+
+
+def write(directory: Path, job: Job) -> None:
+    """Writes batch.json, from which `train` works.
+
+    Raises: CheckpointError where the file system refuses.
+    """
+    about = {**job._asdict(), "config": to_json(job.config), "members": [m._asdict() for m in job.members]}
+    with durable.explained("write", directory / NAME):
+        directory.mkdir(parents=True, exist_ok=True)
+        durable.write_atomically(directory / NAME, durable.encode(about).encode() + b"\n")
+
+
+def read(directory: Path) -> Job:
+    """The job in a directory.
+
+    Raises: CheckpointError where there is none.
+    """
+    path = Path(directory) / NAME
+    with durable.explained("read", path):
+        about = durable.decode(path.read_bytes())
+    members = tuple(Member(**row) for row in about.pop("members"))
+    config = from_json(Config, about.pop("config"))
+    return Job(**about, config=config, members=members)
+
+
+def prepare(config: Config, ready: Ready | None = None) -> Ready:
+    """The compiled programs of a config; `ready` itself where it serves, since one trace serves a whole group."""
+    key = durable.encode(to_json(change(config, steps=1)))
+    if ready is not None and ready.key == key:
+        return ready
+    assembled = assemble(config)
+    return Ready(key, assembled, compile_programs(assembled))
+
+
+def train(
+    directory: Path,
+    listener: Listener = lambda event: None,
+    request: signals.Request | None = None,
+    ready: Ready | None = None,
+) -> bool:
+    """Trains a batch to its end, or until `request` asks to stop.
+
+    Args:
+      directory: with a batch.json.
+      listener: told everything that `softrl.training.session` tells.
+      request: of `signals.graceful()`; None listens to signals itself.
+      ready: from `prepare(job.config)`, to compile once for many batches.
+    Returns:
+      Whether it is finished; members that diverged are finished too.
+    """
+    use_compilation_cache()
+    directory = Path(directory)
+    job = read(directory)
+    ready = prepare(job.config, ready)
+    assembled = with_members(ready.assembled._replace(config=job.config), slots(job))
+    programs = for_members(ready.programs, assembled)
+    start = None if job.start is None else partial(_continued, directory, job)
+    with contextlib.ExitStack() as stack:
+        request = request or stack.enter_context(signals.graceful())
+        session = stack.enter_context(opened(assembled, directory, listener, programs=programs, start=start))
+        session.save_every_s = SAVE_EVERY_S
+        if job.search is not None and job.search["method"] == "pbt":
+            session.between = pbt.between(job.search, job.ranges, len(job.members), job.config)
+        with contextlib.suppress(DivergedError):  # its members' health says it, member by member
+            advance(session, request, listener)
+            return session.chunk >= job.config.chunks
+    return True
+
+
+def slots(job: Job) -> list[dict[str, Any]]:
+    """Seed and hyperparameters of every slot of the program."""
+    traced = flat(job.config.hypers)
+    own = [
+        {"seed": member.seed, **{name: value for name, value in member.changes.items() if name in traced}}
+        for member in job.members
+    ]
+    return own + [own[-1]] * (job.config.training.seeds - len(own))
+
+
+def _continued(directory: Path, job: Job, run: RunState) -> RunState:
+    """The run of a later rung: its members' states gathered from where they were at the end of the one before."""
+    before = directory.parent / job.start["batch"]
+    old = read(before)
+    restored = checkpoint.restore(before / "checkpoints", abstract_run(assemble(old.config)))
+    if restored is None:
+        raise CheckpointError(f"{before} has no checkpoint for {directory} to continue; delete {directory} and rerun")
+    state, index = restored.state, jnp.asarray(job.start["slots"])
+    batched = jax.tree.map(lambda x: x[index], state._replace(clock=()))
+    return batched._replace(clock=state.clock)

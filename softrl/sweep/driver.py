@@ -1,0 +1,159 @@
+"""The driver of a sweep: plan, let a launcher train what can run, keep the ledger, write the table; again until done.
+
+The driver's own state is on the disk: kill it at any moment, start it again, and it ends with the same table.
+"""
+
+import importlib
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from softrl.errors import ConfigError, SoftRLError, suggestion
+from softrl.sweep import batch, folder, harvest, results, waves
+from softrl.sweep.folder import Sweep
+from softrl.sweep.ledger import Ledger
+from softrl.sweep.plan import Plan, plan
+from softrl.sweep.results import Result
+from softrl.sweep.search import Halving, Optuna
+from softrl.sweep.spec import Spec, load
+from softrl.training import directory, folders, identity, signals
+from softrl.training.compilation import use_compilation_cache
+from softrl.training.session import Listener
+
+LAUNCHERS = {"local": "softrl.sweep.local", "ray": "softrl.sweep.ray", "slurm": "softrl.sweep.slurm"}
+"""Modules with a `launch` like that of `softrl.sweep.local`; imported when they are used."""
+
+
+class Outcome(NamedTuple):
+    """results: of all members, in order. stopped_by: the signal that ended the sweep early, or None."""
+
+    directory: Path
+    results: list[Result]
+    stopped_by: int | None
+
+
+def run(
+    source: str | Path | Mapping[str, Any] | Spec,
+    out: str | Path,
+    *,
+    per_batch: int | None = None,
+    memory_bytes: int | None = None,
+    launcher: str = "local",
+    options: Mapping[str, Any] | None = None,
+    keep_checkpoints: bool = False,
+    listener: Listener = lambda event: None,
+) -> Outcome:
+    """Trains a sweep, or goes on with it: the same call after any kill ends with the same results.csv, bit for bit.
+
+    Args:
+      source: a TOML file or a mapping of the same form; see `softrl.sweep.spec`.
+      out: directory of the sweep.
+      per_batch: members in a batch; None: chosen by memory. It is part of a begun sweep and cannot change then.
+      memory_bytes: of a device, for the plan; None: what is free.
+      launcher: one of `LAUNCHERS`; options: its own.
+      keep_checkpoints: keep finished batches' replay and optimisers too, not only their best policies.
+      listener: told `planned`, `begun`, `lines` (new ones of the ledger), and what the launcher tells.
+    Raises:
+      ConfigError: a spec that cannot be, or another than the one in `out`; nothing is changed. CheckpointError: `out`
+      is in use, damaged or refuses.
+    """
+    use_compilation_cache()
+    launch, out = _launcher(launcher), Path(out)
+    made = _planned(load(source), out, per_batch, memory_bytes)
+    listener({"event": "planned", "plan": made})
+    with directory.claim(out), signals.graceful() as request:
+        groups = tuple(one.group for one in made.groups)
+        changed = folder.agree(out, folder.describe(made.spec, groups, identity.surroundings()))
+        sweep = folder.read(out)
+        with Ledger(out) as ledger:
+            listener({"event": "begun", "sweep": sweep, "lines": ledger.lines(), "changed": changed})
+            report = _reporter(out, made.spec, sweep, ledger, listener, keep_checkpoints)
+            while request.requested is None and (waiting := _wave(out, made.spec, sweep, ledger, listener)):
+                launch(waiting, report, request, listener, dict(options or {}))
+                if request.requested is None:
+                    _require_finished(waiting, ledger)
+            rows = results.gather(sweep.members, ledger.lines())
+        results.write(out, rows)
+        stopped = None if request.requested is None else int(request.requested)
+    return Outcome(out, rows, stopped)
+
+
+def _launcher(name: str) -> Callable:
+    if name not in LAUNCHERS:
+        raise ConfigError(f"unknown launcher {name!r}{suggestion(name, LAUNCHERS)}; known: {', '.join(LAUNCHERS)}")
+    return importlib.import_module(LAUNCHERS[name]).launch
+
+
+def _planned(spec: Spec, out: Path, per_batch: int | None, memory_bytes: int | None) -> Plan:
+    """The plan of a new sweep, or that of the one in `out`, whose batches are what they are."""
+    if not folder.exists(out):
+        return plan(spec, per_batch=per_batch, memory_bytes=memory_bytes)
+    widths = [group.config.training.seeds for group in folder.read(out).groups]
+    if per_batch is not None and any(width > per_batch for width in widths):
+        raise ConfigError(
+            f"{out} was begun with {max(widths)} members in a batch: leave --per-batch out, or use another --out"
+        )
+    groups = math.prod(len(axis.values) for axis in spec.axes if axis.static)
+    if groups != len(widths):
+        raise ConfigError(f"{out} holds another sweep, of {len(widths)} groups, not {groups}; use another --out")
+    return plan(spec, memory_bytes=memory_bytes, widths=widths)
+
+
+def _wave(out: Path, spec: Spec, sweep: Sweep, ledger: Ledger, listener: Listener) -> list[Path]:
+    if isinstance(spec.search, Optuna):
+        from softrl.sweep import sampler
+
+        new = sampler.propose(out, spec.search, sweep, ledger)
+        if new:
+            listener({"event": "lines", "lines": new})
+        return sampler.wave(out, sweep, ledger)
+    return waves.wave(out, sweep, spec.search, ledger)
+
+
+def _reporter(
+    out: Path, spec: Spec, sweep: Sweep, ledger: Ledger, listener: Listener, keep: bool
+) -> Callable[[Path, str], None]:
+    """What a launcher calls: the ledger takes over what a batch has written; a finished one leaves its table row."""
+
+    def report(where: Path, what: str) -> None:
+        new = harvest.harvest(where, ledger)
+        if what == "finished":
+            job = batch.read(where)
+            ids = [member.id for member in job.members]
+            about = {"group": job.group, "batch": job.batch, "members": _ended(spec, sweep, job, ids)}
+            new += ledger.add([{"key": waves.finished(job.group, job.batch), "kind": "batch", **about}])
+            if not keep:
+                _forget(where, spec, job)
+            results.write(out, results.gather(sweep.members, ledger.lines()))
+        if new:
+            listener({"event": "lines", "lines": new})
+
+    return report
+
+
+def _ended(spec: Spec, sweep: Sweep, job: batch.Job, ids: list[str]) -> list[str]:
+    """Members that a finished batch has brought to their end: of successive halving, only the last rung's."""
+    group = next(group for group in sweep.groups if group.id == job.group)
+    last = not isinstance(spec.search, Halving) or job.config.training.steps >= group.config.training.steps
+    return ids if last else []
+
+
+def _forget(where: Path, spec: Spec, job: batch.Job) -> None:
+    """Deletes the states that nothing will continue; the best policy stays. A rung's are what the next begins with."""
+    if isinstance(spec.search, Halving):
+        if job.start is None:
+            return
+        where = where.parent / job.start["batch"]
+    path = where / "checkpoints"
+    if path.exists():
+        for step in folders.steps(path):
+            folders.delete(path / str(step))
+
+
+def _require_finished(waiting: list[Path], ledger: Ledger) -> None:
+    """A launcher that returns without having finished its batches would loop for ever."""
+    jobs = [batch.read(where) for where in waiting]
+    left = [f"{job.group}/{job.batch}" for job in jobs if waves.finished(job.group, job.batch) not in ledger.keys]
+    if left:
+        raise SoftRLError(f"the launcher returned without finishing {', '.join(left)}; the same command goes on")

@@ -1,0 +1,135 @@
+"""Batches on other processes and machines: the loop that all launchers of a cluster share.
+
+Tasks are killed, machines vanish; a batch is a directory that any of them can go on with. So whatever was lost is
+handed out again, as long as it gets further.
+"""
+
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from softrl.errors import SoftRLError
+from softrl.sweep.worker import Told
+from softrl.training import folders
+from softrl.training.session import Listener
+from softrl.training.signals import Request
+
+POLL_S = 1.0
+"""Seconds between two looks at the batches' metrics."""
+
+RETRIES = 8
+"""Times that a batch is handed out again although the last attempt got it no further."""
+
+GRACE_S = 60.0
+"""Seconds that running batches have to save after a signal."""
+
+Report = Callable[[Path, str], None]
+"""As in `softrl.sweep.local`."""
+
+
+class LostError(Exception):
+    """A task ended without an answer: its process was killed, its machine is gone, its code failed."""
+
+
+class Fleet(Protocol):
+    """A cluster, to the loop below. A task is anything hashable that stands for one attempt at a batch."""
+
+    def submit(self, directories: Sequence[Path]) -> list[Hashable]:
+        """Hands batches out to be run by `softrl.sweep.worker.run_batch`, and returns their tasks at once."""
+
+    def wait(self, tasks: Sequence[Hashable], seconds: float) -> list[Hashable]:
+        """Those tasks that have ended, after at most so many seconds; sooner if one ends."""
+
+    def answer(self, task: Hashable) -> Told:
+        """What an ended task says. Raises: LostError."""
+
+    def stop(self, tasks: Sequence[Hashable]) -> None:
+        """Asks tasks to save and end, and takes back those that have not begun."""
+
+
+def supervise(
+    fleet: Fleet, directories: Sequence[Path], report: Report, request: Request, tell: Listener, *, most: int = 10**9
+) -> None:
+    """Has batches trained by a fleet until all are finished or `request` asks to stop.
+
+    Args: `report`, `request`, `tell`: as of `softrl.sweep.local.launch`. `most`: tasks handed out at a time.
+    Raises: SoftRLError for a batch that cannot be, or that was lost `RETRIES` times in a row without getting further.
+    """
+    waiting, running, seen = deque(directories), {}, {}
+    failures = {directory: (0, progress(directory)) for directory in directories}
+    try:
+        while (waiting or running) and request.requested is None:
+            new = [waiting.popleft() for _ in range(min(len(waiting), most - len(running)))]
+            running |= dict(zip(fleet.submit(new) if new else [], new, strict=True))
+            for task in fleet.wait(list(running), POLL_S):
+                directory = running.pop(task)
+                if not _ended(fleet, task, directory, failures, tell):
+                    waiting.append(directory)
+                    continue
+                report(directory, "finished")
+            _report_news(running.values(), seen, report)
+    finally:
+        fleet.stop(list(running))
+        _wait_for_all(fleet, list(running))
+
+
+def _ended(
+    fleet: Fleet, task: Hashable, directory: Path, failures: dict[Path, tuple[int, Any]], tell: Listener
+) -> bool:
+    """Whether the batch is finished; otherwise it has to be handed out again."""
+    try:
+        told = fleet.answer(task)
+    except LostError as error:
+        told = Told("lost", str(error))
+    if told.state == "finished":
+        return True
+    if told.state == "refused":
+        raise SoftRLError(f"{directory}: {told.cause}")
+    count, before = failures[directory]
+    now = progress(directory)
+    count = 1 if now != before else count + 1
+    if count > RETRIES:
+        raise SoftRLError(
+            f"{directory} was lost {count} times in a row without getting further; the last time: "
+            f"{told.cause or told.state}; the same command goes on"
+        )
+    failures[directory] = (count, now)
+    tell({"event": "lost", "directory": directory, "cause": told.cause or told.state, "failures": count})
+    return False
+
+
+def progress(directory: Path) -> tuple[int, int]:
+    """How far a batch has got: its newest checkpoint's step and the bytes of its metrics."""
+    checkpoints, metrics = directory / "checkpoints", directory / "metrics.jsonl"
+    steps = folders.steps(checkpoints) if checkpoints.exists() else []
+    return (steps[0] if steps else -1, metrics.stat().st_size if metrics.exists() else 0)
+
+
+def _report_news(directories: Any, seen: dict[Path, Any], report: Report) -> None:
+    """Tells the driver of batches whose metrics have changed."""
+    for directory in directories:
+        path = directory / "metrics.jsonl"
+        now = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
+        if now is not None and seen.get(directory) != now:
+            seen[directory] = now
+            report(directory, "evaluation")
+
+
+def _wait_for_all(fleet: Fleet, tasks: list[Hashable]) -> None:
+    for _ in range(round(GRACE_S / POLL_S)):
+        if not tasks:
+            return
+        ended = fleet.wait(tasks, POLL_S)
+        tasks = [task for task in tasks if task not in ended]
+
+
+def chosen(options: Mapping[str, Any], defaults: Mapping[str, Any], launcher: str) -> dict[str, Any]:
+    """A launcher's options with its defaults.
+
+    Raises: SoftRLError naming an option that it does not have.
+    """
+    for name in options:
+        if name not in defaults:
+            raise SoftRLError(f"launcher {launcher} has no option {name!r}; it has {', '.join(defaults)}")
+    return {**defaults, **options}

@@ -1,0 +1,86 @@
+"""From the metrics of a batch, one line for all its members, to the ledger's lines, one for each."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from softrl.sweep import batch
+from softrl.sweep.groups import Member
+from softrl.sweep.ledger import Ledger
+from softrl.training import metrics
+from softrl.training.health import message
+
+EVAL = (
+    "return_mean",
+    "return_std",
+    "length_mean",
+    "stochastic_return_mean",
+    "stochastic_return_std",
+    "stochastic_length_mean",
+)
+TRAIN = ("entropy", "temperature")
+
+
+def harvest(directory: Path, ledger: Ledger) -> list[dict[str, Any]]:
+    """Takes over what a batch has written since, and returns the lines that are new.
+
+    Raises: CheckpointError where the batch's metrics are damaged, or the ledger cannot be written.
+    """
+    path = directory / "metrics.jsonl"
+    if not path.exists():
+        return []
+    return ledger.add(lines(batch.read(directory), metrics.read(path)))
+
+
+def lines(job: batch.Job, records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The ledger's lines that these records of a batch tell, oldest first."""
+    found, frozen = [], set()
+    for record in records:
+        for slot, member in enumerate(job.members):
+            if member.id in frozen:
+                continue
+            found.append(_evaluation(member, record, slot))
+            if record["health"]["code"][slot]:
+                frozen.add(member.id)
+                found.append(_diverged(member, record, slot))
+        if record.get("search"):
+            found += _lineage(job.members, record)
+            frozen -= {line["member"] for line in found if line["kind"] == "lineage"}  # revived by another's state
+    return found
+
+
+def _evaluation(member: Member, record: dict[str, Any], slot: int) -> dict[str, Any]:
+    step = record["env_steps"]
+    return {
+        "key": f"{member.id}/evaluation/{step}",
+        "kind": "evaluation",
+        "member": member.id,
+        "step": step,
+        "updates": record["updates"],
+        **{name: record["eval"][name][slot] for name in EVAL},
+        **{name: record["train"][name][slot] for name in TRAIN if name in record["train"]},
+        "quarantined": record["health"]["quarantined"][slot],
+        "timing": record["timing"],
+    }
+
+
+def _diverged(member: Member, record: dict[str, Any], slot: int) -> dict[str, Any]:
+    cause = message(record["health"]["code"][slot])
+    about = {"member": member.id, "step": record["env_steps"], "updates": record["updates"], "cause": cause}
+    return {"key": f"{member.id}/diverged", "kind": "diverged", **about}
+
+
+def _lineage(members: tuple[Member, ...], record: dict[str, Any]) -> list[dict[str, Any]]:
+    step, told = record["env_steps"], record["search"]
+    return [
+        {
+            "key": f"{member.id}/lineage/{step}",
+            "kind": "lineage",
+            "member": member.id,
+            "step": step,
+            "parent": members[told["parent"][slot]].id,
+            "changes": {name: values[slot] for name, values in told["hypers"].items()},
+        }
+        for slot, member in enumerate(members)
+        if told["parent"][slot] != slot
+    ]

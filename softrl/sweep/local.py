@@ -1,0 +1,45 @@
+"""The launcher for this machine: one batch after the other in this process, one compiled program a group."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from softrl.sweep import batch
+from softrl.training.session import Listener
+from softrl.training.signals import Request
+
+Report = Callable[[Path, str], None]
+"""`report(directory of a batch, what)`: `evaluation`, look at its metrics; `finished`, `batch.train` returned True."""
+
+
+def launch(
+    directories: Sequence[Path], report: Report, request: Request, tell: Listener, options: Mapping[str, Any]
+) -> None:
+    """Trains batches, in order, until all are finished or `request` asks to stop. This is what every launcher does.
+
+    Args:
+      directories: of batches that are independent of one another, each with its batch.json.
+      report: tells the driver, which alone writes the ledger.
+      tell: a listener for what else is worth showing.
+      options: the launcher's own; this one has none.
+    """
+    ready = None
+    for directory in directories:
+        if request.requested is not None:
+            return
+        job = batch.read(directory)
+        tell({"event": "batch", "directory": directory, "job": job})
+        before, ready = ready, batch.prepare(job.config, ready)
+        if ready is not before:
+            tell({"event": "compiled", "seconds": ready.programs.seconds})
+        if batch.train(directory, _listener(directory, report, tell), request, ready):
+            report(directory, "finished")
+
+
+def _listener(directory: Path, report: Report, tell: Listener) -> Listener:
+    def listen(event: dict[str, Any]) -> None:
+        if event["event"] == "evaluation":
+            report(directory, "evaluation")
+        tell(event)
+
+    return listen

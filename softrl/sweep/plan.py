@@ -1,0 +1,240 @@
+"""What a sweep will take, said before anything is allocated: members, programs, memory, disk, and about how long."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from softrl.config import change
+from softrl.errors import ConfigError
+from softrl.sweep import batch, halving
+from softrl.sweep.groups import Batch, Group, expand, split
+from softrl.sweep.search import Halving, Optuna, Pbt, Search
+from softrl.sweep.spec import Spec, load
+from softrl.training import memory
+from softrl.training.assemble import Assembled, assemble, with_members
+from softrl.training.compilation import use_compilation_cache
+from softrl.training.programs import abstract_run
+
+CPU_WIDTH = 16
+"""Members of a batch on a CPU, where a wider one is no faster and only a kill costs more."""
+MARGIN = 0.9
+"""Share of the free memory that a plan may use."""
+CALIBRATION_S = 120.0
+"""Groups that a calibration has not reached by then are reckoned as long as the mean of the others."""
+
+
+class GroupPlan(NamedTuple):
+    """One compiled program and what it takes.
+
+    group: with its members in batches. batches: in order. members: that will be trained, a sampler's included.
+    member_bytes: of one member's state, replay included. per_device: members that fit on a device. checkpoint_bytes:
+    of a batch, uncompressed. env_steps: of all members together. seconds: about, None without a calibration.
+    """
+
+    group: Group
+    batches: tuple[Batch, ...]
+    members: int
+    member_bytes: int
+    per_device: int
+    checkpoint_bytes: int
+    env_steps: int
+    seconds: float | None = None
+
+
+class Plan(NamedTuple):
+    """A whole sweep. memory: bytes of a device that may be used; None where nobody knows. devices: how many."""
+
+    spec: Spec
+    groups: tuple[GroupPlan, ...]
+    memory: int | None
+    devices: int
+
+    @property
+    def members(self) -> int:
+        """Members in all."""
+        return sum(group.members for group in self.groups)
+
+    @property
+    def seconds(self) -> float | None:
+        """About how long all of it takes, None without a calibration."""
+        known = [group.seconds for group in self.groups]
+        return None if None in known else sum(known)
+
+
+def plan(
+    spec: Spec, *, per_batch: int | None = None, memory_bytes: int | None = None, widths: Sequence[int] | None = None
+) -> Plan:
+    """Works a sweep out to every member and batch; allocates nothing and compiles nothing.
+
+    Args:
+      per_batch: members in a batch; None: as many as fit, on a CPU at most `CPU_WIDTH`.
+      memory_bytes: of a device; None: what is free.
+      widths: of each group's batches, where a sweep has begun with them.
+    Raises:
+      ConfigError: a member's settings do not fit together, or what is asked for does not fit into memory.
+    """
+    if per_batch is not None and per_batch < 1:
+        raise ConfigError(f"per_batch must be at least 1, got {per_batch}")
+    free = memory.free_bytes() if memory_bytes is None else memory_bytes
+    cpu = jax.local_devices()[0].platform == "cpu"
+    devices = 1 if cpu else jax.local_device_count()
+    plans = []
+    for i, group in enumerate(expand(spec)):
+        wanted = per_batch if widths is None else widths[i]
+        plans.append(_group_plan(spec, group, wanted, free, devices, cpu, begun=widths is not None))
+    return Plan(spec, tuple(plans), free, devices)
+
+
+def _group_plan(
+    spec: Spec, group: Group, wanted: int | None, free: int | None, devices: int, cpu: bool, *, begun: bool
+) -> GroupPlan:
+    assembled = assemble(change(group.config, seeds=1))
+    _check_members(assembled, group)
+    size = memory.nbytes(abstract_run(assembled)._replace(clock=()))
+    # On a CPU a checkpoint's copy is in the same memory; a gather holds the population twice.
+    copies = 1 + cpu + isinstance(spec.search, Pbt | Halving)
+    fits = 2**31 if free is None else int(MARGIN * free / (copies * size))
+    if fits < 1:
+        raise ConfigError(
+            f"group {group.id}: one member takes {memory.spelled(copies * size)}, {memory.spelled(free)} of a device "
+            "are free: lower replay_size or num_envs"
+        )
+    count = _population(spec, group)
+    width = wanted if begun else _width(spec.search, group, count, wanted, fits * devices, devices, cpu)
+    group, batches = split(group._replace(config=change(group.config, seeds=width)), width)
+    total, steps = _cost(spec, group, count)
+    return GroupPlan(group, batches, total, size, fits, size * width, steps)
+
+
+def _check_members(assembled: Assembled, group: Group) -> None:
+    """Every distinct setting of a group, resolved once: out of range is said now and not hours later."""
+    static = group.changes.keys()
+    own = {tuple((n, v) for n, v in member.changes.items() if n not in static): member.seed for member in group.members}
+    for changes, seed in own.items():
+        with_members(assembled, [{"seed": seed, **dict(changes)}])
+
+
+def _population(spec: Spec, group: Group) -> int:
+    """Members that exist at the same time at most."""
+    if isinstance(spec.search, Optuna):
+        return min(spec.search.batch, spec.search.trials) * len(spec.seeds)
+    return len(group.members)
+
+
+def _cost(spec: Spec, group: Group, population: int) -> tuple[int, int]:
+    """Members in all, and environment steps of all of them together."""
+    config = group.config
+    steps = config.chunks * config.chunk_transitions
+    if isinstance(spec.search, Optuna):
+        members = spec.search.trials * len(spec.seeds)
+        return members, members * steps
+    if isinstance(spec.search, Halving):
+        total, before = 0, 0
+        for rung in halving.rungs(spec.search, population, config):
+            end = halving.end(rung, config)
+            total, before = total + rung.members * (end - before), end
+        return population, total
+    return population, population * steps
+
+
+def _width(
+    search: Search | None, group: Group, count: int, wanted: int | None, most: int, devices: int, cpu: bool
+) -> int:
+    """Slots of a batch: all batches of a group are equally wide, and as few slots as possible are left over."""
+    together = search is not None
+    if (together and count > most) or (wanted or 0) > most:
+        what = f"a population of {count}" if together else f"{wanted} members in a batch"
+        hint = "lower replay_size, or the number of members" if together else f"use --per-batch {most}"
+        raise ConfigError(f"group {group.id}: {what} does not fit, {most} members do: {hint}")
+    if together:
+        return count
+    widest = min(wanted or (CPU_WIDTH if cpu else most), most, count)
+    width = math.ceil(count / math.ceil(count / widest))
+    spread = math.ceil(width / devices) * devices
+    return spread if wanted is None and spread <= most else width
+
+
+def calibrated(plan: Plan) -> Plan:
+    """The plan with times, from one chunk of each group's own program that learns.
+
+    On a CPU members go one after the other, so one member is timed; elsewhere a whole batch.
+    """
+    use_compilation_cache()
+    started, groups, rates = time.perf_counter(), [], []
+    for one in plan.groups:
+        if rates and time.perf_counter() - started > CALIBRATION_S:
+            mean = sum(rates) / len(rates)
+            groups.append(one._replace(seconds=one.env_steps * mean))
+            continue
+        compiling, per_step = _timed(one.group)
+        rates.append(per_step)
+        groups.append(one._replace(seconds=compiling + one.env_steps * per_step))
+    return plan._replace(groups=tuple(groups))
+
+
+def _timed(group: Group) -> tuple[float, float]:
+    """Seconds to compile, and seconds an environment step of one member once it learns."""
+    cpu = jax.local_devices()[0].platform == "cpu"
+    config = change(group.config, learning_starts=0, **({"seeds": 1} if cpu else {}))
+    programs = batch.prepare(config).programs
+    run, info = programs.chunk(programs.init(), programs.hypers)
+    jax.block_until_ready(info)
+    begun = time.perf_counter()
+    jax.block_until_ready(programs.chunk(run, programs.hypers)[1])
+    return programs.seconds, (time.perf_counter() - begun) / config.chunk_transitions / config.training.seeds
+
+
+def planned(
+    source: str | Path | Mapping[str, Any] | Spec,
+    per_batch: int | None = None,
+    memory_bytes: int | None = None,
+    *,
+    calibrate: bool = False,
+) -> list[str]:
+    """The lines of a spec's plan; see `plan`. `calibrate`: with times, which compiles."""
+    made = plan(load(source), per_batch=per_batch, memory_bytes=memory_bytes)
+    return text(calibrated(made) if calibrate else made)
+
+
+def text(plan: Plan) -> list[str]:
+    """The plan in lines to print."""
+    batches = sum(_batches(one) for one in plan.groups)
+    axes = " × ".join(f"{axis.name} {len(axis.values) or axis.kind}" for axis in plan.spec.axes) or "no axes"
+    lines = [
+        f"{plan.members:,} members ({axes} × {len(plan.spec.seeds)} seeds) in {len(plan.groups):,} groups, "
+        f"{len(plan.groups):,} compiled programs, {batches:,} batches"
+    ]
+    lines += [_line(one) for one in plan.groups[:20]]
+    if len(plan.groups) > 20:
+        lines.append(f"  and {len(plan.groups) - 20:,} groups more")
+    steps = sum(one.env_steps for one in plan.groups)
+    free = "unknown" if plan.memory is None else memory.spelled(plan.memory)
+    lines.append(f"{steps:,} environment steps; memory of a device: {free}, devices: {plan.devices}")
+    if plan.seconds is not None:
+        lines.append(f"about {_spelled_time(plan.seconds)}, compilation included")
+    return lines
+
+
+def _line(one: GroupPlan) -> str:
+    static = ", ".join(f"{name}={value}" for name, value in one.group.changes.items())
+    width = one.group.config.training.seeds
+    about = "" if one.seconds is None else f", about {_spelled_time(one.seconds)}"
+    return (
+        f"  {one.group.id}{': ' + static if static else ''}: {one.members:,} members in {_batches(one):,} batches of "
+        f"{width:,}; {memory.spelled(one.member_bytes)} a member, at most {one.per_device:,} on a device; checkpoint "
+        f"{memory.spelled(one.checkpoint_bytes)}{about}"
+    )
+
+
+def _batches(one: GroupPlan) -> int:
+    return len(one.batches) or math.ceil(one.members / one.group.config.training.seeds)
+
+
+def _spelled_time(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,133 @@
+"""Optuna proposes batches of members by what the batches before have reached: ask, train, tell.
+
+The ledger is the truth. Before every batch the study is built anew from it, so that a kill between asking and telling
+cannot leave the study in another state than an undisturbed sweep's; DIR/optuna.journal is that study as a file (journal
+storage, no server), for Optuna's own tools to read.
+"""
+
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from softrl.errors import ConfigError
+from softrl.sweep import batch, results, statistics
+from softrl.sweep.axes import Axis
+from softrl.sweep.folder import Sweep
+from softrl.sweep.groups import Group, Member, in_order, names_of
+from softrl.sweep.ledger import Ledger
+from softrl.sweep.search import Optuna
+from softrl.sweep.waves import finished, written
+from softrl.training import durable
+
+NAME = "optuna.journal"
+
+
+def propose(out: Path, search: Optuna, sweep: Sweep, ledger: Ledger) -> list[dict[str, Any]]:
+    """Where a group's proposals so far have all been trained, asks for its next batch and writes it to the ledger.
+
+    Returns: the new lines.
+    Raises: ConfigError where Optuna is not installed.
+    """
+    optuna = _optuna()
+    path = out / f".{NAME}.{os.getpid()}.tmp"
+    lines, new = ledger.lines(), []
+    try:
+        for group in sweep.groups:
+            mine = [line for line in lines if line["kind"] == "member" and line["group"] == group.id]
+            if any(finished(group.id, line["batch"]) not in ledger.keys for line in mine):
+                continue
+            study = _study(optuna, path, group, sweep, mine, lines)
+            new += _asked(optuna, study, search, group, sweep, len(mine) // len(sweep.seeds))
+        added = ledger.add(new)
+        if path.exists():
+            with durable.explained("write", out / NAME):
+                os.replace(path, out / NAME)
+    finally:
+        for leftover in (path, path.with_name(path.name + ".lock")):
+            leftover.unlink(missing_ok=True)
+    return added
+
+
+def wave(out: Path, sweep: Sweep, ledger: Ledger) -> list[Path]:
+    """Directories of the proposed batches that are not finished."""
+    jobs = []
+    for group in sweep.groups:
+        proposed: dict[str, list[Member]] = {}
+        for line in ledger.lines():
+            if line["kind"] == "member" and line["group"] == group.id:
+                proposed.setdefault(line["batch"], []).append(results.proposed(line))
+        jobs += [
+            batch.Job(group.id, name, group.config, tuple(members))
+            for name, members in proposed.items()
+            if finished(group.id, name) not in ledger.keys
+        ]
+    return [written(out, job) for job in jobs]
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise ConfigError("search optuna needs Optuna: pip install 'softrl[sweep]'") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _study(optuna: Any, path: Path, group: Group, sweep: Sweep, mine: list[dict], lines: list[dict]) -> Any:
+    """A study of what the ledger tells of a group: one finished trial for each proposal, its score over the seeds."""
+    backend = optuna.storages.journal.JournalFileBackend(str(path))
+    storage = optuna.storages.JournalStorage(backend)
+    study = optuna.create_study(storage=storage, study_name=group.id, direction="maximize")
+    space = _space(optuna, sweep.axes)
+    rows = {row.member.id: row for row in results.gather((), lines)}
+    for i in range(0, len(mine), len(sweep.seeds)):
+        runs = mine[i : i + len(sweep.seeds)]
+        score = statistics.interval([[rows[run["member"]].final_return for run in runs]]).point
+        params = {name: runs[0]["changes"][name] for name in space}
+        failed = score != score
+        trial = optuna.trial.create_trial(
+            params=params,
+            distributions=space,
+            value=None if failed else score,
+            state=optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE,
+            user_attrs={"members": [run["member"] for run in runs]},
+        )
+        study.add_trial(trial)
+    return study
+
+
+def _asked(optuna: Any, study: Any, search: Optuna, group: Group, sweep: Sweep, done: int) -> list[dict[str, Any]]:
+    """The ledger's lines for a group's next batch; none when it has had all its trials."""
+    space, seeds = _space(optuna, sweep.axes), sweep.seeds
+    names = names_of("m", search.trials * len(seeds))
+    batches = names_of("b", -(-search.trials // search.batch))
+    new = []
+    for trial in range(done, min(done + search.batch, search.trials)):
+        # A sampler for each trial: its draws are addressed, not taken from a stream that a kill would rewind.
+        dice = random.Random(f"{search.seed}/{group.id}/{trial}").getrandbits(32)
+        study.sampler = optuna.samplers.TPESampler(seed=dice, constant_liar=True)
+        params = study.ask(space).params
+        changes = in_order(sweep.axes, {**group.changes, **{name: _rounded(value) for name, value in params.items()}})
+        for j, seed in enumerate(seeds):
+            name = f"{group.id}-{names[trial * len(seeds) + j]}"
+            about = {"group": group.id, "batch": batches[done // search.batch], "seed": seed, "changes": changes}
+            new.append({"key": name, "kind": "member", "member": name, **about})
+    return new
+
+
+def _space(optuna: Any, axes: Sequence[Axis]) -> dict[str, Any]:
+    drawn = optuna.distributions.FloatDistribution
+    return {
+        axis.name: drawn(axis.low, axis.high, log=axis.kind == "log_uniform")
+        if axis.drawn
+        else optuna.distributions.CategoricalDistribution(axis.values)
+        for axis in axes
+        if not axis.static
+    }
+
+
+def _rounded(value: Any) -> Any:
+    """Six digits, as everywhere in a sweep's axes."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value

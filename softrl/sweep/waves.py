@@ -1,0 +1,70 @@
+"""Which batches can run now: all of a grid at once; of a search, what the ledger so far decides."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from softrl.sweep import batch, folder, halving
+from softrl.sweep.axes import Axis
+from softrl.sweep.folder import Sweep
+from softrl.sweep.groups import Group, names_of
+from softrl.sweep.ledger import Ledger
+from softrl.sweep.search import Halving, Search
+
+
+def wave(out: Path, sweep: Sweep, search: Search | None, ledger: Ledger) -> list[Path]:
+    """Writes the jobs of all batches that can run now and are not finished, and returns their directories; none when
+    the sweep is done. A function of sweep.json and the ledger.
+    """
+    if isinstance(search, Halving):
+        jobs = [job for group in sweep.groups for job in _rung(group, search, ledger)]
+    else:
+        jobs = [job for group in sweep.groups for job in _batches(group, sweep, ledger)]
+    return [written(out, job) for job in jobs]
+
+
+def written(out: Path, job: batch.Job) -> Path:
+    """The directory of a job, with its batch.json."""
+    directory = folder.batch_directory(out, job.group, job.batch)
+    if not (directory / batch.NAME).exists():
+        batch.write(directory, job)
+    return directory
+
+
+def _batches(group: Group, sweep: Sweep, ledger: Ledger) -> list[batch.Job]:
+    names = sorted({member.batch for member in group.members})
+    waiting = [name for name in names if finished(group.id, name) not in ledger.keys]
+    members = {name: tuple(member for member in group.members if member.batch == name) for name in waiting}
+    found, ranges = sweep.about["search"], ranges_of(sweep.axes)
+    return [batch.Job(group.id, name, group.config, members[name], found, ranges) for name in waiting]
+
+
+def _rung(group: Group, search: Halving, ledger: Ledger) -> list[batch.Job]:
+    """The one rung of a group that can run now; the places of those before are worked out again from the ledger."""
+    stages = halving.rungs(search, len(group.members), group.config)
+    members, lines, start = group.members, ledger.lines(), None
+    for k, (name, rung) in enumerate(zip(names_of("r", len(stages)), stages, strict=True)):
+        if finished(group.id, name) not in ledger.keys:
+            return [batch.Job(group.id, name, halving.config_of(rung, group.config), members, start=start)]
+        if k + 1 < len(stages):
+            order = halving.ranking(members, lines, halving.end(rung, group.config))
+            ledger.add(halving.stopped(group, members, order, stages, k))
+            slots = halving.survivors(order, stages[k + 1])
+            members, start = tuple(members[slot] for slot in slots), {"batch": name, "slots": slots}
+    return []
+
+
+def finished(group: str, name: str) -> str:
+    """The key of the ledger's line that says that a batch has finished."""
+    return f"{group}/{name}/finished"
+
+
+def ranges_of(axes: Sequence[Axis]) -> dict[str, tuple[float, float]]:
+    """Traced axis -> the least and the greatest value that a search may give it; axes of numbers only."""
+    ranges = {}
+    for axis in axes:
+        if axis.static or any(not isinstance(value, (int, float)) for value in axis.values):
+            continue
+        values: Any = axis.values or (axis.low, axis.high)
+        ranges[axis.name] = (min(values), max(values)) if axis.low is None else (axis.low, axis.high)
+    return ranges

@@ -1,0 +1,77 @@
+"""What a launcher runs elsewhere: one batch, in a process that may be killed at any moment and started again."""
+
+import fcntl
+import functools
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from softrl.errors import SoftRLError
+from softrl.sweep import batch
+
+LOCK_S = 120.0
+"""Seconds to wait for a process that still trains this batch: one whose driver died may need to notice."""
+
+
+class Told(NamedTuple):
+    """What became of a batch: plain words, so that they travel between processes.
+
+    state: `finished`; `stopped`, saved before the end because a signal asked to; `refused`, it cannot be, see cause.
+    """
+
+    state: str
+    cause: str = ""
+
+
+def run_batch(directory: str) -> Told:
+    """Trains the batch in DIR/groups/<group>/<batch>, or goes on with it from its newest good checkpoint.
+
+    A process keeps its last compiled program for further batches of the same group.
+    """
+    path = Path(directory)
+    try:
+        if not (path / batch.NAME).exists():
+            return Told("refused", f"{path} is not there on {os.uname().nodename}: every machine must see --out")
+        _wait_until_free(path)
+        ready = _ready(batch.read(path).config)
+        return Told("finished" if batch.train(path, ready=ready) else "stopped")
+    except SoftRLError as error:
+        return Told("refused", str(error))
+
+
+@functools.lru_cache(maxsize=1)
+def _ready(config: batch.Config) -> batch.Ready:
+    return batch.prepare(config)
+
+
+def _wait_until_free(path: Path) -> None:
+    """Waits while another process holds the batch; whoever holds it for longer is named by the claim that follows."""
+    descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        until = time.monotonic() + LOCK_S
+        while time.monotonic() < until:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(0.2)
+            except OSError:
+                return  # a file system without locks: the claim says so
+    finally:
+        os.close(descriptor)
+
+
+def environment(share: float) -> dict[str, str]:
+    """Environment variables for a worker: the driver's compilation cache, and its share of an accelerator's memory.
+
+    Args: `share`: of one accelerator, in (0, 1]; XLA takes three quarters of what it may, so that several fit.
+    """
+    variables = {}
+    if jax.config.jax_compilation_cache_dir:
+        variables["JAX_COMPILATION_CACHE_DIR"] = str(jax.config.jax_compilation_cache_dir)
+    if 0 < share < 1:
+        variables["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 * share:.3f}"
+    return variables

@@ -1,0 +1,14 @@
+"""JAX's compilation cache: what was compiled once on this machine is not compiled again."""
+
+import os
+from pathlib import Path
+
+import jax
+
+
+def use_compilation_cache() -> None:
+    """Turns on JAX's persistent compilation cache in the user's cache folder, unless one is configured already."""
+    if jax.config.jax_compilation_cache_dir is None:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(base / "softrl" / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
