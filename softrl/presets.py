@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from softrl.config import change
-from softrl.envs import names
+from softrl.envs import require_known, time_limit
 from softrl.errors import ConfigError, suggestion
 from softrl.training.config import Config
 
@@ -55,6 +55,25 @@ ACCELERATOR: Mapping[str, Any] = {
 }
 """A GPU or TPU: thousands of environments step as fast as one."""
 
+HOST: Mapping[str, Any] = {
+    "backend": "sync",
+    "num_envs": 1,
+    "updates_per_step": 1,
+    "batch_size": 256,
+    "n_step": 1,
+    "policy_lr": 6e-4,
+    "critic_lr": 6e-4,
+    "temperature_lr": 1e-3,
+    "temperature": 0.1,
+    "learning_starts": 2_000,
+    "chunk_steps": 100,
+    "eval_every": 10_000,
+    "eval_episodes": 5,
+    "replay_size": 1_000_000,
+    "steps": 100_000,
+}
+"""Simulators on the host, whatever the device: one environment, one update a step."""
+
 ROBOTS: Mapping[str, Mapping[str, Any]] = {
     "brax/inverted_pendulum": {"steps": 65_536, "eval_every": 16_384},
     "brax/inverted_double_pendulum": {"steps": 65_536, "eval_every": 16_384},
@@ -76,8 +95,7 @@ def preset(
     Raises:
       ConfigError: unknown environment, preset or field, with a suggestion.
     """
-    if env not in names():
-        raise ConfigError(f"unknown environment {env!r}{suggestion(env, names())}; see `softrl envs`")
+    require_known(env)
     if name not in PRESETS:
         raise ConfigError(f"unknown preset {name!r}{suggestion(name, PRESETS)}; known: {', '.join(PRESETS)}")
     if platform is None:
@@ -85,6 +103,8 @@ def preset(
 
         platform = jax.local_devices()[0].platform
     device = CPU if platform == "cpu" else ACCELERATOR
+    if env.startswith("gym/"):
+        device = {**HOST, "episode_length": time_limit(env.removeprefix("gym/")) or 1000}
     config = change(Config(), env=env, **device)
     config = change(config, **ROBOTS.get(env, {}))
     if name == "classic":

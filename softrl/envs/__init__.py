@@ -1,5 +1,7 @@
-"""One `Env` protocol; Brax robots and probe environments with known answers."""
+"""One `Env` protocol for Brax robots and probe environments with known answers, one for simulators on the host."""
 
-from softrl.envs.registry import EnvConfig, make_env, names
+from softrl.envs.gymnasium import time_limit
+from softrl.envs.host import HostEnv, HostStep
+from softrl.envs.registry import EnvConfig, make_env, names, require_known
 
-__all__ = ["EnvConfig", "make_env", "names"]
+__all__ = ["EnvConfig", "HostEnv", "HostStep", "make_env", "names", "require_known", "time_limit"]

@@ -1,10 +1,12 @@
-"""Environments by name: `brax/halfcheetah`, `probe/bounded-lq`."""
+"""Environments by name: `brax/halfcheetah`, `gym/HalfCheetah-v5`, `probe/bounded-lq`."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 from softrl.config import Within
+from softrl.envs import gymnasium
 from softrl.envs.episodes import episodes
+from softrl.envs.host import HostEnv
 from softrl.envs.probes import PROBES
 from softrl.errors import ConfigError, suggestion
 from softrl.types import Env
@@ -19,7 +21,7 @@ class EnvConfig:
     env: str = "brax/halfcheetah"
     """Environment, as listed by `softrl envs`."""
     backend: str = "spring"
-    """Brax physics: generalized, positional, spring or mjx."""
+    """Brax physics: generalized, positional, spring or mjx; of gym/: sync or async (a process each)."""
     num_envs: Annotated[int, Within(1)] = 64
     """Environments that step together, N."""
     episode_length: Annotated[int, Within(1)] = 1000
@@ -32,11 +34,26 @@ def names() -> list[str]:
     """Every environment that `make_env` knows, in reading order."""
     from softrl.envs.brax import ROBOTS
 
-    return [f"brax/{robot}" for robot in ROBOTS] + [f"probe/{probe}" for probe in PROBES]
+    brax = [f"brax/{robot}" for robot in ROBOTS]
+    return [*brax, *(f"gym/{name}" for name in gymnasium.KNOWN), *(f"probe/{probe}" for probe in PROBES)]
 
 
-def make_env(config: EnvConfig, *, num_envs: int | None = None, stagger: bool = True, randomize=None) -> Env:
-    """The environments of a config.
+def require_known(env: str) -> str:
+    """The same name; any environment that Gymnasium has registered counts as known.
+
+    Raises: ConfigError for an unknown one, with the nearest known one.
+    """
+    if env in names():
+        return env
+    family, _, member = env.partition("/")
+    if family != "gym" or not member:
+        raise ConfigError(f"unknown environment {env!r}{suggestion(env, names())}; see `softrl envs`")
+    gymnasium.time_limit(member)
+    return env
+
+
+def make_env(config: EnvConfig, *, num_envs: int | None = None, stagger: bool = True, randomize=None) -> Env | HostEnv:
+    """The environments of a config; those of gym/ live on the host, behind another door.
 
     Args:
       config: which.
@@ -47,9 +64,16 @@ def make_env(config: EnvConfig, *, num_envs: int | None = None, stagger: bool = 
       ConfigError: unknown name, with the nearest known one.
     """
     config = replace(config, num_envs=num_envs or config.num_envs)
-    family, _, member = config.env.partition("/")
-    if config.env not in names():
-        raise ConfigError(f"unknown environment {config.env!r}{suggestion(config.env, names())}; see `softrl envs`")
+    family, _, member = require_known(config.env).partition("/")
+    if family == "gym":
+        if randomize is not None or config.action_repeat != 1:
+            raise ConfigError(f"{config.env}: domain randomisation and action_repeat are for Brax's robots")
+        return gymnasium.gymnasium_env(
+            member,
+            num_envs=config.num_envs,
+            episode_length=config.episode_length,
+            vectorization=config.backend,
+        )
     if family == "brax":
         from softrl.envs.brax import simulator
 

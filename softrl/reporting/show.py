@@ -2,21 +2,25 @@
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from softrl.agents.sac import act_on_host
 from softrl.clock import Counter, Purpose, at
 from softrl.config import change
+from softrl.envs import HostEnv
 from softrl.errors import ConfigError, RenderError
 from softrl.reporting.curve import curve
 from softrl.reporting.film import film
 from softrl.reporting.progress import Progress
+from softrl.training import hosted
 from softrl.training.assemble import Assembled, assemble
 from softrl.training.config import Config
-from softrl.training.evaluate import evaluate
+from softrl.training.evaluate import Evaluation, evaluate
 from softrl.training.health import message
 from softrl.types import PyTree
 
@@ -107,10 +111,17 @@ def title(config: Config) -> str:
 def evaluation(config: Config, policy: PyTree, *, episodes: int, seed: int) -> None:
     """Prints returns of a policy by its mode and by sampling, `episodes` of each."""
     assembled = assemble(change(config, eval_episodes=episodes))
-    key = at(jax.random.key(seed), Counter.of(0), Purpose.EVALUATE)
-    look = jax.jit(lambda policy, key: evaluate(assembled.evaluation, assembled.program.agent, policy, key))
-    result = jax.tree.map(np.asarray, look(policy, key))
+    result = jax.tree.map(np.asarray, _looked(assembled, policy, seed))
     print(f"{title(config)}: the best policy, {episodes} episodes each")
     for name in ("deterministic", "stochastic"):
         returns, lengths = getattr(result, f"{name}_return"), getattr(result, f"{name}_length")
         print(f"  {name:13s} return {returns.mean():9.1f} ± {returns.std():.1f}   length {lengths.mean():.1f}")
+
+
+def _looked(assembled: Assembled, policy: PyTree, seed: int) -> Evaluation:
+    env, agent = assembled.evaluation, assembled.program.agent
+    if isinstance(env, HostEnv):
+        act = partial(act_on_host, assembled.config.agent, env.spec)
+        return hosted.evaluate(env, act, jax.device_get(policy), hosted.EVALUATION_SEED + seed)
+    key = at(jax.random.key(seed), Counter.of(0), Purpose.EVALUATE)
+    return jax.jit(lambda policy, key: evaluate(env, agent, policy, key))(policy, key)

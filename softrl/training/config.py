@@ -39,6 +39,8 @@ class TrainingConfig:
     """Vector steps of one compiled call; a signal waits for its end."""
     data_shards: Annotated[int, Within(1)] = 1
     """Devices that one member's environments, replay and batches are spread over."""
+    overlap: bool = True
+    """Environments on the host: step them while the device learns, by a policy one step older; false waits."""
     member_map: Literal["auto", "vmap", "sequential"] = "auto"
     """How members share a program: vmap on accelerators, one after the other on a CPU, where that is faster."""
 

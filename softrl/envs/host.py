@@ -1,0 +1,41 @@
+"""The door for environments that live outside XLA: another simulator, another process, a robot. NumPy only."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from softrl.types import EnvSpec, PyTree
+
+
+class HostStep(NamedTuple):
+    """What N environments say after a step; arrays `[N, ...]`.
+
+    obs: what to act on next, after an episode's end the fresh one. reward: float32. terminated: the end has no value
+    beyond it; truncated: a time limit cut it. final_obs: the true successor of the observation acted on. valid: False
+    for a row to ignore (non-finite numbers, or a reset that took a step of its own); its environment was reset.
+    """
+
+    obs: PyTree
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    final_obs: PyTree
+    valid: np.ndarray
+
+
+class HostEnv(NamedTuple):
+    """N environments that reset themselves. Mutable behind these functions, so one user at a time.
+
+    spec: as of any environment. reset: `(seed) -> obs`, equal seeds begin equal sequences of episodes. step:
+    `(action[N, A] in [−1, 1]) -> HostStep`. snapshot: `() -> uint8[S]`, all that `restore(bytes)` needs to go on to the
+    bit; S = 0 where the simulator cannot do that. snapshot_size: S. close: frees what it holds; `reset` opens it again.
+    """
+
+    spec: EnvSpec
+    reset: Callable[[int], PyTree]
+    step: Callable[[np.ndarray], HostStep]
+    snapshot: Callable[[], np.ndarray]
+    restore: Callable[[np.ndarray], None]
+    snapshot_size: int
+    close: Callable[[], None]
