@@ -9,6 +9,8 @@
     scripts/bench learning     deterministic returns of the default training within a time limit, seed by seed
     scripts/bench memory       bytes a stored transition, against Brax's layout
     scripts/bench start        seconds from `softrl train` to its first evaluation, cold and with a warm cache
+    scripts/bench sweep        updates a second of many members against one and against rejax's `vmap`; the time to plan
+                               10,000 members; the driver's memory over 1,000 chunks
 
 Contestants are processes in environments of their own (`benchmarks/workers`). Where rates are compared, all of them
 are alive and take turns, so that a machine that slows down slows everybody; tables show medians over rounds, and
@@ -24,9 +26,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import endtoend, learning, memory, report, start, updates
+from benchmarks import endtoend, learning, memory, report, start, sweep, updates
 
-COMMANDS = {"updates": updates, "endtoend": endtoend, "learning": learning, "memory": memory, "start": start}
+COMMANDS = {
+    "updates": updates,
+    "endtoend": endtoend,
+    "learning": learning,
+    "memory": memory,
+    "start": start,
+    "sweep": sweep,
+}
 
 
 def main() -> None:
