@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from softrl.config import change, flat, from_json, to_json
-from softrl.errors import CheckpointError, DivergedError
+from softrl.errors import CheckpointError, ConfigError, DivergedError
 from softrl.sweep import pbt
 from softrl.sweep.groups import Member
 from softrl.training import checkpoint, durable, signals
@@ -119,10 +119,24 @@ def train(
         session.save_every_s = SAVE_EVERY_S
         if job.search is not None and job.search["method"] == "pbt":
             session.between = pbt.between(job.search, job.ranges, len(job.members), job.config)
-        with contextlib.suppress(DivergedError):  # its members' health says it, member by member
+        try:
             advance(session, request, listener)
-            return session.chunk >= job.config.chunks
-    return True
+        except DivergedError:  # its members' health says it, member by member
+            return True
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise ConfigError(_too_wide(job)) from None
+        return session.chunk >= job.config.chunks
+
+
+def _too_wide(job: Job) -> str:
+    width = job.config.training.seeds
+    hint = f"use --per-batch {width // 2}" if width > 1 else "lower replay_size, num_envs or batch_size"
+    return (
+        f"the device has not enough memory for {width} members of group {job.group} at once: {hint}, with another "
+        "--out; what has finished is in the ledger"
+    )
 
 
 def slots(job: Job) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ def _evaluation(member: Member, record: dict[str, Any], slot: int) -> dict[str, 
 def _diverged(member: Member, record: dict[str, Any], slot: int) -> dict[str, Any]:
     cause = message(record["health"]["code"][slot])
     about = {"member": member.id, "step": record["env_steps"], "updates": record["updates"], "cause": cause}
-    return {"key": f"{member.id}/diverged", "kind": "diverged", **about}
+    return {"key": f"{member.id}/diverged/{record['env_steps']}", "kind": "diverged", **about}
 
 
 def _lineage(members: tuple[Member, ...], record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -3,12 +3,15 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from softrl.config import change
+from softrl.envs import HostEnv
 from softrl.errors import ConfigError
 from softrl.sweep import batch, halving
 from softrl.sweep.groups import Batch, Group, expand, split
@@ -18,6 +21,7 @@ from softrl.training import memory
 from softrl.training.assemble import Assembled, assemble, with_members
 from softrl.training.compilation import use_compilation_cache
 from softrl.training.programs import abstract_run
+from softrl.training.state import init_run
 
 CPU_WIDTH = 16
 """Members of a batch on a CPU, where a wider one is no faster and only a kill costs more."""
@@ -94,10 +98,12 @@ def _group_plan(
 ) -> GroupPlan:
     assembled = assemble(change(group.config, seeds=1))
     _check_members(assembled, group)
-    size = memory.nbytes(abstract_run(assembled)._replace(clock=()))
+    size = _member_bytes(assembled)
     # On a CPU a checkpoint's copy is in the same memory; a gather holds the population twice.
     copies = 1 + cpu + isinstance(spec.search, Pbt | Halving)
     fits = 2**31 if free is None else int(MARGIN * free / (copies * size))
+    if fits >= 1 and isinstance(assembled.program.env, HostEnv):
+        fits = 1  # a simulator on the host steps for one member
     if fits < 1:
         raise ConfigError(
             f"group {group.id}: one member takes {memory.spelled(copies * size)}, {memory.spelled(free)} of a device "
@@ -108,6 +114,15 @@ def _group_plan(
     group, batches = split(group._replace(config=change(group.config, seeds=width)), width)
     total, steps = _cost(spec, group, count)
     return GroupPlan(group, batches, total, size, fits, size * width, steps)
+
+
+def _member_bytes(assembled: Assembled) -> int:
+    """Of one member's state, without the clock that all share."""
+    if isinstance(assembled.program.env, HostEnv):
+        return memory.nbytes(abstract_run(assembled)._replace(clock=()))
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    scalars = jax.eval_shape(lambda: jax.tree.map(jnp.float32, assembled.hypers))
+    return memory.nbytes(jax.eval_shape(partial(init_run, assembled.program), key, scalars)._replace(clock=()))
 
 
 def _check_members(assembled: Assembled, group: Group) -> None:

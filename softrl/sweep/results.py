@@ -62,14 +62,14 @@ def _of(lines: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 def _result(member: Member, lines: list[dict[str, Any]], finished: bool) -> Result:
     looks = sorted(_of(lines, "evaluation"), key=lambda line: line["step"])
-    ends = {kind: _of(lines, kind) for kind in ("diverged", "stopped")}
+    lineage = sorted(_of(lines, "lineage"), key=lambda line: line["step"])
+    revived = lineage[-1]["step"] if lineage else -1  # it went on with the state of a member that was well
+    ends = [line for line in _of(lines, "diverged") if line["step"] > revived] + _of(lines, "stopped")
     status, cause = ("done" if finished else "training" if looks else "waiting"), ""
-    for kind in ends:
-        if ends[kind]:
-            status, cause = kind, ends[kind][0]["cause"]
-            break
+    if ends:
+        status, cause = ends[0]["kind"], ends[0]["cause"]
     changes = dict(member.changes)
-    for line in sorted(_of(lines, "lineage"), key=lambda line: line["step"]):
+    for line in lineage:
         changes |= line["changes"]
     if not looks:
         return Result(member, changes, status, cause, math.nan, math.nan, 0, 0)
