@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +23,7 @@ softrl {version}: control as inference, compiled
   softrl render RUN [--format mp4|gif|html]                               the best policy at work
   softrl export RUN --format onnx|stablehlo|safetensors [--out FILE]      the best policy as a file for others
   softrl report DIR                                                       one HTML page on a run or a sweep
+  softrl serve --out DIR --obs 17 --actions 6 [--address HOST:PORT] ...   a learner that other processes feed
   softrl envs                                                             what ENV can be
 
 `softrl COMMAND --help` lists every setting with its default for ENV (first: brax/halfcheetah).
@@ -97,6 +98,30 @@ class ExportOptions:
     """Of a run with several seeds, this member's newest policy instead of the best one."""
 
 
+@dataclass(frozen=True)
+class ServeOptions:
+    """A learner that actors in other processes, or on other machines, feed."""
+
+    out: str
+    """Directory of the learner. The same command again goes on where it stopped or was killed."""
+    obs: str
+    """Shape of an observation: 17, or 3x4; of a dictionary's entries: state=17,privileged_state=23."""
+    actions: int
+    """Numbers of an action, each in [-1, 1]."""
+    address: str = "127.0.0.1:50051"
+    """Where to listen; beyond loopback only with a token and TLS."""
+    token_file: str | None = None
+    """File with the word that every call must carry; only you may be able to read it."""
+    tls_cert: str | None = None
+    """PEM file with the server's certificate."""
+    tls_key: str | None = None
+    """PEM file with its private key."""
+    replay_capacity: int = 1_000_000
+    """Transitions kept."""
+    seed: int = 0
+    """Seed of the networks and of sampling."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done; 2 a user's error, one line, no traceback; 130 and 143 stopped and saved."""
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -108,6 +133,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "render": _render,
         "report": _report,
         "export": _export,
+        "serve": _serve,
         "envs": _envs,
     }
     if not argv or argv[0] in ("-h", "--help"):
@@ -238,6 +264,26 @@ def _report(argv: list[str]) -> int:
         page = report.with_video(page, directory, load, print)
     print(report.write(page, options.out or directory / "report.html"))
     return 0
+
+
+def _serve(argv: list[str]) -> int:
+    from softrl.learner import LearnerConfig
+
+    try:
+        from softrl.serve import command
+        from softrl.serve.server import ServeConfig
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"softrl serve needs {error.name}: pip install 'softrl[serve]'") from None
+
+    @dataclass(frozen=True)
+    class Serve:
+        options: ServeOptions
+        server: ServeConfig = field(default_factory=ServeConfig)
+        learner: LearnerConfig = field(default_factory=LearnerConfig)
+
+    flat = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
+    parsed = tyro.cli(Serve, args=argv, config=flat, prog="softrl serve", description="Learn from what actors push.")
+    return command.serve(parsed.options, parsed.server, parsed.learner)
 
 
 def _envs(argv: list[str]) -> int:

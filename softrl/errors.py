@@ -40,6 +40,10 @@ class TensorError(SoftRLError, ValueError):
     """Bytes that should hold named arrays, or a policy, do not."""
 
 
+class ServerError(SoftRLError):
+    """A server cannot be reached, or refuses; what was pushed before is safe."""
+
+
 class ExportError(SoftRLError):
     """A policy cannot be written in a format, or what was written does not act as the live one does."""
 

@@ -16,6 +16,9 @@ from softrl.errors import TensorError
 HEADER_BYTES = 1 << 16
 """Longest header that `decode` reads; that of a policy has about a hundred bytes a tensor."""
 
+DTYPES = ("float64", "float32", "int64", "int32", "uint8", "bool")
+"""What softrl puts into files and onto wires."""
+
 _ITEM_BYTES = {"F64": 8, "F32": 4, "I64": 8, "I32": 4, "U8": 1, "BOOL": 1}
 
 

@@ -48,6 +48,7 @@ NEIGHBOURS = {
     ("tensors", "errors"),
     ("numpy_policy", "errors"),
     ("numpy_policy", "tensors"),  # a policy file is named tensors
+    ("serve", "export"),  # what a server publishes is a policy file
     ("networks", "distributions"),  # the policy's head is a distribution
     ("sweep", "presets"),  # every robot of a sweep starts from its own preset
 }

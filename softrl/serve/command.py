@@ -1,0 +1,81 @@
+"""`softrl serve` from its parsed options to its exit code."""
+
+import re
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+
+from softrl.config import checked
+from softrl.errors import ConfigError
+from softrl.learner import Learner, LearnerConfig
+from softrl.serve import server
+from softrl.serve.access import access
+from softrl.serve.server import ServeConfig
+from softrl.training import signals
+
+_ENTRY = re.compile(r"(?:([A-Za-z_][A-Za-z0-9_]*)=)?([0-9]+(?:x[0-9]+)*)", re.ASCII)
+
+
+class Options(Protocol):
+    """What the command line gives; see `softrl serve --help`."""
+
+    out: str
+    obs: str
+    actions: int
+    address: str
+    token_file: str | None
+    tls_cert: str | None
+    tls_key: str | None
+    replay_capacity: int
+    seed: int
+
+
+def serve(options: Options, config: ServeConfig, learner_config: LearnerConfig) -> int:
+    """Serves until SIGTERM or SIGINT, then saves. Returns: 0.
+
+    Raises: ConfigError, before anything is compiled. CheckpointError, DivergedError.
+    """
+    checked(config)
+    door = access(options.address, options.token_file, options.tls_cert, options.tls_key)
+    obs, directory = obs_spec(options.obs), Path(options.out)
+    with (
+        signals.graceful() as request,
+        Learner(
+            learner_config,
+            obs,
+            options.actions,
+            replay_capacity=options.replay_capacity,
+            seed=options.seed,
+            dir=directory,
+        ) as learner,
+    ):
+        if request.requested is not None:
+            return 0
+        with server.running(learner, directory, door, config) as running:
+            intake = running.intake
+            journaled = f", {intake.replayed:,} of them from the journal" if intake.replayed else ""
+            print(f"version {intake.version:,} with {intake.stored:,} transitions{journaled}", flush=True)
+            if running.metrics_port is not None:
+                print(f"metrics at http://127.0.0.1:{running.metrics_port}/metrics", flush=True)
+            print(f"listening on {running.address}", flush=True)
+            server.learn(running, request, note=lambda line: print(line, flush=True))
+        print(
+            f"saved version {intake.version:,} with {intake.stored:,} transitions; the same command goes on", flush=True
+        )
+    return 0
+
+
+def obs_spec(text: str) -> Any:
+    """`17` or `3x4` as one shape, `state=17,privileged_state=23` as a dictionary of them, float32.
+
+    Raises: ConfigError for anything else.
+    """
+    entries = [_ENTRY.fullmatch(part.strip()) for part in text.split(",")]
+    names = [entry[1] for entry in entries if entry]
+    bare = names == [None]
+    if len(names) < len(entries) or (not bare and (None in names or len(set(names)) < len(names))):
+        raise ConfigError(f"obs must be a shape like 17 or 3x4, or state=17,privileged_state=23; got {text!r}")
+    shapes = [tuple(map(int, entry[2].split("x"))) for entry in entries if entry]
+    described = [jax.ShapeDtypeStruct(shape, "float32") for shape in shapes]
+    return described[0] if bare else dict(zip(names, described, strict=True))

@@ -1,0 +1,243 @@
+"""Every push once: sequence numbers, sessions, the journal, and whose turn it is at the learner.
+
+A push is journaled, stored, acknowledged, in this order and under one lock. Killed in between, the server stores on its
+next start what the journal holds, and recognises the retry by its sequence number.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from softrl.errors import BatchError, ConfigError, SoftRLError, TensorError
+from softrl.learner import Learner
+from softrl.serve import journal, wire
+from softrl.serve.messages import PushRequest
+
+ACTORS = 4096
+"""Most actors of one server: each costs memory and a line in every save."""
+
+_ACTOR = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+WAIT_S = 1.0
+"""How long a push waits for its turn before it is sent away to come again."""
+
+_YIELD_S = 0.05  # how long the learner lets pushes go first
+
+
+class Busy(SoftRLError):
+    """The learner is behind; the same push may be tried again."""
+
+
+class Gap(SoftRLError):
+    """A push that does not follow the actor's last one. last: that one's sequence number."""
+
+    def __init__(self, last: int, got: int):
+        self.last = last
+        super().__init__(f"sequence: expected {last + 1}, got {got}")
+
+
+class Fenced(SoftRLError):
+    """The actor's name was taken over by another process."""
+
+
+class Stored(NamedTuple):
+    """An acknowledged push: its rows, or whether it was a repetition of one that had been stored."""
+
+    rows: int
+    repeated: bool
+
+
+@dataclass
+class Actor:
+    """sequence: of the last push stored. session: who pushes; 0 where nobody has since the server started."""
+
+    sequence: int = 0
+    session: int = 0
+
+
+@dataclass
+class Intake:
+    """The learner and what it has been given.
+
+    behind: whether pushes must wait for the learner to catch up. replayed: rows that the journal gave back at the
+    start. saved_from: the first segment that the last save needs. version, stored: the learner's updates and
+    transitions (demonstrations included), which only the holder of the turn may ask it for. turn: held by whoever uses
+    the learner. waiting: how many pushes wait for their turn, counted under `queue`.
+    """
+
+    learner: Learner
+    log: journal.Journal
+    behind: Callable[["Intake"], bool]
+    actors: dict[str, Actor]
+    replayed: int
+    saved_from: int
+    version: int
+    stored: int
+    stopping: bool = False
+    waiting: int = 0
+    queue: threading.Lock = field(default_factory=threading.Lock)
+    turn: threading.Condition = field(default_factory=threading.Condition)
+
+
+def open_intake(learner: Learner, directory: Path, behind: Callable[[Intake], bool] = lambda _: False) -> Intake:
+    """Opens the journal in `directory`/journal and stores what a killed server had acknowledged after its last save.
+
+    Raises: CheckpointError: the file system refused.
+    """
+    first = int(learner.extra.get("journal", 0))
+    actors = {name: Actor(int(sequence)) for name, sequence in learner.extra.get("actors", {}).items()}
+    replayed = 0
+    for record in journal.read(directory / "journal", first):
+        replayed += _replay(learner, actors, PushRequest.FromString(record))
+    log, stored = journal.open_journal(directory / "journal", first), learner.stored + learner.demonstrations
+    return Intake(learner, log, behind, actors, replayed, first, learner.version, stored)
+
+
+def _replay(learner: Learner, actors: dict[str, Actor], request: PushRequest) -> int:
+    actor = actors.setdefault(request.actor, Actor())
+    if request.sequence != actor.sequence + 1:
+        return 0
+    try:
+        rows = _add(learner, request, wire.decode_transitions(request.transitions))
+    except (BatchError, TensorError, ConfigError):
+        return 0  # journaled, refused, and killed before it was taken back
+    actor.sequence = request.sequence
+    return rows
+
+
+def join(intake: Intake, name: str, session: int) -> int:
+    """Gives an actor's name to a session, and to no other from now on. Returns: the sequence of its last push stored.
+
+    Raises: ConfigError: a name or session that cannot be, or too many actors. Busy: try again.
+    """
+    _require_name(name, session)
+    with _turn(intake):
+        actor = _admitted(intake, name)
+        actor.session = session
+        return actor.sequence
+
+
+def push(intake: Intake, request: PushRequest, data: bytes) -> Stored:
+    """Stores a push once. `data`: the request as it came.
+
+    Raises: BatchError, TensorError, ConfigError: refused for good. Gap, Fenced: out of turn. Busy: try again.
+      CheckpointError: the journal cannot be written. Nothing has changed in any of these cases.
+    """
+    _require_name(request.actor, request.session)
+    transitions = wire.decode_transitions(request.transitions)
+    with _turn(intake):
+        if _is_repeated(intake, request):
+            return Stored(0, True)
+        if not intake.turn.wait_for(lambda: intake.stopping or not intake.behind(intake), timeout=WAIT_S):
+            raise Busy("the learner is behind; push again")
+        if _is_repeated(intake, request):  # its retry may have overtaken it while it waited
+            return Stored(0, True)
+        _require_open(intake)
+        actor = _admitted(intake, request.actor)
+        rows = _journaled(intake, request, data, transitions)
+        actor.sequence, actor.session = request.sequence, request.session
+        intake.stored += rows
+        return Stored(rows, False)
+
+
+def save(intake: Intake) -> int:
+    """Saves the learner with the sequence numbers, and begins a new segment of the journal. Returns: its version.
+
+    The segments from the save before on stay, since a damaged newest save would be passed over.
+    """
+    with intake.turn:
+        following = intake.log.number + 1
+        sequences = {name: actor.sequence for name, actor in intake.actors.items() if actor.sequence}
+        version = intake.learner.save({"journal": following, "actors": sequences})
+        journal.rotate(intake.log, keep_from=intake.saved_from)
+        intake.saved_from = following
+        return version
+
+
+def close(intake: Intake) -> int:
+    """Sends away every push from now on, those that wait included, saves, and closes the journal."""
+    with intake.turn:
+        intake.stopping = True
+        intake.turn.notify_all()
+        version = save(intake)
+        journal.close(intake.log)
+        return version
+
+
+@contextmanager
+def learning(intake: Intake) -> Iterator[None]:
+    """The learner's own turn. Pushes that are waiting go first, but not for ever."""
+    with intake.turn:
+        intake.turn.wait_for(lambda: not intake.waiting, timeout=_YIELD_S)
+        yield
+        intake.version = intake.learner.version
+        intake.turn.notify_all()
+
+
+@contextmanager
+def _turn(intake: Intake) -> Iterator[None]:
+    with intake.queue:
+        intake.waiting += 1
+    try:
+        held = intake.turn.acquire(timeout=WAIT_S)
+    finally:
+        with intake.queue:
+            intake.waiting -= 1
+    if not held:
+        raise Busy("the learner is busy; try again")
+    try:
+        _require_open(intake)
+        yield
+    finally:
+        intake.turn.notify_all()
+        intake.turn.release()
+
+
+def _require_open(intake: Intake) -> None:
+    if intake.stopping:
+        raise Busy("the server is stopping; try again when it is back")
+
+
+def _require_name(name: str, session: int) -> None:
+    if not _ACTOR.fullmatch(name) or not session:
+        raise ConfigError(
+            f"actor must be 1 to 64 of A-Z a-z 0-9 . _ - and its session not 0, got {name[:80]!r}, {session}"
+        )
+
+
+def _is_repeated(intake: Intake, request: PushRequest) -> bool:
+    actor = intake.actors.get(request.actor) or Actor()
+    if actor.session not in (0, request.session):
+        raise Fenced(f"actor {request.actor!r}: another process has joined under this name")
+    if 1 <= request.sequence <= actor.sequence:
+        return True
+    if request.sequence != actor.sequence + 1:
+        raise Gap(actor.sequence, request.sequence)
+    return False
+
+
+def _admitted(intake: Intake, name: str) -> Actor:
+    """The actor of this name, a new one if need be; those that joined and never pushed make room."""
+    if name not in intake.actors and len(intake.actors) >= ACTORS:
+        idle = next((other for other, actor in intake.actors.items() if not actor.sequence), None)
+        if idle is None:
+            raise ConfigError(f"{ACTORS} actors have pushed already; use one of their names, or another server")
+        del intake.actors[idle]
+    return intake.actors.setdefault(name, Actor())
+
+
+def _journaled(intake: Intake, request: PushRequest, data: bytes, transitions: dict[str, Any]) -> int:
+    size = intake.log.size
+    journal.append(intake.log, data)
+    try:
+        return _add(intake.learner, request, transitions)
+    except BaseException:
+        journal.take_back(intake.log, size)
+        raise
+
+
+def _add(learner: Learner, request: PushRequest, transitions: dict[str, Any]) -> int:
+    return learner.add(transitions, demonstrations=request.demonstrations, names=request.names or "softrl")

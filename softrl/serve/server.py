@@ -1,0 +1,142 @@
+"""`softrl serve`: a learner that actors in other processes feed."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from softrl.config import Within
+from softrl.errors import ConfigError
+from softrl.learner import Learner
+from softrl.serve import intake, service, wire
+from softrl.serve.access import Access, TokenCheck
+from softrl.serve.intake import Intake
+from softrl.serve.metrics import Metrics
+from softrl.training.signals import Request
+
+_THREADS = 16
+_CALLS = 64  # at once; times the longest message this bounds the memory that strangers can take
+_IDLE_S = 0.2
+_GRACE_S = 5.0
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """How a server goes about it; nothing of it is part of the learner's identity."""
+
+    updates_per_transition: Annotated[float, Within(0.0, above=True)] = 1.0
+    """Gradient updates for each transition stored; inf: as many as there is time for."""
+    updates_per_call: Annotated[int, Within(1)] = 16
+    """Most updates of one compiled call, whose end a push may have to wait for."""
+    updates_behind: Annotated[int, Within(1)] = 2048
+    """Pushes wait while the learner owes more updates than this."""
+    save_every: Annotated[float, Within(0.0, above=True)] = 300.0
+    """Seconds between saves; between them the journal keeps what was pushed."""
+    journal_mib: Annotated[int, Within(1)] = 256
+    """A journal of this many MiB is followed by a save."""
+    message_mib: Annotated[int, Within(1, 1024)] = wire.MAX_BYTES // 2**20
+    """Longest message that is read, in MiB."""
+    metrics_port: Annotated[int | None, Within(0, 65535)] = None
+    """Port on 127.0.0.1 for Prometheus, 0 for any; without it there are no metrics."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server. address: with the port that was given. metrics_port: of /metrics, or None."""
+
+    intake: Intake
+    config: ServeConfig
+    metrics: Metrics
+    address: str
+    metrics_port: int | None
+
+
+@contextmanager
+def running(learner: Learner, directory: Path, access: Access, config: ServeConfig) -> Iterator[Server]:
+    """A server that answers while the context is open; the learner learns only in `learn`. Saves on leaving.
+
+    Raises: ConfigError: the address cannot be had. CheckpointError: the journal or the save was refused.
+    """
+    door = intake.open_intake(learner, directory, lambda door: owed(door, config) > config.updates_behind)
+    metrics = Metrics()
+    metrics.watch(version=lambda: door.version, transitions=lambda: door.stored, journal=lambda: door.log.size)
+    server = _grpc_server(access, metrics, config.message_mib * 2**20)
+    server.add_generic_rpc_handlers((service.handlers(service.Desk(door, metrics, config.message_mib * 2**20)),))
+    healthy = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    port = _bound(server, access)
+    pages = None if config.metrics_port is None else metrics.publish(config.metrics_port)
+    server.start()
+    healthy.set("", health_pb2.HealthCheckResponse.SERVING)
+    host = access.address.rpartition(":")[0]
+    try:
+        yield Server(door, config, metrics, f"{host}:{port}", pages.server_port if pages else None)
+    finally:
+        healthy.enter_graceful_shutdown()
+        try:
+            intake.close(door)
+        finally:
+            server.stop(_GRACE_S).wait()
+            if pages:
+                pages.shutdown()
+                pages.server_close()
+
+
+def learn(server: Server, request: Request, note: Callable[[str], None] = print) -> None:
+    """Learns and saves until a signal asks to stop.
+
+    Raises: DivergedError: learning stopped because losses became non-finite.
+    """
+    door, config, saved = server.intake, server.config, time.monotonic()
+    while request.requested is None:
+        updates = int(min(max(owed(door, config), 0.0), config.updates_per_call))
+        if updates:
+            with intake.learning(door), server.metrics.step_seconds.time():
+                server.metrics.learned(door.learner.step(updates))
+        else:
+            with door.turn:
+                door.turn.wait(timeout=_IDLE_S)
+        if time.monotonic() - saved > config.save_every or door.log.size > config.journal_mib * 2**20:
+            note(f"saved version {intake.save(door):,} with {door.stored:,} transitions")
+            server.metrics.saves.inc()
+            saved = time.monotonic()
+
+
+def owed(door: Intake, config: ServeConfig) -> float:
+    """Updates that the stored transitions ask for and that have not been made."""
+    starts = max(door.learner.config.sampling.learning_starts, 1)
+    if door.stored < starts:
+        return 0.0
+    if math.isinf(config.updates_per_transition):
+        return float(config.updates_per_call)
+    return config.updates_per_transition * (door.stored - starts + 1) - door.version
+
+
+def _grpc_server(access: Access, metrics: Metrics, max_bytes: int) -> grpc.Server:
+    options: list[tuple[str, Any]] = [
+        ("grpc.max_receive_message_length", max_bytes),  # refused by its declared length, before it is read
+        ("grpc.max_metadata_size", 8192),
+        ("grpc.max_concurrent_streams", _CALLS),
+        ("grpc.server_handshake_timeout_ms", 10_000),
+        ("grpc.max_connection_idle_ms", 600_000),
+        ("grpc.so_reuseport", 0),  # otherwise a second server would take every other call from the same port
+    ]
+    checks = [TokenCheck(access.token, lambda: metrics.count("unauthenticated"))] if access.token else []
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="call")
+    return grpc.server(pool, interceptors=checks, options=options, maximum_concurrent_rpcs=_CALLS)
+
+
+def _bound(server: grpc.Server, access: Access) -> int:
+    try:
+        if access.credentials is None:
+            return server.add_insecure_port(access.address)
+        return server.add_secure_port(access.address, access.credentials)
+    except RuntimeError as error:
+        raise ConfigError(f"cannot listen on {access.address}: {error}") from None

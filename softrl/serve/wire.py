@@ -1,0 +1,78 @@
+"""What travels: transitions as named tensors, and errors as a status with details. Needs no JAX."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from softrl import tensors
+from softrl.errors import BatchError
+
+ERROR_KEY = "softrl-error-bin"  # gRPC wants -bin for metadata that is not ASCII
+SEQUENCE_KEY = "softrl-sequence"
+TOKEN_KEY = "authorization"
+
+MAX_BYTES = 16 * 2**20
+"""Longest message, by default: about 40,000 transitions of a 17-number robot."""
+
+
+def bearer(token: str) -> str:
+    """The value of `TOKEN_KEY`."""
+    return f"Bearer {token}"
+
+
+def encode_transitions(transitions: Mapping[str, Any]) -> bytes:
+    """Transitions, dictionary observations as `obs/NAME`, as safetensors bytes."""
+    return tensors.encode(_flat(transitions, ""))
+
+
+def decode_transitions(data: bytes) -> dict[str, Any]:
+    """What `encode_transitions` wrote.
+
+    Raises: TensorError for anything else.
+    """
+    arrays, _ = tensors.decode(data)
+    nested: dict[str, Any] = {}
+    for name, array in arrays.items():
+        *path, last = name.split("/")
+        place = nested
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise tensors.TensorError(f"{name}: expected one tensor or a group of that name, got both")
+        if last in place:
+            raise tensors.TensorError(f"{name}: expected one tensor or a group of that name, got both")
+        place[last] = array
+    return nested
+
+
+def _flat(tree: Mapping[str, Any], prefix: str) -> dict[str, np.ndarray]:
+    flat: dict[str, np.ndarray] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}/")
+        else:
+            flat[f"{prefix}{name}"] = _array(f"{prefix}{name}", value)
+    return flat
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise BatchError(name, "an array", f"no rectangular array ({error})") from None
+    if array.dtype.name not in tensors.DTYPES:
+        raise BatchError(name, f"one of the dtypes {', '.join(tensors.DTYPES)}", f"dtype {array.dtype}")
+    return array
+
+
+def encode_error(error: BatchError) -> bytes:
+    """A refused batch, for the other side to raise again."""
+    return json.dumps([error.field, error.expected, error.got, [int(row) for row in error.rows]]).encode()
+
+
+def decode_error(data: bytes) -> BatchError:
+    """The error that `encode_error` wrote."""
+    field, expected, got, rows = json.loads(data)
+    return BatchError(field, expected, got, rows)
