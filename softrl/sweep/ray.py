@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import os
 import signal
+import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,16 +53,19 @@ class RayFleet:
         self.ray = ray
         share = float(resources.get("num_gpus", 0.0))
         # No retries of Ray's own: the loop hands a lost batch out again, and knows whether it got any further.
-        self.task = ray.remote(worker.run_batch).options(
+        self.options = {
             **resources,
-            max_retries=0,
-            scheduling_strategy="SPREAD",
-            runtime_env={"env_vars": worker.environment(share)},
-        )
+            "max_retries": 0,
+            "scheduling_strategy": "SPREAD",
+            "runtime_env": {"env_vars": worker.environment(share)},
+        }
+        self.task = ray.remote(worker.run_batch)
 
     def submit(self, directories: Sequence[Path]) -> list[Hashable]:
         """One task a batch, wherever its resources are free first."""
-        return [self.task.options(name=_name(where)).remote(str(where.absolute())) for where in directories]
+        return [
+            self.task.options(**self.options, name=_name(where)).remote(str(where.absolute())) for where in directories
+        ]
 
     def wait(self, tasks: Sequence[Hashable], seconds: float) -> list[Hashable]:
         """As `Fleet.wait`."""
@@ -103,7 +107,10 @@ def _connected(address: str | None, tell: Listener) -> Iterator[Any]:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         place = {"include_dashboard": False} if address in (None, "local") else {}
-        ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **place)
+        with warnings.catch_warnings():
+            # Ray starts programs: what its fork copies is replaced at once, so JAX's threads are not missed.
+            warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
+            ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **place)
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(_unreachable(address, error)) from error
     finally:

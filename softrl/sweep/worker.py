@@ -1,7 +1,6 @@
 """What a launcher runs elsewhere: one batch, in a process that may be killed at any moment and started again."""
 
 import fcntl
-import functools
 import os
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import jax
 
 from softrl.errors import SoftRLError
 from softrl.sweep import batch
+from softrl.training.config import Config
 
 LOCK_S = 120.0
 """Seconds to wait for a process that still trains this batch: one whose driver died may need to notice."""
@@ -42,9 +42,13 @@ def run_batch(directory: str) -> Told:
         return Told("refused", str(error))
 
 
-@functools.lru_cache(maxsize=1)
-def _ready(config: batch.Config) -> batch.Ready:
-    return batch.prepare(config)
+_KEPT: dict[str, batch.Ready] = {}
+"""The last compiled program of this process, which a worker lives to use again."""
+
+
+def _ready(config: Config) -> batch.Ready:
+    _KEPT["program"] = batch.prepare(config, _KEPT.get("program"))
+    return _KEPT["program"]
 
 
 def _wait_until_free(path: Path) -> None:
