@@ -11,6 +11,8 @@
     scripts/bench start        seconds from `softrl train` to its first evaluation, cold and with a warm cache
     scripts/bench sweep        updates a second of many members against one and against rejax's `vmap`; the time to plan
                                10,000 members; the driver's memory over 1,000 chunks
+    scripts/bench inference    exact inference on tables against the same recursion in numpy and scipy, many models and
+                               one large one; the associative scan against the sequential one
 
 Contestants are processes in environments of their own (`benchmarks/workers`). Where rates are compared, all of them
 are alive and take turns, so that a machine that slows down slows everybody; tables show medians over rounds, and
@@ -26,7 +28,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import endtoend, learning, memory, report, start, sweep, updates
+from benchmarks import endtoend, inference, learning, memory, report, start, sweep, updates
 
 COMMANDS = {
     "updates": updates,
@@ -35,6 +37,7 @@ COMMANDS = {
     "memory": memory,
     "start": start,
     "sweep": sweep,
+    "inference": inference,
 }
 
 

@@ -11,7 +11,7 @@ from softrl.inference import checks
 from softrl.inference import mdp as model
 from softrl.inference.mdp import TabularMDP
 from softrl.inference.messages import log_message_matrix
-from softrl.inference.perron import log_perron
+from softrl.inference.perron import ONE_CLASS, log_perron
 
 
 class OptimisticAverage(NamedTuple):
@@ -32,18 +32,17 @@ class OptimisticAverage(NamedTuple):
 
 
 def optimistic_average(
-    mdp: TabularMDP, *, temperature: jax.Array | float = 1.0, tol: jax.Array | float = 1e-10, max_iterations: int = 100
+    mdp: TabularMDP, *, temperature: jax.Array | float = 1.0, tol: jax.Array | float = 1e-10, max_iterations: int = 1000
 ) -> OptimisticAverage:
     """Perron pair of M[s, s′] = Σ_a p(a|s) exp(r(s,a)/α) P(s′|s,a), with implicit gradients.
 
     M x = λ x,  π(a|s) = p(a|s) exp(r(s,a)/α) Σ_s′ P(s′|s,a) x(s′) / (λ x(s)).
 
     Args:
-      mdp: every state must be reachable from every other (or all must lead into one class that dominates); otherwise
-        there is no positive x and `residual` stays large.
+      mdp: every state must be reachable from every other (or all must lead into one class that dominates).
       temperature: α > 0, in reward units. tol: change of log x at which to stop, in nats. max_iterations: static.
     Raises:
-      ValueError: a bad model or setting.
+      ValueError: a bad model or setting, or no positive x (NaN under a transformation, where values are not known).
     Source: Todorov 2007 (linearly-solvable Markov decision problems); Levine 2018, §2.3 without an end.
     """
     checks.positive("temperature", temperature)
@@ -51,7 +50,9 @@ def optimistic_average(
     max_iterations = checks.count("max_iterations", max_iterations)
     mdp = model.validate(mdp)
     dtype = mdp.transition.dtype
-    return _average(mdp, jnp.asarray(temperature, dtype), jnp.asarray(tol, dtype), max_iterations)
+    average = _average(mdp, jnp.asarray(temperature, dtype), jnp.asarray(tol, dtype), max_iterations)
+    checks.exists("transition", (average.log_rate, average.log_vector), ONE_CLASS)
+    return average
 
 
 @functools.partial(jax.jit, static_argnames="max_iterations")

@@ -2,6 +2,7 @@
 
 import math
 import operator
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import jax
@@ -96,6 +97,31 @@ def choice(name: str, x: Any, allowed: tuple[str, ...]) -> None:
     """`x` is one of the allowed names."""
     if x not in allowed:
         raise ValueError(f"{name}: got {x!r}, expected one of {allowed}{errors.suggestion(str(x), allowed)}")
+
+
+def exists(name: str, solution: Iterable, expected: str) -> None:
+    """Known arrays of a solution are finite."""
+    values = [known(x) for x in solution]
+    if all(x is not None for x in values) and not all(np.isfinite(x).all() for x in values):
+        raise ValueError(f"{name}: got a problem without a finite solution, expected {expected}")
+
+
+def spectral_radius_below_one(name: str, log_matrix: np.ndarray, expected: str) -> None:
+    """The powers of exp(log_matrix) `[N, N]` die out, so that sums over paths are finite."""
+    top = float(log_matrix.max())
+    if top == -np.inf:
+        return
+    matrix = np.exp(log_matrix - top)
+    # A matrix of row sums below 1 needs no eigenvalues.
+    if np.log(matrix.sum(-1).max()) + top < 0:
+        return
+    with np.errstate(divide="ignore"):
+        radius = np.log(np.abs(np.linalg.eigvals(matrix)).max()) + top
+    if radius >= 0:
+        raise ValueError(
+            f"{name}: got a sum over paths that grows by a factor {math.exp(min(radius, 700)):.6g} a step, "
+            f"so that no finite value exists; expected {expected}"
+        )
 
 
 def floating(*arrays: Any) -> tuple:

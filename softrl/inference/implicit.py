@@ -33,19 +33,34 @@ def _root_jvp(solve: Callable, residual: Callable, slope: Callable, primals: tup
 
 
 def newton(
-    residual: Callable, slope: Callable, start: jax.Array, *, tol: jax.Array, max_iterations: int
+    residual: Callable,
+    slope: Callable,
+    start: jax.Array,
+    *,
+    tol: jax.Array,
+    max_iterations: int,
+    fallback: Callable | None = None,
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     """Newton's iteration from `start` until a step is within `tol` or within the rounding of x.
 
     Args:
       residual, slope: of x alone.
+      fallback: `x -> x`, a slower iteration for a convex residual. A Newton step leaves such a residual nowhere below
+        zero; where it does, or overshoots by more than half the digits, the linear equations were too badly conditioned
+        to be solved, and this one steps instead.
     Returns:
       `x` `[N]` and `(iterations, residual)`, the latter the greatest |F(x)|.
     """
+    scale = jnp.max(jnp.abs(residual(start)))
+    least, greatest = -0.01 * scale, scale / jnp.finfo(start.dtype).eps ** 0.5
 
     def step(carry: tuple) -> tuple:
         x, _, count = carry
         moved = x - jnp.linalg.solve(slope(x), residual(x))
+        if fallback is not None:
+            left = residual(moved)
+            sound = jnp.all((left >= least) & (left <= greatest))  # a NaN is not
+            moved = jax.lax.cond(sound, lambda x, moved: moved, lambda x, moved: fallback(x), x, moved)
         return moved, jnp.max(jnp.abs(moved - x)), count + 1
 
     def unfinished(carry: tuple) -> jax.Array:

@@ -52,7 +52,8 @@ def soft_value_iteration(
 
     variational:            Q = r + γ E V(s′),                          a γ-contraction;
     optimistic, absorbing:  Q = r + α log(γ E exp(V(s′)/α) + 1 − γ),    the exact posterior of
-                            `with_absorbing_discount`; finite where the discounted evidence is (always if r ≤ 0);
+                            `with_absorbing_discount`; finite where the discounted evidence is (always if r ≤ 0 and the
+                            prior is normalised);
     optimistic, scaled:     Q = r + γ α log E exp(V(s′)/α),             a γ-contraction, but no posterior.
 
     As α → 0 these become value iteration; best-case planning with a best case of being absorbed at once; best-case
@@ -63,14 +64,18 @@ def soft_value_iteration(
       tol: the contractions stop within `tol` of the fixed point in the sup norm (never closer than rounding allows).
       mode, discount: "variational" or "optimistic"; "absorbing" or "scaled", which matters in the optimistic mode only.
     Raises:
-      ValueError: a bad model or setting.
+      ValueError: a bad model or setting, or an infinite discounted evidence (known values only; under a transformation
+        `residual` stays large).
     Source: Levine 2018, arXiv:1805.00909, §2.5, §3.1; Haarnoja et al. 2017, arXiv:1702.08165, Theorem 2.
     """
     checks.choice("mode", mode, checks.MODES)
     checks.choice("discount", discount, DISCOUNTS)
     kind = mode if mode == "variational" else discount
     max_iterations = checks.count("max_iterations", max_iterations)
-    return _fixed_point(*_validate(mdp, gamma, temperature, tol), max_iterations, None, kind, "value")
+    problem = _validate(mdp, gamma, temperature, tol)
+    if kind == "absorbing":
+        _check_evidence(*problem[:3])
+    return _fixed_point(*problem, max_iterations, None, kind, "value")
 
 
 def soft_policy_iteration(
@@ -149,8 +154,8 @@ def _iterate_values(params: tuple, kind: str) -> tuple[jax.Array, tuple]:
         return (count < max_iterations) & (moved > jnp.maximum(limit, implicit.rounding(v)))
 
     first = (jnp.zeros_like(mdp.initial), jnp.asarray(jnp.inf, gamma.dtype), jnp.zeros((), jnp.int32))
-    v, moved, count = jax.lax.while_loop(unfinished, step, first)
-    return v, (count, moved)
+    v, _, count = jax.lax.while_loop(unfinished, step, first)
+    return v, (count, jnp.max(jnp.abs(_bellman(params, v, kind) - v)))
 
 
 def _iterate_policies(params: tuple) -> tuple[jax.Array, tuple]:
@@ -227,6 +232,25 @@ def _validate(mdp: TabularMDP, gamma: jax.Array, temperature: jax.Array, tol: ja
     mdp = model.validate(mdp)
     dtype = mdp.transition.dtype
     return mdp, jnp.asarray(gamma, dtype), jnp.asarray(temperature, dtype), jnp.asarray(tol, dtype)
+
+
+def _check_evidence(mdp: TabularMDP, gamma: jax.Array, temperature: jax.Array) -> None:
+    """β = γ M β + (1 − γ) m has a positive solution only where the powers of γ M die out."""
+    known = [checks.known(x) for x in (mdp.transition, mdp.reward, model.prior_or_zero(mdp), gamma, temperature)]
+    if any(x is None for x in known) or known[3] == 0:
+        return
+    transition, reward, prior, gamma, temperature = (x.astype(np.float64) for x in known)
+    logits = reward / temperature + prior + np.log(gamma)
+    top = logits.max()
+    steps = np.einsum("sa,sax->sx", np.exp(logits - top), transition)
+    with np.errstate(divide="ignore"):
+        log_matrix = np.log(steps) + top
+    checks.spectral_radius_below_one(
+        "reward",
+        log_matrix,
+        "lower rewards, a smaller gamma or a normalised log_prior; or discount='scaled', which "
+        "always contracts, or mode='variational'",
+    )
 
 
 def _validate_policy(mdp: TabularMDP, log_policy: jax.Array) -> jax.Array:

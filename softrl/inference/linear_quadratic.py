@@ -6,10 +6,19 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.linalg import cho_solve
 
 from softrl.inference import checks
+from softrl.inference.riccati import discrete_riccati, symmetric
 
-DOUBLINGS = 32  # 2^32 Riccati steps: more than any discount or closed loop can tell from infinitely many
+NO_LIMIT = (
+    "every mode of sqrt(gamma) A that does not decay to be within reach of B (or of W, in the optimistic mode) and "
+    "seen by Q, and no negative eigenvalues of Q; or a horizon"
+)
+INFINITE = (
+    "Q (and terminal) without eigenvalues so negative that R + gamma B'PB is no longer positive definite (or, in the "
+    "optimistic mode, that I + W P/temperature has an eigenvalue of 0 or less)"
+)
 
 
 class LinearQuadratic(NamedTuple):
@@ -73,12 +82,14 @@ def solve_lqr(
     Args:
       temperature: α > 0, in units of reward.
       horizon: T ≥ 1 actions, static. None: the stationary solution, by structured doubling.
-      gamma: γ in (0, 1]; must be the number 1 in the optimistic mode, where no discount keeps values quadratic.
-      terminal: `[n, n]`, V_T(x) = −½ xᵀ terminal x; None: 0. Finite horizons only.
+      gamma: γ in [0, 1]; must be the number 1 in the optimistic mode, where no discount keeps values quadratic.
+      terminal: `[n, n]` symmetric, V_T(x) = −½ xᵀ terminal x; None: 0. Finite horizons only.
     Returns:
       `LQRSolution`. Without a horizon and with γ = 1 no finite c exists; c is then the average soft reward a step.
     Raises:
-      ValueError: bad arrays or settings.
+      ValueError: bad arrays or settings, or no finite solution: a Q_uu or I + WP/α that is not positive (an indefinite
+        Q), or no horizon and a mode that neither decays nor can be reached by B (optimistic: or by W). Under a
+        transformation, where values are not known, the solution is NaN instead.
     Source: Levine 2018, arXiv:1805.00909, §2.3, §3.1 with Gaussians; Whittle 1981 (risk-sensitive control); Chu, Fan
       and Lin 2005 (structured doubling).
     """
@@ -99,12 +110,17 @@ def solve_lqr(
     if horizon is None:
         if terminal is not None:
             checks.fail("terminal", terminal, "None without a horizon")
-        return _stationary(problem, temperature, gamma, mode)
-    if terminal is None:
-        terminal = jnp.zeros_like(problem.Q)
+        solution = _stationary(problem, temperature, gamma, mode)
+        checks.exists("problem", solution, NO_LIMIT)
+        return solution
+    terminal = jnp.zeros_like(problem.Q) if terminal is None else terminal
     checks.shape("terminal", terminal, problem.Q.shape, "[n, n]")
-    horizon = checks.count("horizon", horizon)
-    return _finite(problem, temperature, gamma, jnp.asarray(terminal, dtype), horizon, mode)
+    checks.finite("terminal", terminal)
+    checks.symmetric("terminal", terminal)
+    terminal, horizon = symmetric(jnp.asarray(terminal, dtype)), checks.count("horizon", horizon)
+    solution = _finite(problem, temperature, gamma, terminal, horizon, mode)
+    checks.exists("problem", solution, INFINITE)
+    return solution
 
 
 def lqr_marginals(
@@ -135,7 +151,9 @@ def lqr_marginals(
         initial_covariance = jnp.zeros((size, size), dtype)
     _covariance("initial_covariance", initial_covariance, size)
     start = (jnp.asarray(initial_mean, dtype), jnp.asarray(initial_covariance, dtype))
-    return _marginals(problem, solution, start, jnp.asarray(temperature, dtype), mode)
+    marginals = _marginals(problem, solution, start, jnp.asarray(temperature, dtype), mode)
+    checks.exists("problem", marginals, INFINITE + "; likewise with initial_covariance for W")
+    return marginals
 
 
 @functools.partial(jax.jit, static_argnames=("horizon", "mode"))
@@ -161,7 +179,9 @@ def _stationary(problem: LinearQuadratic, temperature: jax.Array, gamma: jax.Arr
     actuation = gamma * problem.B @ jnp.linalg.solve(problem.R, problem.B.T)
     if mode == "optimistic":
         actuation += problem.W / temperature
-    P = _discrete_riccati(jnp.sqrt(gamma) * problem.A, actuation, problem.Q)
+    # The root has no slope at γ = 0; what γ does there it does in the step below.
+    root = jnp.where(gamma > 0, jnp.sqrt(jnp.where(gamma > 0, gamma, 1.0)), 0.0)
+    P = discrete_riccati(root * problem.A, actuation, problem.Q)
     solution = _riccati_step(problem, P, jnp.zeros((), P.dtype), temperature, gamma, mode)
     return solution._replace(c=solution.c / jnp.where(gamma < 1, 1 - gamma, 1.0))
 
@@ -171,32 +191,23 @@ def _riccati_step(
 ) -> LQRSolution:
     A, B, Q, R, W = problem
     if mode == "optimistic":
-        c = c - 0.5 * temperature * _log_det(_tilt_matrix(W, P, temperature))
-        P = _symmetric(jnp.linalg.solve(_tilt_matrix(P, W, temperature), P))
+        log_det = _log_det_of_tilt(W, P, temperature)
+        c = c - 0.5 * temperature * log_det
+        P = symmetric(jnp.linalg.solve(_tilt_matrix(P, W, temperature), P))
+        P = jnp.where(jnp.isnan(log_det), jnp.nan, P)
     else:
         c = c - 0.5 * jnp.sum(P * W)
-    Q_uu = _symmetric(R + gamma * B.T @ P @ B)
-    inverse = _symmetric(jnp.linalg.inv(Q_uu))
-    K = gamma * inverse @ B.T @ P @ A
-    log_volume = B.shape[1] * jnp.log(2 * jnp.pi * temperature) - _log_det(Q_uu)
+    # A Cholesky factor that does not exist, because the value is infinite, is NaN.
+    factor = jnp.linalg.cholesky(symmetric(R + gamma * B.T @ P @ B))
+    inverse = cho_solve((factor, True), jnp.eye(B.shape[1], dtype=B.dtype))
+    K = gamma * cho_solve((factor, True), B.T @ P @ A)
+    log_volume = B.shape[1] * jnp.log(2 * jnp.pi * temperature) - 2 * jnp.sum(jnp.log(jnp.diagonal(factor)))
     return LQRSolution(
-        P=_symmetric(Q + gamma * A.T @ P @ (A - B @ K)),
+        P=symmetric(Q + gamma * A.T @ P @ (A - B @ K)),
         c=gamma * c + 0.5 * temperature * log_volume,
         K=K,
-        Sigma=temperature * inverse,
+        Sigma=temperature * symmetric(inverse),
     )
-
-
-def _discrete_riccati(A: jax.Array, G: jax.Array, H: jax.Array) -> jax.Array:
-    """The stabilising P = H + Aᵀ P (I + G P)⁻¹ A; each doubling squares the number of steps taken."""
-
-    def double(carry: tuple, _: None) -> tuple[tuple, None]:
-        A, G, H = carry
-        solved = jnp.linalg.solve(jnp.eye(A.shape[0], dtype=A.dtype) + G @ H, jnp.concatenate([A, G], axis=1))
-        solved_A, solved_G = jnp.split(solved, 2, axis=1)
-        return (A @ solved_A, _symmetric(G + A @ solved_G @ A.T), _symmetric(H + A.T @ H @ solved_A)), None
-
-    return jax.lax.scan(double, (A, G, H), length=DOUBLINGS)[0][2]
 
 
 @functools.partial(jax.jit, static_argnames="mode")
@@ -208,8 +219,10 @@ def _marginals(
     if mode == "optimistic":
         tilt = _tilt_matrix(covariance, first, temperature)
         tilted = jnp.linalg.solve(tilt, mean)
-        bound = value - 0.5 * mean @ first @ tilted / temperature - 0.5 * _log_det(tilt)
-        start = (tilted, _symmetric(jnp.linalg.solve(tilt, covariance)))
+        bound = (
+            value - 0.5 * mean @ first @ tilted / temperature - 0.5 * _log_det_of_tilt(covariance, first, temperature)
+        )
+        start = (tilted, symmetric(jnp.linalg.solve(tilt, covariance)))
     else:
         bound = value - 0.5 * (mean @ first @ mean + jnp.sum(first * covariance)) / temperature
 
@@ -217,7 +230,7 @@ def _marginals(
         mean, covariance = now
         K, Sigma, next_P = law
         cross = -covariance @ K.T
-        action = (-K @ mean, _symmetric(K @ covariance @ K.T + Sigma))
+        action = (-K @ mean, symmetric(K @ covariance @ K.T + Sigma))
         closed = problem.A - problem.B @ K
         noise = problem.W
         next_mean, spread = closed @ mean, closed @ covariance @ closed.T + problem.B @ Sigma @ problem.B.T
@@ -225,7 +238,7 @@ def _marginals(
             tilt = _tilt_matrix(problem.W, next_P, temperature)
             next_mean, noise = jnp.linalg.solve(tilt, next_mean), jnp.linalg.solve(tilt, noise)
             spread = jnp.linalg.solve(tilt, jnp.linalg.solve(tilt, spread).T)
-        return (next_mean, _symmetric(spread + noise)), (*now, *action, cross)
+        return (next_mean, symmetric(spread + noise)), (*now, *action, cross)
 
     following = jnp.concatenate([solution.P[1:], solution.P[-1:]])  # the last one is not used
     _, marginals = jax.lax.scan(step, start, (solution.K, solution.Sigma, following))
@@ -236,12 +249,12 @@ def _tilt_matrix(left: jax.Array, right: jax.Array, temperature: jax.Array) -> j
     return jnp.eye(left.shape[0], dtype=left.dtype) + left @ right / temperature
 
 
-def _log_det(x: jax.Array) -> jax.Array:
-    return jnp.linalg.slogdet(x)[1]
-
-
-def _symmetric(x: jax.Array) -> jax.Array:
-    return 0.5 * (x + x.T)
+def _log_det_of_tilt(covariance: jax.Array, P: jax.Array, temperature: jax.Array) -> jax.Array:
+    """log det(I + S P/α); NaN where ½ xᵀPx/α outweighs the Gaussian, so that its expectation is infinite."""
+    eigenvalues, vectors = jnp.linalg.eigh(jax.lax.stop_gradient(covariance))
+    root = vectors * jnp.sqrt(jnp.maximum(eigenvalues, 0.0))[None]
+    proper = jnp.isfinite(jnp.linalg.cholesky(jax.lax.stop_gradient(_tilt_matrix(root.T @ P, root, temperature)))).all()
+    return jnp.where(proper, jnp.linalg.slogdet(_tilt_matrix(covariance, P, temperature))[1], jnp.nan)
 
 
 def _validate(problem: LinearQuadratic) -> LinearQuadratic:
@@ -257,7 +270,7 @@ def _validate(problem: LinearQuadratic) -> LinearQuadratic:
     _covariance("W", problem.W, n)
     A, B, Q, R, W = checks.floating(*problem)
     # A derivative with respect to one entry of a symmetric matrix moves both.
-    return LinearQuadratic(A, B, _symmetric(Q), _symmetric(R), _symmetric(W))
+    return LinearQuadratic(A, B, symmetric(Q), symmetric(R), symmetric(W))
 
 
 def _covariance(name: str, x: jax.Array, size: int) -> None:

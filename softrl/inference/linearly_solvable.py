@@ -10,7 +10,7 @@ import numpy as np
 from softrl import soft
 from softrl.inference import checks, implicit
 from softrl.inference.log_matrix import log_or_minus_infinity
-from softrl.inference.perron import log_perron
+from softrl.inference.perron import ONE_CLASS, log_perron
 from softrl.inference.posterior import tilt
 
 
@@ -46,7 +46,7 @@ def lmdp_first_exit(
     *,
     temperature: jax.Array | float = 1.0,
     tol: jax.Array | float = 1e-10,
-    max_iterations: int = 100,
+    max_iterations: int = 1000,
 ) -> FirstExit:
     """Least expected cost until a terminal state, v(s) = q(s) − α log Σ_s′ p(s′|s) exp(−v(s′)/α).
 
@@ -59,12 +59,13 @@ def lmdp_first_exit(
       terminal: `[S]` booleans; every state must be able to reach one.
       temperature: α > 0, price of a nat of KL(u ‖ p), in units of cost. tol: change of v at which to stop.
     Raises:
-      ValueError: bad arrays, or states that cannot reach a terminal one.
+      ValueError: bad arrays, states that cannot reach a terminal one, or negative costs that pay for staying for ever
+        (known values only; under a transformation `residual` stays large).
     Source: Todorov 2009 (Efficient computation of optimal actions), Eqs 5–7.
     """
     passive, cost, temperature, tol = _validate(passive, cost, temperature, tol)
     checks.shape("terminal", terminal, cost.shape, "[S]")
-    _check_exit(passive, terminal)
+    _check_exit(passive, cost, terminal, temperature)
     max_iterations = checks.count("max_iterations", max_iterations)
     return _first_exit(passive, cost, jnp.asarray(terminal, bool), temperature, tol, max_iterations)
 
@@ -75,17 +76,21 @@ def lmdp_average(
     *,
     temperature: jax.Array | float = 1.0,
     tol: jax.Array | float = 1e-10,
-    max_iterations: int = 100,
+    max_iterations: int = 1000,
 ) -> AverageCost:
     """Least average cost a step, c + v(s) = q(s) − α log Σ_s′ p(s′|s) exp(−v(s′)/α).
 
     λ z = e^{−q/α} P z with the greatest λ, and c = −α log λ.
-    Args as in `lmdp_first_exit`; the passive chain must be irreducible.
+    Args as in `lmdp_first_exit`; the passive chain must be irreducible, or lead into one class that costs least.
+    Raises:
+      ValueError: bad arrays, or several classes (NaN under a transformation, where values are not known).
     Source: Todorov 2009, Eq 8.
     """
     passive, cost, temperature, tol = _validate(passive, cost, temperature, tol)
     max_iterations = checks.count("max_iterations", max_iterations)
-    return _average(passive, cost, temperature, tol, max_iterations)
+    average = _average(passive, cost, temperature, tol, max_iterations)
+    checks.exists("passive", (average.cost, average.value), ONE_CLASS)
+    return average
 
 
 @functools.partial(jax.jit, static_argnames="max_iterations")
@@ -107,7 +112,11 @@ def _first_exit(
 def _solve_exit(params: tuple, max_iterations: int) -> tuple[jax.Array, tuple]:
     _, cost, _, tol = params
     f, slope = functools.partial(_exit_residual, params), functools.partial(_exit_slope, params)
-    return implicit.newton(f, slope, -cost, tol=tol, max_iterations=max_iterations)
+    # As many backups as a way through all states has steps.
+    backups = lambda x: jax.lax.fori_loop(0, x.size, lambda _, x: x + f(x), x)
+    # The first policy is the passive chain, which is known to reach an end; each next one is better, so it does too.
+    start = jnp.zeros_like(cost)
+    return implicit.newton(f, slope, start, tol=tol, max_iterations=max_iterations, fallback=backups)
 
 
 def _exit_residual(params: tuple, log_z: jax.Array) -> jax.Array:
@@ -131,16 +140,24 @@ def _average(
     return AverageCost(rate, value, policy, pair.iterations, temperature * pair.residual)
 
 
-def _check_exit(passive: jax.Array, terminal: jax.Array) -> None:
+def _check_exit(passive: jax.Array, cost: jax.Array, terminal: jax.Array, temperature: jax.Array) -> None:
     chain, reached = checks.known(passive), checks.known(terminal)
     if chain is None or reached is None:
         return
+    inside, paid, price = ~reached.astype(bool), checks.known(cost), checks.known(temperature)
     if reached.dtype != bool:
         checks.fail("terminal", terminal, "booleans")
-    for _ in range(len(reached)):
-        reached = reached | ((chain > 0) & reached[None]).any(-1)
+    more = ~inside
+    while more.any():
+        more = ((chain > 0) & more[None]).any(-1) & ~reached
+        reached = reached | more
     if not reached.all():
         checks.fail("terminal", terminal, f"an end within reach of every state; {np.flatnonzero(~reached)} have none")
+    if paid is None or price is None or not inside.any() or paid[inside].min() >= 0:
+        return
+    with np.errstate(divide="ignore"):
+        log_matrix = np.log(chain[np.ix_(inside, inside)]) - paid[inside, None] / price
+    checks.spectral_radius_below_one("cost", log_matrix, "less negative costs, or a higher temperature")
 
 
 def _validate(passive: jax.Array, cost: jax.Array, temperature: jax.Array, tol: jax.Array) -> tuple:

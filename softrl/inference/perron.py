@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from softrl.inference import implicit
 from softrl.inference.log_matrix import log_or_minus_infinity
 
+ONE_CLASS = "states that can all reach each other (or that all lead into one class, which grows fastest)"
+
 
 class Perron(NamedTuple):
     """M x = λ x with Σ x = 1, and l M = λ l with l · x = 1.
@@ -28,11 +30,14 @@ def log_perron(log_matrix: jax.Array, *, tol: jax.Array, max_iterations: int) ->
     """Perron pair of exp(log_matrix) `[N, N]`, −inf for zeros; irreducible, or with one final class that dominates.
 
     h = log x solves log Σ_j M_ij e^{h_j} = log λ + h_i. Newton's step evaluates the Markov chain M_ij e^{h_j} / Σ, so
-    it is Howard's policy iteration: quadratic, blind to periods, and no e^h is ever formed.
+    it is Howard's policy iteration: quadratic, blind to periods, and no e^h is ever formed. NaN where it does not
+    converge, which means that there is no positive vector.
     """
     params = (log_matrix, tol)
     solve = functools.partial(_solve, max_iterations=max_iterations)
     x, (iterations, residual) = implicit.root(solve, _residual, _slope, params)
+    limit = tol + 100 * jnp.finfo(x.dtype).eps * (1 + jnp.max(jnp.abs(x)))
+    x = jnp.where(residual <= limit, x, jnp.nan)
     h, log_value = x[:-1], x[-1]
     last = jnp.zeros_like(x).at[-1].set(-1.0)
     stationary = jnp.linalg.solve(_slope(params, x).T, last)[:-1]
@@ -44,7 +49,17 @@ def _solve(params: tuple, max_iterations: int) -> tuple[jax.Array, tuple]:
     log_matrix, tol = params
     f, slope = functools.partial(_residual, params), functools.partial(_slope, params)
     start = jnp.zeros_like(log_matrix, shape=(log_matrix.shape[0] + 1,))
-    return implicit.newton(f, slope, start, tol=tol, max_iterations=max_iterations)
+    powers = lambda x: jax.lax.fori_loop(0, x.size, lambda _, x: _power(params, x), x)
+    return implicit.newton(f, slope, start, tol=tol, max_iterations=max_iterations, fallback=powers)
+
+
+def _power(params: tuple, x: jax.Array) -> jax.Array:
+    """One step of the power method with ½ (M/λ + I), which has the vectors of M and no period."""
+    h = x[:-1]
+    forward = jax.nn.logsumexp(params[0] + h[None], axis=-1)
+    log_value = jnp.mean(forward - h)
+    h = jnp.logaddexp(forward - log_value, h)
+    return jnp.append(h - jnp.mean(h), log_value)
 
 
 def _residual(params: tuple, x: jax.Array) -> jax.Array:

@@ -209,3 +209,30 @@ def test_single_precision_converges_although_the_tolerance_is_below_its_rounding
         assert result.iterations < 10_000
     # The last change is a few roundings of V, and the error at most 1/(1 − γ) = 100 times it.
     np.testing.assert_allclose(result.v, reference, atol=4e2 * 1.2e-7 * np.abs(reference).max())
+
+
+def test_an_infinite_discounted_evidence_is_refused_with_its_growth_and_the_ways_out():
+    mdp = models.random_mdp(21, 3, 2)
+    mdp = mdp._replace(reward=np.zeros((3, 2)))
+    with pytest.raises(ValueError, match=r"reward: .*factor 1\.8 a step.*log_prior.*discount='scaled'"):
+        inference.soft_value_iteration(mdp, gamma=0.9, mode="optimistic")
+    normalised = mdp._replace(log_prior=np.full((3, 2), np.log(0.5)))
+    np.testing.assert_allclose(
+        inference.soft_value_iteration(normalised, gamma=0.9, mode="optimistic").v, 0.0, atol=1e-9
+    )
+    traced = jax.jit(lambda m: inference.soft_value_iteration(m, gamma=0.9, mode="optimistic", max_iterations=50))(mdp)
+    assert traced.residual > 0.1
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.9])
+@pytest.mark.parametrize("solve", [inference.soft_value_iteration, inference.soft_policy_iteration])
+def test_the_residual_is_that_of_the_value_which_is_returned(solve, gamma):
+    mdp = models.random_mdp(22, 3, 2)
+    assert solve(mdp, gamma=gamma).residual < 1e-10
+
+
+def test_an_average_over_classes_that_cannot_reach_each_other_is_refused():
+    mdp = inference.TabularMDP(np.eye(2)[:, None], np.array([[0.0], [2.0]]), np.array([0.5, 0.5]))
+    with pytest.raises(ValueError, match=r"transition: .*can all reach each other"):
+        inference.optimistic_average(mdp)
+    assert np.isnan(jax.jit(inference.optimistic_average)(mdp).log_vector).any()

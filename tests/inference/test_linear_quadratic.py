@@ -164,3 +164,60 @@ def test_a_discount_in_the_optimistic_mode_is_refused_with_the_reason():
         inference.solve_lqr(problem(0, 2, 1)._replace(R=np.array([[-1.0]])))
     with pytest.raises(ValueError, match=r"A: .*\(2, 3\).*\[n, n\]"):
         inference.solve_lqr(problem(0, 2, 1)._replace(A=np.zeros((2, 3))))
+
+
+ONE, TWO = np.eye(1), np.eye(2)
+UNREACHABLE = inference.LinearQuadratic(np.diag([1.2, 0.5]), np.array([[0.0], [1.0]]), TWO, ONE, 0 * TWO)
+
+WITHOUT_A_SOLUTION = [
+    (UNREACHABLE, {}, "within reach of B"),
+    (UNREACHABLE, {"mode": "optimistic"}, "within reach of B"),
+    (inference.LinearQuadratic(ONE, 0 * ONE, ONE, ONE, ONE), {}, "within reach of B"),  # drifts, adding one a step
+    (inference.LinearQuadratic(ONE, ONE, -5 * ONE, ONE, ONE), {}, "negative eigenvalues"),
+    (inference.LinearQuadratic(ONE, ONE, -5 * ONE, ONE, ONE), {"horizon": 4}, "R \\+ gamma B'PB"),
+    # Two directions in which the noise pays more than it costs: the determinant alone would not tell.
+    (
+        inference.LinearQuadratic(TWO / 2, TWO, -5 * TWO, 100 * TWO, TWO),
+        {"horizon": 3, "mode": "optimistic"},
+        "I \\+ W P",
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "settings", "reason"), WITHOUT_A_SOLUTION)
+def test_without_a_finite_solution_it_says_why_and_never_returns_a_number(model, settings, reason):
+    with pytest.raises(ValueError, match=f"problem: .*{reason}"):
+        inference.solve_lqr(model, **settings)
+    traced = jax.jit(lambda model: inference.solve_lqr(model, **settings))(model)
+    assert np.isnan(np.asarray(traced.c).ravel()[0])
+    assert np.isnan(np.asarray(traced.P)).any()
+
+
+def test_a_spread_start_that_pays_more_than_it_costs_is_refused():
+    model = inference.LinearQuadratic(ONE, ONE, -ONE, 100 * ONE, 0 * ONE)
+    with pytest.raises(ValueError, match="initial_covariance"):
+        inference.lqr_marginals(model, np.zeros(1), 5 * ONE, horizon=1)
+    assert np.isfinite(inference.lqr_marginals(model, np.zeros(1), 0.5 * ONE, horizon=1).bound)
+
+
+@pytest.mark.parametrize("growth", [0.5, 1.0, 1.5])
+def test_a_mode_that_costs_nothing_does_no_harm_to_the_others(growth):
+    model = inference.LinearQuadratic(np.diag([growth, 0.9]), np.ones((2, 1)), np.diag([0.0, 1.0]), ONE, 0.1 * TWO)
+    stationary = inference.solve_lqr(model)
+    np.testing.assert_allclose(stationary.P, inference.solve_lqr(model, horizon=300).P[0], atol=1e-12)
+    gradient = jax.grad(lambda model: inference.solve_lqr(model).c)(jax.tree.map(jnp.asarray, model))
+    assert all(np.isfinite(leaf).all() for leaf in gradient)
+
+
+def test_no_discount_left_is_one_step_and_has_a_slope():
+    model = problem(8, 2, 1)
+    np.testing.assert_allclose(inference.solve_lqr(model, gamma=0.0).P, model.Q)
+    value = lambda gamma: jnp.sum(inference.solve_lqr(model, gamma=gamma).P)
+    np.testing.assert_allclose(jax.grad(value)(0.0), (value(1e-6) - value(0.0)) / 1e-6, rtol=1e-4)
+
+
+def test_a_bad_terminal_matrix_is_refused():
+    model = problem(9, 2, 1)
+    for terminal, reason in ((np.nan * TWO, "finite"), (np.triu(np.ones((2, 2))), "symmetric"), (ONE, "n, n")):
+        with pytest.raises(ValueError, match=f"terminal: .*{reason}"):
+            inference.solve_lqr(model, horizon=2, terminal=terminal)

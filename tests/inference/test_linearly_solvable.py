@@ -101,3 +101,57 @@ def test_a_state_without_an_end_is_refused_by_name():
     passive = np.eye(3)
     with pytest.raises(ValueError, match=r"terminal.*\[0 1\]"):
         inference.lmdp_first_exit(passive, np.ones(3), np.array([False, False, True]))
+
+
+def test_a_negative_cost_is_fine_until_staying_for_ever_pays():
+    passive, terminal = np.array([[0.9, 0.1], [0.0, 1.0]]), np.array([False, True])
+    value = inference.lmdp_first_exit(passive, np.array([-0.05, 0.0]), terminal).value[0]
+    z = 0.1 * np.exp(0.05) / (1 - 0.9 * np.exp(0.05))
+    np.testing.assert_allclose(value, -np.log(z), atol=1e-12)
+    with pytest.raises(ValueError, match=r"cost: .*grows by a factor 1\.0"):
+        inference.lmdp_first_exit(passive, np.array([-0.15, 0.0]), terminal)
+    chain = np.eye(3)[[1, 2, 2]]  # no loop, so that no cost is too negative
+    ends = inference.lmdp_first_exit(chain, np.array([-5.0, -3.0, 0.0]), np.array([False, False, True]))
+    np.testing.assert_allclose(ends.value, [-8.0, -3.0, 0.0], atol=1e-12)
+
+
+def test_an_average_over_separate_classes_is_refused():
+    with pytest.raises(ValueError, match=r"passive: .*can all reach each other"):
+        inference.lmdp_average(np.eye(2), np.array([0.1, 0.2]))
+
+
+def line(size):
+    """A walk that stays or goes one step to either side."""
+    near = (np.abs(np.subtract.outer(np.arange(size), np.arange(size))) <= 1).astype(float)
+    return near / near.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.1, 0.01, 1e-3])
+def test_two_wells_that_hardly_reach_each_other_have_the_average_of_the_better_one(temperature):
+    places = np.arange(9)
+    cost = np.minimum((places - 1) ** 2 + 0.1, (places - 7) ** 2 + 0.15)
+    result = inference.lmdp_average(line(9), cost, temperature=temperature)
+    h = np.zeros(9)
+    for _ in range(20_000):  # the power method, in logarithms; the walk can stay, so it has no period
+        h = logsumexp(h[None], b=line(9), axis=1) - cost / temperature
+        rate = h.max()
+        h -= rate
+    np.testing.assert_allclose(result.cost, -temperature * rate, rtol=1e-9)
+    assert result.residual < 1e-12
+
+
+@pytest.mark.parametrize("bits", [64, 32])
+@pytest.mark.parametrize("temperature", [0.01, 1.0, 100.0])
+def test_a_steep_way_out_is_found_where_the_passive_walk_hardly_ever_ends(bits, temperature):
+    rng = np.random.default_rng(3)
+    passive = line(30) * rng.uniform(0.1, 1.0, (30, 30))
+    passive /= passive.sum(1, keepdims=True)
+    cost, terminal, value = rng.uniform(50.0, 1000.0, 30), np.arange(30) == 29, np.zeros(30)
+    for _ in range(5_000):
+        ahead = -temperature * logsumexp(-value[None] / temperature, b=passive, axis=1)
+        value = np.where(terminal, cost, cost + ahead)
+    with jax.enable_x64(bits == 64):
+        result = inference.lmdp_first_exit(
+            passive.astype(f"float{bits}"), cost.astype(f"float{bits}"), terminal, temperature=temperature
+        )
+    np.testing.assert_allclose(result.value, value, rtol=1e-9 if bits == 64 else 1e-5)
