@@ -4,13 +4,13 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from softrl import __version__, cli_sweep
+from softrl import __version__, cli_serve, cli_sweep
 from softrl.errors import ConfigError, SoftRLError, suggestion
 
 USAGE = """\
@@ -84,44 +84,6 @@ class ReportOptions:
     """Show the best policy at work."""
 
 
-@dataclass(frozen=True)
-class ExportOptions:
-    """A finished run's policy as a file."""
-
-    run: tyro.conf.Positional[str]
-    """Directory of the run."""
-    format: str = "onnx"
-    """onnx, stablehlo (`jax.export`) or safetensors (for NumPy: softrl.numpy_policy)."""
-    out: str | None = None
-    """File; by default policy.<format> in the run."""
-    member: int | None = None
-    """Of a run with several seeds, this member's newest policy instead of the best one."""
-
-
-@dataclass(frozen=True)
-class ServeOptions:
-    """A learner that actors in other processes, or on other machines, feed."""
-
-    out: str
-    """Directory of the learner. The same command again goes on where it stopped or was killed."""
-    obs: str
-    """Shape of an observation: 17, or 3x4; of a dictionary's entries: state=17,privileged_state=23."""
-    actions: int
-    """Numbers of an action, each in [-1, 1]."""
-    address: str = "127.0.0.1:50051"
-    """Where to listen; beyond loopback only with a token and TLS."""
-    token_file: str | None = None
-    """File with the word that every call must carry; only you may be able to read it."""
-    tls_cert: str | None = None
-    """PEM file with the server's certificate."""
-    tls_key: str | None = None
-    """PEM file with its private key."""
-    replay_capacity: int = 1_000_000
-    """Transitions kept."""
-    seed: int = 0
-    """Seed of the networks and of sampling."""
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done; 2 a user's error, one line, no traceback; 130 and 143 stopped and saved."""
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -132,8 +94,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "eval": _eval,
         "render": _render,
         "report": _report,
-        "export": _export,
-        "serve": _serve,
+        "export": cli_serve.export,
+        "serve": cli_serve.serve,
         "envs": _envs,
     }
     if not argv or argv[0] in ("-h", "--help"):
@@ -237,21 +199,6 @@ def _render(argv: list[str]) -> int:
     return 0
 
 
-def _export(argv: list[str]) -> int:
-    options = tyro.cli(ExportOptions, args=argv, prog="softrl export", description="Write a run's policy as a file.")
-    from softrl.export import export, member_policy, require_format
-    from softrl.run import load
-
-    require_format(options.format)
-    run, path = load(options.run), Path(options.out or Path(options.run) / f"policy.{options.format}")
-    member = options.member
-    policy = run.best_policy if member is None else member_policy(options.run, run.assembled, member)
-    done = export(run.assembled, policy, path, format=options.format)
-    print(f"{done.path}: {done.bytes:,} bytes")
-    print(f"max difference from the live policy over {done.observations:,} observations: {done.difference:.2g}")
-    return 0
-
-
 def _report(argv: list[str]) -> int:
     options = tyro.cli(ReportOptions, args=argv, prog="softrl report", description="One HTML page on a run or sweep.")
     from softrl.reporting import report
@@ -264,26 +211,6 @@ def _report(argv: list[str]) -> int:
         page = report.with_video(page, directory, load, print)
     print(report.write(page, options.out or directory / "report.html"))
     return 0
-
-
-def _serve(argv: list[str]) -> int:
-    from softrl.learner import LearnerConfig
-
-    try:
-        from softrl.serve import command
-        from softrl.serve.server import ServeConfig
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"softrl serve needs {error.name}: pip install 'softrl[serve]'") from None
-
-    @dataclass(frozen=True)
-    class Serve:
-        options: ServeOptions
-        server: ServeConfig = field(default_factory=ServeConfig)
-        learner: LearnerConfig = field(default_factory=LearnerConfig)
-
-    flat = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
-    parsed = tyro.cli(Serve, args=argv, config=flat, prog="softrl serve", description="Learn from what actors push.")
-    return command.serve(parsed.options, parsed.server, parsed.learner)
 
 
 def _envs(argv: list[str]) -> int:

@@ -36,6 +36,7 @@ FLOORS = {
     "serve": 6,
     "run": 7,
     "cli_sweep": 7,
+    "cli_serve": 7,
     "cli": 8,
     "compat": 8,
     "__init__": 9,
@@ -48,6 +49,7 @@ NEIGHBOURS = {
     ("tensors", "errors"),
     ("numpy_policy", "errors"),
     ("numpy_policy", "tensors"),  # a policy file is named tensors
+    ("cli_serve", "run"),
     ("serve", "export"),  # what a server publishes is a policy file
     ("networks", "distributions"),  # the policy's head is a distribution
     ("sweep", "presets"),  # every robot of a sweep starts from its own preset
