@@ -106,7 +106,7 @@ def draw(table: list[dict[str, Any]], path: Path) -> None:
     entropy.set(xscale="log", xlabel=r"temperature $\alpha$", ylabel="nats", title="What it buys: entropy")
     entropy.set_ylim(top=1.2)
     returns.legend(frameon=False, fontsize=8)
-    entropy.legend(frameon=False, fontsize=8, loc="upper left")
+    entropy.legend(frameon=False, fontsize=8, loc="lower right")
     figure.savefig(path, dpi=160)
 
 
