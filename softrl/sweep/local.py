@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from softrl.errors import ConfigError
 from softrl.sweep import batch
 from softrl.training.session import Listener
 from softrl.training.signals import Request
@@ -22,7 +23,10 @@ def launch(
       report: tells the driver, which alone writes the ledger.
       tell: a listener for what else is worth showing.
       options: the launcher's own; this one has none.
+    Raises: ConfigError for an option.
     """
+    if options:
+        raise ConfigError(f"launcher local has no options, got {', '.join(options)}; did you mean another --launcher?")
     ready = None
     for directory in directories:
         if request.requested is not None:
