@@ -42,6 +42,8 @@ class TrainOptions:
     """Start from this finished run's learner."""
     video: bool = True
     """Leave a video of the best policy beside the curve."""
+    sinks: str = ""
+    """tensorboard, wandb, or both with a comma: where else the numbers of metrics.jsonl go."""
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,11 @@ def _train(argv: list[str]) -> int:
     env = argv.pop(0) if argv and not argv[0].startswith("-") else _peek(argv, "--env") or "brax/halfcheetah"
     options, config = _parsed_train(env, argv)
     from softrl import run as running
-    from softrl.reporting import show
+    from softrl.reporting import show, sinks
 
-    out = Path(options.out or _default_out(config))
-    with show.training(config) as listener:
-        run = running.train(config, out=out, from_run=options.from_run, listener=listener)
+    out, wanted = Path(options.out or _default_out(config)), sinks.names(options.sinks)
+    with show.training(config) as listener, sinks.opened(wanted, out, listener.note, after=listener) as tell:
+        run = running.train(config, out=out, from_run=options.from_run, listener=tell)
         if run.stopped_by is None:
             show.report(run.assembled, run.metrics, run.best_policy, out, video=options.video, note=listener.note)
     if run.stopped_by is not None:

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
+
+from softrl.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,20 @@ class SweepOptions:
     """local, ray or slurm."""
     address: str | None = None
     """Of a Ray cluster: auto, or host:port; without it Ray is started here."""
+    cpus: float | None = None
+    """Of one batch, on Ray or Slurm."""
+    gpus: float | None = None
+    """Of one batch, on Ray (fractions allowed) or Slurm; on Ray by default 1 where there are any."""
+    slurm: tuple[str, ...] = ()
+    """NAME=VALUE …: timeout_min, mem_gb and every other parameter of submitit, such as slurm_partition."""
     per_batch: int | None = None
     """Members that train together; by default as many as fit, on a CPU at most 16."""
     memory_gib: float | None = None
     """Memory of a device that may be used, GiB; by default what is free."""
     keep_checkpoints: bool = False
     """Keep finished members' replay and optimisers too."""
+    sinks: str = ""
+    """tensorboard, wandb, or both with a comma: where else the members' numbers go."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +53,15 @@ def sweep(argv: list[str]) -> int:
     """`softrl sweep`."""
     options = tyro.cli(SweepOptions, args=argv, prog="softrl sweep", description="Train a sweep, or go on with it.")
     from softrl import sweep as sweeps
-    from softrl.reporting import sweep_progress
+    from softrl.reporting import sinks, sweep_progress
 
+    wanted, chosen = sinks.names(options.sinks), launcher_options(options)
     memory = None if options.memory_gib is None else int(options.memory_gib * 2**30)
     if options.plan:
         print("\n".join(sweeps.planned(options.spec, options.per_batch, memory, calibrate=options.calibrate)))
         return 0
     out = Path(options.out or Path("runs") / Path(options.spec).stem)
-    chosen = {} if options.address is None else {"address": options.address}
-    with sweep_progress.sweeping() as listener:
+    with sweep_progress.sweeping() as listener, sinks.opened(wanted, out, print, after=listener) as tell:
         done = sweeps.run(
             options.spec,
             out,
@@ -59,7 +70,7 @@ def sweep(argv: list[str]) -> int:
             launcher=options.launcher,
             options=chosen,
             keep_checkpoints=options.keep_checkpoints,
-            listener=listener,
+            listener=tell,
         )
     sweep_progress.show_table(done.results)
     if done.stopped_by is not None:
@@ -67,6 +78,33 @@ def sweep(argv: list[str]) -> int:
         return 128 + done.stopped_by
     print(f"done: {out / 'results.csv'}")
     return 0
+
+
+def launcher_options(options: SweepOptions) -> dict[str, Any]:
+    """What a launcher is told, in its own words.
+
+    Raises: ConfigError for an option that the launcher does not have.
+    """
+    given = {"address": options.address, "cpus": options.cpus, "gpus": options.gpus, "slurm": options.slurm or None}
+    given = {name: value for name, value in given.items() if value is not None}
+    known = {"ray": ("address", "cpus", "gpus"), "slurm": ("cpus", "gpus", "slurm")}.get(options.launcher, ())
+    wrong = [f"--{name}" for name in given if name not in known]
+    if wrong:
+        raise ConfigError(f"--launcher {options.launcher} does not take {', '.join(wrong)}")
+    if options.launcher != "slurm":
+        return given
+    words = {"cpus": "cpus_per_task", "gpus": "gpus_per_node"}
+    chosen: dict[str, Any] = {words[name]: int(value) for name, value in given.items() if name in words}
+    for pair in options.slurm:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--slurm takes NAME=VALUE, got {pair!r}")
+        number = int(value) if value.isdigit() else value
+        if name in ("cluster", "timeout_min", "mem_gb", "most"):
+            chosen[name] = number
+        else:
+            chosen.setdefault("parameters", {})[name] = number
+    return chosen
 
 
 def best(argv: list[str]) -> int:

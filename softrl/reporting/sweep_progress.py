@@ -59,6 +59,13 @@ class Watcher:
     def _batch(self, event: dict[str, Any]) -> None:
         self.batch = tuple(member.id for member in event["job"].members)
 
+    def _connected(self, event: dict[str, Any]) -> None:
+        cpus, gpus = (event["resources"].get(name, 0) for name in ("CPU", "GPU"))
+        self.progress.note(f"Ray: {event['nodes']} machines, {cpus:g} CPUs, {gpus:g} GPUs")
+
+    def _lost(self, event: dict[str, Any]) -> None:
+        self.progress.note(f"{'/'.join(event['directory'].parts[-2:])} was lost and goes on: {event['cause']}")
+
     def _compiled(self, event: dict[str, Any]) -> None:
         self.progress.note(f"compiled in {event['seconds']:.1f} s")
 

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import os
 import signal
+import threading
 import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -104,7 +105,8 @@ def _connected(address: str | None, tell: Listener) -> Iterator[Any]:
     if ray.is_initialized():  # by whoever called: theirs to shut down
         yield ray
         return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    here = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT) if here}
     try:
         place = {"include_dashboard": False} if address in (None, "local") else {}
         with warnings.catch_warnings():

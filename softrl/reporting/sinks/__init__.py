@@ -1,0 +1,126 @@
+"""Sinks: what a run or a sweep measures, also in TensorBoard or Weights & Biases, while it goes on.
+
+metrics.jsonl and the ledger stay the source of every number; a sink that fails is told once and left out, and training
+goes on.
+"""
+
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from softrl.errors import ConfigError, suggestion
+from softrl.reporting.sinks import scalars
+
+MODULES = {"tensorboard": "softrl.reporting.sinks.tensorboard", "wandb": "softrl.reporting.sinks.wandb"}
+"""Modules with an `open_sink(directory) -> Sink`, imported when they are used."""
+
+Listener = Callable[[dict[str, Any]], None]
+"""As in `softrl.training.session` and `softrl.sweep.driver`."""
+
+
+class Sink(Protocol):
+    """A place for numbers. A run is a member of a sweep, or of a run with several seeds; a solo run is `""`."""
+
+    def begin(self, run: str, config: Mapping[str, Any]) -> None:
+        """Says what a run is, before its first numbers, and again when it is resumed."""
+
+    def write(self, run: str, step: int, values: Mapping[str, float]) -> None:
+        """Adds numbers at so many environment steps."""
+
+    def end(self, run: str) -> None:
+        """No more will come of this run."""
+
+    def close(self) -> None:
+        """Everything is to be on the disk, or sent."""
+
+
+def names(spelled: str) -> tuple[str, ...]:
+    """The sinks in `tensorboard,wandb`; none in an empty text.
+
+    Raises: ConfigError naming an unknown one with the nearest known.
+    """
+    found = tuple(name.strip() for name in spelled.split(",") if name.strip())
+    for name in found:
+        if name not in MODULES:
+            raise ConfigError(f"unknown sink {name!r}{suggestion(name, MODULES)}; known: {', '.join(MODULES)}")
+    return found
+
+
+@contextlib.contextmanager
+def opened(
+    wanted: Sequence[str], directory: Path, note: Callable[[str], None], *, after: Listener = lambda event: None
+) -> Iterator[Listener]:
+    """A listener that passes on to these sinks what `softrl.train` or `softrl.sweep.run` tell it, while the block runs.
+
+    Args: `wanted`: from `names`; `directory`: of the run or sweep; `note`: told when a sink fails and is left out;
+    `after`: a listener that is told first.
+    Raises: ConfigError where a sink's library is not installed, or it refuses to begin.
+    """
+    outlets = [_Outlet(name, importlib.import_module(MODULES[name]).open_sink(directory), note) for name in wanted]
+
+    def tell(event: dict[str, Any]) -> None:
+        after(event)
+        for outlet in outlets:
+            outlet.hear(event)
+
+    try:
+        yield tell
+    finally:
+        for outlet in outlets:
+            outlet.do("close")
+
+
+class _Outlet:
+    """A sink until it fails."""
+
+    def __init__(self, name: str, sink: Sink, note: Callable[[str], None]):
+        self.name, self.sink, self.note = name, sink, note
+        self.sweeping = False
+
+    def do(self, action: str, *arguments: Any) -> None:
+        """One call of the sink."""
+        if self.sink is None:
+            return
+        try:
+            getattr(self.sink, action)(*arguments)
+        except ConfigError:
+            self.sink = None
+            raise
+        except Exception as error:  # other people's services fail in their own ways; none is worth a run
+            self.note(f"{self.name} failed and is left out from here on: {type(error).__name__}: {error}")
+            self.sink = None
+
+    def hear(self, event: Mapping[str, Any]) -> None:
+        """Passes one event on."""
+        kind = event["event"]
+        if kind == "begun":
+            self._sweep(event)
+        elif kind == "lines":
+            self._lines(event["lines"])
+        elif kind == "assembled" and not self.sweeping:
+            for run, config in scalars.runs_of(event["assembled"].config):
+                self.do("begin", run, config)
+        elif kind == "evaluation" and not self.sweeping:  # a sweep's come as lines of its ledger, each once
+            for run, values in scalars.of_record(event["record"]):
+                self.do("write", run, event["record"]["env_steps"], values)
+
+    def _sweep(self, event: Mapping[str, Any]) -> None:
+        self.sweeping = True
+        ended = {name for line in event["lines"] if line["kind"] == "batch" for name in line["members"]}
+        for member in event["sweep"].members:
+            if member.id not in ended:
+                self.do("begin", member.id, {**member.changes, "seed": member.seed})
+
+    def _lines(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        for line in lines:
+            if line["kind"] == "evaluation":
+                self.do("write", line["member"], line["step"], scalars.of_line(line))
+            elif line["kind"] == "member":
+                self.do("begin", line["member"], {**line["changes"], "seed": line["seed"]})
+            elif line["kind"] == "diverged":
+                self.do("write", line["member"], line["step"], {"health/diverged": 1.0})
+            elif line["kind"] == "batch":
+                for member in line["members"]:
+                    self.do("end", member)
