@@ -23,6 +23,7 @@ import numpy as np
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
+from matplotlib import patheffects
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout need not be installed
 
@@ -41,6 +42,7 @@ STEP_REWARD, LAVA_REWARD = -1.0, -50.0
 HORIZON = 40
 SHOWN_TEMPERATURE = 0.5
 BELIEF, EARNED, CAREFUL = "#b5179e", "#f77f00", "#0077b6"
+LEGEND = {"fontsize": 8, "facecolor": "white", "edgecolor": "none", "framealpha": 0.9}
 
 
 class World(NamedTuple):
@@ -183,13 +185,15 @@ def named(value):
 
 def draw(path: Path, world: World, temperatures, by_temperature: Solution, prices, by_price) -> None:
     plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10})
-    figure = plt.figure(figsize=(11.5, 6.4), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.0, 1.15))
+    figure = plt.figure(figsize=(13.0, 6.4), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=(1.1, 1.0))
     draw_maps(top, world)
-    axes = bottom.subplots(1, 3)
-    draw_bounds(axes[0], np.asarray(temperatures), by_temperature)
-    draw_returns(axes[1], np.asarray(temperatures), by_temperature)
-    draw_prices(axes[2], np.asarray(prices), *by_price)
+    axes = bottom.subplots(1, 4)
+    temperatures = np.asarray(temperatures)
+    draw_bounds(axes[0], temperatures, by_temperature)
+    draw_gap(axes[1], temperatures, np.asarray(by_temperature.gap))
+    draw_returns(axes[2], temperatures, by_temperature)
+    draw_prices(axes[3], np.asarray(prices), *by_price)
     figure.savefig(path, dpi=160)
     plt.close(figure)
 
@@ -226,12 +230,15 @@ def draw_map(axis, world: World, visits: np.ndarray, title: str, colour: str) ->
     for spine in axis.spines.values():
         spine.set_visible(False)
     for mark in "SG":
-        axis.text(*reversed(where(mark)), mark, ha="center", va="center", fontweight="bold")
+        text = axis.text(*reversed(where(mark)), mark, ha="center", va="center", fontweight="bold")
+        text.set_path_effects([patheffects.withStroke(linewidth=2.5, foreground="white")])
     for row, column in world.cells:
         if GRID[row][column] == "~":
             axis.text(column, row, "lava", ha="center", va="center", color="#9d0208", fontsize=6.5)
     axis.set_title(title, color=colour, fontweight="bold")
-    text = f"falls into the lava {100 * result.fall:.1f} %,  expected return {result.expected:.1f}"
+    fall = 100 * float(result.fall)
+    falls = "never falls" if fall < 1e-6 else f"falls into the lava {fall:.{1 if fall > 1 else 2}f} %"
+    text = f"{falls},  expected return {result.expected:.1f}"
     axis.set_xlabel(text.replace("-", "−"))
 
 
@@ -241,36 +248,44 @@ def draw_bounds(axis, temperatures: np.ndarray, solution: Solution) -> None:
         temperatures * np.asarray(x)
         for x in (solution.log_evidence, solution.best_bound, solution.bound_of_posterior_policy)
     )
-    axis.fill_between(temperatures, best, evidence, color="0.9", label="optimism gap")
+    axis.fill_between(temperatures, best, evidence, color="0.9", label=r"$\alpha$ optimism gap")
     axis.plot(temperatures, evidence, color=BELIEF, label=r"$\alpha$ log evidence")
-    axis.plot(temperatures, best, color=CAREFUL, label=r"$\alpha$ ELBO, variational policy")
+    axis.plot(temperatures, best, color=CAREFUL, label=r"$\alpha$ ELBO, variational")
     axis.plot(temperatures, executed, color=EARNED, label=r"$\alpha$ ELBO, posterior's policy")
-    axis.set(
-        xscale="log",
-        xlabel=r"temperature $\alpha$",
-        title="What inference promises",
-        ylabel="reward units",
-        ylim=(-75, -5),
-    )
-    axis.axvline(SHOWN_TEMPERATURE, color="0.7", linewidth=0.8, linestyle=":")
-    axis.legend(frameon=False, fontsize=8, loc="lower left")
+    axis.set(title="What inference promises", ylabel="reward units", ylim=(-88, -5))
+    over_temperature(axis)
+    axis.legend(**LEGEND, loc="lower left")
+
+
+def draw_gap(axis, temperatures: np.ndarray, gap: np.ndarray) -> None:
+    axis.plot(temperatures, gap, color="0.25")
+    shown = np.interp(np.log(SHOWN_TEMPERATURE), np.log(temperatures), gap)
+    axis.plot(SHOWN_TEMPERATURE, shown, marker="o", markersize=4, color="0.25")
+    axis.annotate(f"{shown:.1f} nats", (SHOWN_TEMPERATURE, shown), xytext=(6, 4), textcoords="offset points")
+    axis.set(title="The optimism gap", ylabel="log evidence − best ELBO, nats", yscale="log")
+    over_temperature(axis)
 
 
 def draw_returns(axis, temperatures: np.ndarray, solution: Solution) -> None:
     axis.plot(temperatures, solution.believed.expected, color=BELIEF, linestyle="--", label="posterior believes")
     axis.plot(temperatures, solution.executed.expected, color=EARNED, label="its policy earns")
     axis.plot(temperatures, solution.variational.expected, color=CAREFUL, label="variational policy earns")
-    axis.set(xscale="log", xlabel=r"temperature $\alpha$", title="What control earns", ylabel="expected return")
-    axis.axvline(SHOWN_TEMPERATURE, color="0.7", linewidth=0.8, linestyle=":")
-    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(0, 0.3))
+    axis.set(title="What control earns", ylabel="expected return", ylim=(-76, -5))
+    over_temperature(axis)
+    axis.legend(**LEGEND, loc="lower left")
+
+
+def over_temperature(axis) -> None:
+    axis.set(xscale="log", xlabel=r"temperature $\alpha$")
+    axis.axvline(SHOWN_TEMPERATURE, color="0.7", linewidth=0.8, linestyle=":", zorder=0)
 
 
 def draw_prices(axis, prices: np.ndarray, believed: Outcome, executed: Outcome) -> None:
     axis.plot(prices, 100 * np.asarray(believed.fall), color=BELIEF, linestyle="--", label="believed")
     axis.plot(prices, 100 * np.asarray(executed.fall), color=EARNED, label="in the world as it is")
-    axis.set(xscale="log", xlabel=r"price of luck $\lambda$  (1: posterior, $\infty$: variational)", ylabel="falls, %")
+    axis.set(xscale="log", xlabel=r"price of luck $\lambda$ (1: posterior, $\infty$: variational)", ylabel="falls, %")
     axis.set_title(rf"Paying for luck ($\alpha$ = {SHOWN_TEMPERATURE:g})")
-    axis.legend(frameon=False, fontsize=8)
+    axis.legend(**LEGEND)
 
 
 if __name__ == "__main__":
