@@ -77,7 +77,15 @@ def simulator(robot: str, backend: str, *, action_repeat: int = 1, randomize: Ra
     Returns:
       `Simulator`, whose state is `(brax State, key)`.
     """
-    env = make_brax(robot, backend)
+    return simulator_of(make_brax(robot, backend), action_repeat=action_repeat, randomize=randomize)
+
+
+def simulator_of(env: Any, *, action_repeat: int = 1, randomize: Randomize | None = None) -> Simulator:
+    """A bare environment of Brax's kind (MuJoCo Playground's too), without any of its wrappers.
+
+    Args: `env`: `reset(key) -> state`, `step(state, action) -> state` with `obs`, `reward`, `done`; the others: see
+    `simulator`.
+    """
     model = Model(env, getattr(env, "sys", None), action_repeat, randomize)
     return Simulator(partial(_reset, model), partial(_step, model), env.action_size)
 

@@ -22,14 +22,14 @@ class Compiled(NamedTuple):
     """Executables, which refuse any other shape.
 
     init: `(key) -> State`. store: (width, to demonstrations?) → `(State, Transition) -> State`, donates its state.
-    improve: `(State, hypers, updates) -> (State, info)`, donates its state. act: (width, deterministic?) →
-    `(State, obs) -> (acts, action)`. abstract: shapes of the state.
+    improve: `(State, hypers, updates) -> (State, info)`, donates its state. act: width →
+    `(State, obs, deterministic) -> (acts, action)`. abstract: shapes of the state.
     """
 
     init: Callable[[jax.Array], State]
     store: dict[tuple[int, bool], Callable[[State, Transition], State]]
     improve: Callable[[State, PyTree, jax.Array], tuple[State, Any]]
-    act: dict[tuple[int, bool], Callable[[State, PyTree], tuple[Any, jax.Array]]]
+    act: dict[int, Callable[[State, PyTree, jax.Array], tuple[Any, jax.Array]]]
     abstract: State
 
 
@@ -40,26 +40,15 @@ def compile_learner(parts: Parts, hypers: PyTree) -> Compiled:
     abstract = jax.eval_shape(start, key)
     rings = (False, True) if parts.demonstrations is not None else (False,)
     stores = {(width, ring): _store(parts, abstract, width, ring) for width in WIDTHS for ring in rings}
-    acts = {(width, mode): _act(parts, abstract, width, mode) for width in WIDTHS for mode in (False, True)}
-    improve = jax.jit(partial(compute.improve, parts), donate_argnums=0)
-    lowered = [
-        jax.jit(start).lower(key),
-        improve.lower(abstract, hypers, jnp.int32(0)),
-        *stores.values(),
-        *acts.values(),
-    ]
+    acts = {width: _act(parts, abstract, width) for width in WIDTHS}
+    improve = jax.jit(partial(compute.improve, parts), donate_argnums=0).lower(abstract, hypers, jnp.int32(0))
     # LLVM's first level on a CPU: half the compile time, and updates as fast (see softrl.training.programs).
     options = {"xla_backend_optimization_level": 1} if jax.local_devices()[0].platform == "cpu" else {}
+    lowered = [jax.jit(start).lower(key), improve, *stores.values(), *acts.values()]
     with ThreadPoolExecutor() as pool:
-        done = list(pool.map(lambda program: program.compile(compiler_options=options), lowered))
-    rest = iter(done[2:])
-    return Compiled(
-        done[0],
-        dict(zip(stores, rest, strict=False)),
-        done[1],
-        dict(zip(acts, done[2 + len(stores) :], strict=True)),
-        abstract,
-    )
+        init, improve, *rest = pool.map(lambda program: program.compile(compiler_options=options), lowered)
+    stores, acts = dict(zip(stores, rest, strict=False)), dict(zip(acts, rest[len(stores) :], strict=True))
+    return Compiled(init, stores, improve, acts, abstract)
 
 
 def _store(parts: Parts, state: State, width: int, demonstrations: bool):
@@ -70,9 +59,9 @@ def _store(parts: Parts, state: State, width: int, demonstrations: bool):
     return jax.jit(store, donate_argnums=0).lower(state, rows)
 
 
-def _act(parts: Parts, state: State, width: int, deterministic: bool):
+def _act(parts: Parts, state: State, width: int):
     obs = jax.tree.map(lambda s: jax.ShapeDtypeStruct((width, *s.shape), s.dtype), parts.spec.obs)
-    return jax.jit(partial(compute.act, parts, deterministic=deterministic)).lower(state, obs)
+    return jax.jit(partial(compute.act, parts)).lower(state, obs, jnp.bool_(False))
 
 
 def blank(spec: Spec, count: int) -> Rows:

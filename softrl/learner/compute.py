@@ -89,21 +89,18 @@ def improve(parts: Parts, state: State, hypers: PyTree, updates: jax.Array) -> t
     return state._replace(clock=clock, learner=learner), means
 
 
-def act(parts: Parts, state: State, obs: PyTree, deterministic: bool) -> tuple[Counter, jax.Array]:
-    """Actions `[W, A]` for observations `[W, ...]`, and the moved counter. `deterministic`: static, the mode.
+def act(parts: Parts, state: State, obs: PyTree, deterministic: jax.Array) -> tuple[Counter, jax.Array]:
+    """Actions `[W, A]` for observations `[W, ...]`, and the moved counter. `deterministic`: `[]`, whether by the mode.
 
     Drawn actions are uniform on (−1, 1)^A until `learning_starts` transitions have been stored.
     """
     agent = parts.program.agent
     policy = agent.policy(state.learner.agent)
-    if deterministic:
-        return state.acts, agent.act(policy, (), obs, None)[0]
     key = at(state.learner.key, state.acts, Purpose.ACT)
-    drawn = agent.act(policy, (), obs, key)[0]
+    mode, drawn = (agent.act(policy, (), obs, how)[0] for how in (None, key))
     uniform = jax.random.uniform(key, drawn.shape, minval=-1.0, maxval=1.0)
-    warm = stored(state)
-    ready = warm.at_least(parts.learning_starts)
-    return state.acts.plus(1), jnp.where(ready, drawn, uniform)
+    drawn = jnp.where(stored(state).at_least(parts.learning_starts), drawn, uniform)
+    return state.acts.plus(~deterministic), jnp.where(deterministic, mode, drawn)
 
 
 def stored(state: State) -> Counter:

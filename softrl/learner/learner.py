@@ -72,8 +72,9 @@ class Learner:
         self._hypers = jax.tree.map(jnp.float32, hypers)
         self._lock = threading.RLock()
         self._shelf = None
+        self._description = storage.described(config, self.spec, replay_capacity, seed)
         if dir is not None:
-            self._shelf = storage.open_shelf(Path(dir), storage.described(config, self.spec, replay_capacity, seed))
+            self._shelf = storage.open_shelf(Path(dir), self._description)
         try:
             self._programs = compile_learner(self._parts, self._hypers)
             self._state = self._programs.init(jax.random.key(seed, impl="threefry2x32"))
@@ -83,6 +84,14 @@ class Learner:
         except BaseException:
             self.close()
             raise
+
+    @classmethod
+    def load(cls, dir: str | Path) -> "Learner":
+        """The learner that was saved in `dir`, made again from what is written there.
+
+        Raises: CheckpointError: none is there, or as the constructor.
+        """
+        return cls(**storage.description(Path(dir)), dir=dir)
 
     @property
     def version(self) -> int:
@@ -156,8 +165,7 @@ class Learner:
         actions = []
         with self._lock:
             for width, part in pieces(checked):
-                program = self._programs.act[width, bool(deterministic)]
-                acts, action = program(self._state, filled(part, width))
+                acts, action = self._programs.act[width](self._state, filled(part, width), np.bool_(deterministic))
                 self._state = self._state._replace(acts=acts)
                 actions.append(np.array(action)[: len(jax.tree.leaves(part)[0])])
         return actions[0][0] if single else np.concatenate(actions)
@@ -180,6 +188,17 @@ class Learner:
             extra = dict(self.extra if extra is None else extra)
             storage.save(shelf, self._state, {"version": self.version, "extra": extra})
             self.extra = extra
+            return self.version
+
+    def save_copy(self, dir: str | Path, extra: Mapping[str, Any] | None = None) -> int:
+        """Saves everything to another directory, where `Learner.load` finds it. Returns and raises: as `save`."""
+        with self._lock:
+            shelf = storage.open_shelf(Path(dir), self._description)
+            try:
+                extra = dict(self.extra if extra is None else extra)
+                storage.save(shelf, self._state, {"version": self.version, "extra": extra})
+            finally:
+                storage.close(shelf)
             return self.version
 
     def restore(self) -> int | None:

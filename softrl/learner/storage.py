@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from softrl.config import to_json
-from softrl.errors import ConfigError
+from softrl.config import from_json, to_json
+from softrl.errors import CheckpointError, ConfigError
 from softrl.learner.config import LearnerConfig
 from softrl.training import checkpoint, directory
 from softrl.types import PyTree, Spec
@@ -21,20 +21,47 @@ class Shelf(NamedTuple):
 
 def described(config: LearnerConfig, spec: Spec, replay_capacity: int, seed: int) -> dict[str, Any]:
     """What `config.json` holds: enough to make the same learner again."""
-    paths = jax.tree_util.tree_flatten_with_path(spec.obs)[0]
-    obs = {
-        jax.tree_util.keystr(path, simple=True, separator="."): [str(leaf.dtype), list(leaf.shape)]
-        for path, leaf in paths
-    }
     return {
         "learner": to_json(config),
-        "obs": obs,
+        "obs": _written(spec.obs),
         "action_size": spec.action_size,
         "actor_obs": spec.actor_obs,
         "critic_obs": spec.critic_obs,
         "replay_capacity": replay_capacity,
         "seed": seed,
     }
+
+
+def description(path: Path) -> dict[str, Any]:
+    """The arguments that make the learner in `path` again: `config`, `obs_spec`, `action_spec`, `replay_capacity`, …
+
+    Raises: CheckpointError where there is no learner.
+    """
+    written = directory.read_config(path)
+    if not isinstance(written.get("learner"), dict):
+        raise CheckpointError(f"{path} holds no learner; `softrl.load` opens runs of `softrl train`")
+    return {
+        "config": from_json(LearnerConfig, written["learner"]),
+        "obs_spec": _read(written["obs"]),
+        "action_spec": written["action_size"],
+        **{name: written[name] for name in ("actor_obs", "critic_obs", "replay_capacity", "seed")},
+    }
+
+
+def _written(obs: PyTree) -> dict[str, Any]:
+    if isinstance(obs, dict):
+        return {"entries": {name: _written(part) for name, part in obs.items()}}
+    if isinstance(obs, tuple):
+        return {"items": [_written(part) for part in obs]}
+    return {"dtype": str(obs.dtype), "shape": list(obs.shape)}
+
+
+def _read(obs: dict[str, Any]) -> PyTree:
+    if "entries" in obs:
+        return {name: _read(part) for name, part in obs["entries"].items()}
+    if "items" in obs:
+        return tuple(_read(part) for part in obs["items"])
+    return jax.ShapeDtypeStruct(tuple(obs["shape"]), obs["dtype"])
 
 
 def open_shelf(path: Path, description: dict[str, Any]) -> Shelf:

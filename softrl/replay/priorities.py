@@ -32,9 +32,13 @@ def put(tree: SumTree, row: jax.Array, priority: jax.Array, keep: jax.Array) -> 
     target = jnp.where(keep, leaves + row, 2 * leaves)  # beyond the end: dropped
     node = tree.node.at[target].set(0.0, mode="drop").at[target].max(priority, mode="drop")
     at = jnp.where(keep, leaves + row, leaves)  # a row that is left alone may as well recompute leaf 0's path
-    while leaves > 1:
-        at, leaves = at // 2, leaves // 2
-        node = node.at[at].set(node[2 * at] + node[2 * at + 1])
+
+    def climb(_, carry):
+        node, at = carry
+        at = at // 2
+        return node.at[at].set(node[2 * at] + node[2 * at + 1]), at
+
+    node, _ = jax.lax.fori_loop(0, leaves.bit_length() - 1, climb, (node, at))
     return SumTree(node, jnp.maximum(tree.largest, jnp.max(jnp.where(keep, priority, 0.0))))
 
 
@@ -46,13 +50,16 @@ def draw(tree: SumTree, uniform: jax.Array) -> tuple[jax.Array, jax.Array]:
     size, leaves = uniform.shape[0], tree.node.shape[0] // 2
     total = tree.node[1]
     left_over = (jnp.arange(size) + uniform) / size * total
-    at, level = jnp.ones(size, jnp.int32), leaves
-    while level > 1:
+
+    def descend(_, carry):
+        at, left_over = carry
         left, right = tree.node[2 * at], tree.node[2 * at + 1]
         # Rounding may point past the last row that has weight; never into a subtree without any.
         go_right = (left_over >= left) & (right > 0.0)
-        left_over = jnp.where(go_right, left_over - left, left_over)
-        at, level = 2 * at + go_right, level // 2
+        return 2 * at + go_right, jnp.where(go_right, left_over - left, left_over)
+
+    start = (jnp.ones(size, jnp.int32), left_over)
+    at, _ = jax.lax.fori_loop(0, leaves.bit_length() - 1, descend, start)
     return at - leaves, tree.node[at] / jnp.maximum(total, 1e-30)
 
 

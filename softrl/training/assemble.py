@@ -33,16 +33,23 @@ class Assembled(NamedTuple):
 
 
 def assemble(
-    config: Config, *, randomize=None, log_prior=None, members: Sequence[Mapping[str, Any]] | None = None
+    config: Config,
+    *,
+    randomize=None,
+    log_prior=None,
+    members: Sequence[Mapping[str, Any]] | None = None,
+    envs: tuple[Env, Env] | None = None,
 ) -> Assembled:
     """Builds environments, replay and agent.
 
-    Args: `randomize`: see `softrl.envs.make_env`. `log_prior`: see `softrl.agents.sac.build`.
+    Args:
+      randomize: see `softrl.envs.make_env`. log_prior: see `softrl.agents.sac.build`. members: see `with_members`.
+      envs: environments of the caller's own to train and to evaluate in, in place of those that `config.env` names.
     Raises: ConfigError, before anything is compiled or allocated.
     """
     validated(config)
     training = config.training
-    env = make_env(config.env, randomize=randomize)
+    env = make_env(config.env, randomize=randomize) if envs is None else envs[0]
     replay = time_major(
         env.spec,
         capacity=training.replay_size,
@@ -54,7 +61,8 @@ def assemble(
     program = Program(
         env, build(config.agent, env.spec, log_prior=log_prior), replay, training.updates_per_step, starts
     )
-    evaluation = make_env(config.env, num_envs=2 * training.eval_episodes, stagger=False)
+    looks = 2 * training.eval_episodes
+    evaluation = make_env(config.env, num_envs=looks, stagger=False) if envs is None else envs[1]
     assembled = Assembled(config, program, evaluation, resolve(config.hypers, env.spec.action_size))
     return assembled if members is None else with_members(assembled, members)
 

@@ -1,0 +1,168 @@
+"""`train` in the manner of Brax's soft actor-critic, with the same returns.
+
+    from softrl.compat import brax as sac      # was: from brax.training.agents.sac import train as sac
+    make_policy, params, metrics = sac.train(environment, num_timesteps=1_000_000, progress_fn=print)
+    action, _ = make_policy(params, deterministic=True)(obs, key)
+
+What is better than there: time limits bootstrap from the true last observation, every episode begins anew, dictionary
+observations are read (`state` by the actor, `privileged_state` by the critic), and `run_directory` resumes to the bit.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from softrl.agents.spaces import ACTOR_OBS, CRITIC_OBS
+from softrl.config import change
+from softrl.envs.brax import simulator_of
+from softrl.envs.episodes import episodes
+from softrl.errors import ConfigError
+from softrl.training import signals
+from softrl.training.assemble import Assembled, assemble
+from softrl.training.config import Config
+from softrl.training.opening import opened
+from softrl.training.session import advance
+from softrl.types import Agent, Env, PyTree
+
+Params = PyTree
+"""What `make_policy` takes: a `Policy`, normaliser and network."""
+
+
+def train(
+    environment: Any,
+    num_timesteps: int,
+    episode_length: int,
+    action_repeat: int = 1,
+    num_envs: int = 1,
+    num_eval_envs: int = 128,
+    learning_rate: float = 1e-4,
+    discounting: float = 0.9,
+    seed: int = 0,
+    batch_size: int = 256,
+    num_evals: int = 1,
+    normalize_observations: bool = False,
+    reward_scaling: float = 1.0,
+    tau: float = 0.005,
+    min_replay_size: int = 0,
+    max_replay_size: int | None = None,
+    grad_updates_per_step: int = 1,
+    progress_fn: Callable[[int, dict[str, float]], None] = lambda *args: None,
+    eval_env: Any = None,
+    policy_params_fn: Callable[..., None] = lambda *args: None,
+    randomization_fn: Callable | None = None,
+    *,
+    run_directory: str | Path | None = None,
+    **settings: Any,
+) -> tuple[Callable, Params, dict[str, float]]:
+    """Trains on a Brax (or MuJoCo Playground) environment without wrappers.
+
+    Args: as Brax's; without a default there, none here. max_replay_size: 1,000,000 where it is not given (Brax:
+      `num_timesteps`, without a limit). policy_params_fn: `(step, make_policy, params)` after each evaluation.
+      randomization_fn: `(key, System) -> System` for one environment (Brax's is vectorised).
+      run_directory: where the run lives; the same call again resumes it. settings: any flat name of
+      `softrl.Config`, for example `width=512, n_step=3, layer_norm=False`.
+    Returns:
+      `make_policy(params, deterministic=False)(obs, key) -> (action, extras)`, the newest parameters, and the last
+      metrics: `eval/episode_reward`, `training/sps`, …, as `progress_fn(steps, metrics)` got them.
+    Raises: ConfigError: a setting that cannot be.
+    """
+    every = math.ceil(num_timesteps / max(num_evals - 1, 1))
+    config = change(
+        Config(),
+        env=_name(environment),
+        num_envs=num_envs,
+        episode_length=episode_length,
+        action_repeat=action_repeat,
+        steps=num_timesteps,
+        seed=seed,
+        eval_every=every,
+        eval_episodes=num_eval_envs,
+        chunk_steps=max(1, min(128, every // num_envs)),
+        policy_lr=learning_rate,
+        critic_lr=learning_rate,
+        temperature_lr=3e-4,  # as Brax has it
+        target_entropy=-0.5 * environment.action_size,
+        gamma=discounting,
+        batch_size=batch_size,
+        normalize_obs=normalize_observations,
+        reward_scale=reward_scaling,
+        tau=tau,
+        learning_starts=min_replay_size,
+        replay_size=max(1_000_000 if max_replay_size is None else max_replay_size, batch_size, 2 * num_envs),
+        updates_per_step=grad_updates_per_step,
+        layer_norm=False,
+    )
+    config = change(config, **settings)
+    env = _env(environment, config, config.env.num_envs, True, randomization_fn)
+    looks = 2 * config.training.eval_episodes
+    evaluation = _env(eval_env or environment, config, looks, False, None)
+    assembled = assemble(config, envs=(env, evaluation))
+    make_policy = partial(_make_policy, assembled.program.agent)
+    told: dict[str, float] = {}
+
+    def listen(event: dict[str, Any]) -> None:
+        if event["event"] == "evaluation":
+            told.update(_metrics(event["record"]))
+            progress_fn(event["record"]["env_steps"], dict(told))
+            policy_params_fn(event["record"]["env_steps"], make_policy, _params(assembled, session.run))
+
+    out = None if run_directory is None else Path(run_directory)
+    with opened(assembled, out, listen) as session, signals.graceful() as request:
+        advance(session, request, listen)
+        params = _params(assembled, session.run)
+        told = told or _metrics(session.records[-1])
+    return make_policy, params, told
+
+
+def _name(environment: Any) -> str:
+    if not all(hasattr(environment, name) for name in ("reset", "step", "action_size")):
+        raise ConfigError(f"environment must be one of Brax's or MuJoCo Playground's, got {type(environment).__name__}")
+    return f"brax/{type(environment.unwrapped).__name__.lower()}"
+
+
+def _env(environment: Any, config: Config, num_envs: int, stagger: bool, randomize: Callable | None) -> Env:
+    simulator = simulator_of(environment, action_repeat=config.env.action_repeat, randomize=randomize)
+    env = episodes(
+        simulator,
+        name=config.env.env,
+        num_envs=num_envs,
+        episode_length=config.env.episode_length,
+        stagger=stagger,
+    )
+    if isinstance(env.spec.obs, dict) and {ACTOR_OBS, CRITIC_OBS} <= env.spec.obs.keys():
+        env = env._replace(spec=env.spec._replace(actor_obs=ACTOR_OBS, critic_obs=CRITIC_OBS))
+    return env
+
+
+def _params(assembled: Assembled, run: Any) -> Params:
+    return jax.device_get(jax.tree.map(lambda x: x[0], assembled.program.agent.policy(run.learner.agent)))
+
+
+def _make_policy(agent: Agent, params: Params, deterministic: bool = False) -> Callable:
+    def policy(obs: PyTree, key: jax.Array) -> tuple[jax.Array, dict[str, Any]]:
+        single = jax.tree.leaves(obs)[0].ndim == jax.tree.leaves(params.statistics.mean)[0].ndim
+        batch = jax.tree.map(lambda x: x[None], obs) if single else obs
+        if not jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
+            key = jax.random.wrap_key_data(key)
+        action, _, _ = agent.act(params, (), batch, None if deterministic else key)
+        return (action[0] if single else action), {}
+
+    return policy
+
+
+def _metrics(record: dict[str, Any]) -> dict[str, float]:
+    """A line of metrics under Brax's names."""
+    look, timing = record["eval"], record["timing"]
+    told = {
+        "eval/episode_reward": float(np.mean(look["return_mean"])),
+        "eval/episode_reward_std": float(np.mean(look["return_std"])),
+        "eval/avg_episode_length": float(np.mean(look["length_mean"])),
+        "training/sps": timing["env_steps_per_s"],
+        "training/walltime": timing["wall_s"],
+    }
+    return told | {f"training/{name}": float(np.mean(value)) for name, value in record["train"].items()}
