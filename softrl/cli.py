@@ -129,6 +129,7 @@ def _train(argv: list[str]) -> int:
         run = running.train(config, out=out, from_run=options.from_run, listener=tell)
         if run.stopped_by is None:
             show.report(run.assembled, run.metrics, run.best_policy, out, video=options.video, note=listener.note)
+            listener.note(f"report      {_page(out, None, video=(out / 'replay.mp4').exists())}")
     if run.stopped_by is not None:
         done = int(run.state.clock.step) * config.env.num_envs
         print(f"stopped and saved after {done:,} steps; the same command goes on: {out}")
@@ -203,16 +204,19 @@ def _render(argv: list[str]) -> int:
 
 def _report(argv: list[str]) -> int:
     options = tyro.cli(ReportOptions, args=argv, prog="softrl report", description="One HTML page on a run or sweep.")
+    print(_page(Path(options.directory), options.out, video=options.video))
+    return 0
+
+
+def _page(directory: Path, out: str | None, *, video: bool) -> Path:
     from softrl.reporting import report
 
-    directory = Path(options.directory)
     page = report.read(directory)
-    if options.video:
+    if video:
         from softrl.run import load
 
         page = report.with_video(page, directory, load, print)
-    print(report.write(page, options.out or directory / "report.html"))
-    return 0
+    return report.write(page, out or directory / "report.html")
 
 
 def _envs(argv: list[str]) -> int:

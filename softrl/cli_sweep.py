@@ -1,5 +1,6 @@
 """`softrl sweep · best`."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ class BestOptions:
 def sweep(argv: list[str]) -> int:
     """`softrl sweep`."""
     options = tyro.cli(SweepOptions, args=argv, prog="softrl sweep", description="Train a sweep, or go on with it.")
+    if options.launcher != "local":  # this process only plans: the accelerator's memory is its workers'
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     from softrl import sweep as sweeps
     from softrl.reporting import sinks, sweep_progress
 

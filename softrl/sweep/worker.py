@@ -71,11 +71,13 @@ def _wait_until_free(path: Path) -> None:
 def environment(share: float) -> dict[str, str]:
     """Environment variables for a worker: the driver's compilation cache, and its share of an accelerator's memory.
 
-    Args: `share`: of one accelerator, in (0, 1]; XLA takes three quarters of what it may, so that several fit.
+    Args: `share`: of one accelerator, 0 for none; a tenth of a fraction is left free, since programs need room too.
     """
     variables = {}
     if jax.config.jax_compilation_cache_dir:
         variables["JAX_COMPILATION_CACHE_DIR"] = str(jax.config.jax_compilation_cache_dir)
+    if share > 0:
+        variables["XLA_PYTHON_CLIENT_PREALLOCATE"] = "true"  # whatever the driver was started with
     if 0 < share < 1:
         variables["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 * share:.3f}"
     return variables

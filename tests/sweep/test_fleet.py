@@ -145,3 +145,9 @@ def test_a_worker_waits_for_one_that_does_not_know_yet_that_its_driver_is_gone(t
     worker._wait_until_free(tmp_path)
     assert len(seen) == 1
     directory.claim(tmp_path).release()
+
+
+def test_workers_that_share_an_accelerator_share_its_memory():
+    assert worker.environment(0.0).keys() <= {"JAX_COMPILATION_CACHE_DIR"}
+    assert worker.environment(0.25)["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.225"
+    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in worker.environment(1.0)

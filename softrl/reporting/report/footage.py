@@ -21,7 +21,8 @@ def with_video(report: Report, directory: Path, load: Callable[[Path], Any], not
     best = data.best(report.members)
     if best is None or best.home is None:
         return report
-    told = f"The best policy on {best.task}, as it acts without noise (member {best.id}, return {best.peak:,.0f})."
+    whose = f"member {best.id}, " if len(report.members) > 1 else ""
+    told = f"The best policy on {best.task}, as it acts without noise ({whose}return {best.peak:,.0f})."
     found = next(iter(_kept(report, best, directory)), None)
     if found is None:
         try:

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 Grouped = Mapping[str, list[Group]]
 """Robot -> its settings, best first."""
 
-PANELS = 10
+PANELS = 9
 """Small charts of training quantities at most."""
 
 
@@ -80,7 +80,7 @@ def _tiles(report: Report, grouped: Grouped) -> str:
     diverged = sum(member.status == "diverged" for member in members)
     steps = sum(float(member.steps[-1]) for member in members if len(member.steps))
     best = data.best(members)
-    tiles = [("best return", svg.number(best.peak) if best else "–", f"member {best.id}" if best else "no evaluation")]
+    tiles = [("best return", svg.number(best.peak) if best else "–", _whose(report, best))]
     groups = grouped.get(report.tasks[0], []) if len(report.tasks) == 1 else []
     if 0 < len(groups) < len(members):
         top = groups[0]
@@ -96,6 +96,12 @@ def _tiles(report: Report, grouped: Grouped) -> str:
         tag("div", tag("dt", svg.text(n)), tag("dd", svg.text(v)), tag("dd", svg.text(s), class_="small"))
         for n, v, s in tiles
     )
+
+
+def _whose(report: Report, best: data.Member | None) -> str:
+    if best is None:
+        return "no evaluation"
+    return f"member {best.id}" if len(report.members) > 1 else f"at step {best.peak_step:,}"
 
 
 def _duration(seconds: float) -> str:
@@ -118,13 +124,15 @@ def _best(report: Report) -> str:
     best = data.best(report.members)
     if best is None:
         return ""
-    facts = {"return": svg.number(best.peak), "env": best.task, **best.setting, "seed": best.seed, "member": best.id}
+    facts = {"return": svg.number(best.peak), "env": best.task, **best.setting, "seed": best.seed}
+    title = "Best member" if len(report.members) > 1 else "Best policy"
+    facts |= {"member": best.id} if len(report.members) > 1 else {"at step": f"{best.peak_step:,}"}
     items = [tag("div", tag("dt", svg.text(n)), tag("dd", svg.text(data.value_text(v)))) for n, v in facts.items()]
     listed = tag("dl", *items, class_="facts")
     if report.video is None:
         said = tag("p", svg.text(report.film), class_="faint") if report.film else ""
-        return _section("best", "Best member", listed, said)
-    return _section("best", "Best member", tag("div", _film(report), listed, class_="best"))
+        return _section("best", title, listed, said)
+    return _section("best", title, tag("div", _film(report), listed, class_="best"))
 
 
 def _film(report: Report) -> str:

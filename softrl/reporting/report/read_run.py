@@ -21,7 +21,6 @@ SERIES = {
     "policy_loss": "train.policy_loss",
     "critic_grad_norm": "train.critic_grad_norm",
     "policy_grad_norm": "train.policy_grad_norm",
-    "length_mean": "eval.length_mean",
 }
 """Series of a member → metric of metrics.jsonl."""
 

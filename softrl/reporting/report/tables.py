@@ -32,9 +32,12 @@ class Entry(NamedTuple):
     key: Any
 
 
-def table(columns: Sequence[Column], rows: Sequence[Sequence[Entry]], *, caption: str, limit: int = 0) -> str:
-    """A sortable table. `limit`: rows shown until one asks for all; 0 shows all."""
-    head = tag("tr", *(_heading(column) for column in columns))
+def table(
+    columns: Sequence[Column], rows: Sequence[Sequence[Entry]], *, caption: str, limit: int = 0, by: str = ""
+) -> str:
+    """A sortable table. `limit`: rows shown until one asks for all, 0 shows all; `by`: the column that they come
+    sorted by, the largest first."""
+    head = tag("tr", *(_heading(column, column.name == by) for column in columns))
     body = [tag("tr", *(_cell(c, e) for c, e in zip(columns, row, strict=True))) for row in rows]
     parts = [tag("caption", svg.text(caption)), tag("thead", head), tag("tbody", "\n".join(body))]
     more = ""
@@ -44,9 +47,15 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Entry]], *, caption
     return tag("div", tag("table", *parts, data_limit=many), more, class_="table")
 
 
-def _heading(column: Column) -> str:
+def _heading(column: Column, first: bool) -> str:
     button = tag("button", svg.text(column.name), type="button", title=column.about or None)
-    return tag("th", button, scope="col", class_="number" if column.numeric else None, aria_sort="none")
+    return tag(
+        "th",
+        button,
+        scope="col",
+        class_="number" if column.numeric else None,
+        aria_sort="descending" if first else "none",
+    )
 
 
 def _cell(column: Column, entry: Entry) -> str:
@@ -97,7 +106,7 @@ def settings(groups: Sequence[Group], axes: Sequence[Axis]) -> str:
         cell = group.cell
         rows.append(
             [
-                Entry(_swatch(rank - 1) + str(rank), rank),
+                Entry(tag("span", _swatch(rank - 1), str(rank), class_="nowrap"), rank),
                 *(words(group.members[0].setting[axis.name]) for axis in axes),
                 Entry(tag("strong", svg.number(cell.iqm)), cell.iqm),
                 Entry(_whisker(cell, scale), cell.low),
@@ -108,7 +117,9 @@ def settings(groups: Sequence[Group], axes: Sequence[Axis]) -> str:
                 Entry(tag("span", str(cell.diverged), class_="bad" if cell.diverged else None), cell.diverged),
             ]
         )
-    return table(columns, rows, caption="Settings, by the interquartile mean of the last evaluation", limit=40)
+    return table(
+        columns, rows, caption="Settings, by the interquartile mean of the last evaluation", limit=40, by="return"
+    )
 
 
 def _axis_column(axis: Axis, groups: Sequence[Group]) -> Column:
@@ -170,7 +181,7 @@ def members(all_members: Sequence[Member], axes: Sequence[Axis], *, tasks: bool)
         ]
         for member in ordered
     ]
-    return table(columns, rows, caption="Members, by their last evaluation", limit=25)
+    return table(columns, rows, caption="Members, by their last evaluation", limit=25, by="return")
 
 
 def _numeric(axis: Axis, some: Sequence[Member]) -> bool:
@@ -238,4 +249,4 @@ def evaluations(member: Member) -> str:
         [count(int(step)), *(number(float(member.series[name][i])) for name in names)]
         for i, step in reversed(list(enumerate(member.steps)))
     ]
-    return table(columns, rows, caption="Evaluations", limit=25)
+    return table(columns, rows, caption="Evaluations", limit=25, by="steps")
