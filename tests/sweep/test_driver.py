@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import pytest
 
 from softrl import sweep
@@ -176,6 +177,16 @@ def test_a_launcher_that_gives_up_is_not_called_for_ever(tmp_path, monkeypatch):
     monkeypatch.setattr("softrl.sweep.local.launch", lambda *arguments: None)
     with pytest.raises(Exception, match=r"returned without finishing g0/b0.*goes on"):
         sweep.run(tiny.spec({"gamma": [0.9]}), tmp_path)
+
+
+def test_a_full_device_says_how_many_members_fit_and_loses_nothing(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.")
+
+    monkeypatch.setattr("softrl.sweep.batch.advance", full)
+    with pytest.raises(ConfigError, match=r"not enough memory for 2 members of group g0.*--per-batch 1"):
+        sweep.run(WORDS, tmp_path, per_batch=2)
+    assert (tmp_path / "sweep.json").exists()
 
 
 def test_results_follow_from_the_directory_alone(calm):

@@ -1,0 +1,152 @@
+"""Searches between chunks: they choose by the numbers, copy whole states, and a kill changes nothing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from softrl.sweep import ledger
+from softrl.sweep.driver import run
+from softrl.sweep.pbt import exploit_and_explore, ranked_parents
+from softrl.sweep.spec import load
+from softrl.sweep.waves import ranges_of
+from softrl.training.assemble import assemble, member_hypers
+from softrl.training.programs import compile_programs
+from tests import tiny as one
+from tests.sweep import tiny
+
+LRS = {"log_uniform": [1e-5, 1e-1], "n": 9, "seed": 2}
+HALVING = tiny.spec({"critic_lr": LRS}, steps=9 * 128, search={"method": "halving", "eta": 3, "rungs": 3})
+PBT = tiny.spec({"critic_lr": {**LRS, "n": 4}}, steps=1024, search={"method": "pbt", "share": 0.25, "seed": 5})
+OPTUNA = tiny.spec(
+    {"critic_lr": {"log_uniform": [1e-5, 1e-1]}, "gamma": [0.8, 0.9]},
+    seeds=2,
+    steps=256,
+    search={"method": "optuna", "trials": 5, "batch": 2},
+)
+
+
+def kinds(lines: list[dict], kind: str) -> list[dict]:
+    """The lines of one kind."""
+    return [line for line in lines if line["kind"] == kind]
+
+
+def truth(out) -> list[dict]:
+    """The ledger without clocks."""
+    return sorted(({**line, "timing": 0} for line in ledger.read(out)), key=lambda line: line["key"])
+
+
+class Killed(BaseException):
+    """Stands for the end of a process."""
+
+
+def killed(words: dict, out, after: int):
+    """A sweep whose process ends at every `after`-th evaluation, and is started again until it is done."""
+    for _ in range(40):
+        seen = []
+
+        def listener(event, seen=seen):
+            seen.append(event["event"] == "evaluation")
+            if sum(seen) == after:
+                raise Killed
+
+        try:
+            return run(words, out, listener=listener)
+        except Killed:
+            continue
+    raise AssertionError("the sweep makes no headway between kills")
+
+
+def test_halving_stops_the_worse_and_trains_the_better_further(tmp_path):
+    rows = run(HALVING, tmp_path).results
+    lines = ledger.read(tmp_path)
+    assert sorted(row.final_step for row in rows) == [128] * 6 + [384] * 2 + [1152]
+    assert sorted(row.status for row in rows) == ["done"] + ["stopped"] * 8
+    first = {line["member"]: line["return_mean"] for line in kinds(lines, "evaluation") if line["step"] == 128}
+    lost = {line["member"] for line in kinds(lines, "stopped") if line["rung"] == 0}
+    assert len(lost) == 6
+    assert min(value for name, value in first.items() if name not in lost) >= max(first[name] for name in lost)
+
+
+def test_a_survivor_of_halving_is_the_run_that_was_never_interrupted(tmp_path):
+    winner = next(row for row in run(HALVING, tmp_path).results if row.status == "done")
+    rates = {row.changes["critic_lr"] for row in [winner]}
+    alone = run(tiny.spec({"critic_lr": list(rates)}, seeds=[winner.member.seed], steps=9 * 128), tmp_path / "alone")
+    assert alone.results[0].final_return == winner.final_return
+
+
+def test_population_based_training_copies_winners_and_keeps_their_lineage(tmp_path):
+    rows = run(PBT, tmp_path).results
+    lines = ledger.read(tmp_path)
+    lineage, looks = kinds(lines, "lineage"), kinds(lines, "evaluation")
+    assert [line["step"] for line in lineage] == [256, 512, 768]
+    for line in lineage:
+        then = {look["member"]: look["return_mean"] for look in looks if look["step"] == line["step"]}
+        assert then[line["parent"]] == max(then.values()) and then[line["member"]] == min(then.values())
+        assert 1e-5 <= line["changes"]["critic_lr"] <= 0.1000001
+    last = lineage[-1]
+    assert next(row for row in rows if row.member.id == last["member"]).changes == last["changes"]
+
+
+@pytest.mark.parametrize("words, after", [(HALVING, 2), (PBT, 2)], ids=["halving", "pbt"])
+def test_a_killed_search_ends_as_the_calm_one(words, after, tmp_path, monkeypatch):
+    monkeypatch.setattr("softrl.sweep.batch.SAVE_EVERY_S", 0.0)
+    calm, hurt = run(words, tmp_path / "calm"), killed(words, tmp_path / "hurt", after)
+    assert repr(calm.results) == repr(hurt.results)
+    assert truth(tmp_path / "calm") == truth(tmp_path / "hurt")
+
+
+def test_optuna_asks_tells_and_a_kill_asks_the_same_again(tmp_path, monkeypatch):
+    pytest.importorskip("optuna")
+    monkeypatch.setattr("softrl.sweep.batch.SAVE_EVERY_S", 0.0)
+    calm, hurt = run(OPTUNA, tmp_path / "calm"), killed(OPTUNA, tmp_path / "hurt", 2)
+    assert len(calm.results) == 10 and {row.status for row in calm.results} == {"done"}
+    assert len({row.changes["critic_lr"] for row in calm.results}) == 5
+    assert repr(calm.results) == repr(hurt.results)
+    assert truth(tmp_path / "calm") == truth(tmp_path / "hurt")
+
+
+def test_optunas_own_tools_can_read_the_journal(tmp_path):
+    optuna = pytest.importorskip("optuna")
+    rows = run(OPTUNA, tmp_path).results
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "optuna.journal"))
+    study = optuna.load_study(study_name="g0", storage=optuna.storages.JournalStorage(backend))
+    assert len(study.trials) == 5
+    means = [np.mean([row.final_return for row in rows[i : i + 2]]) for i in range(0, 10, 2)]
+    assert study.best_value == max(means)
+    assert sorted(path.name for path in tmp_path.iterdir() if "optuna" in path.name) == ["optuna.journal"]
+
+
+def test_the_worst_take_the_bests_state_and_nobody_else_moves():
+    scores = np.array([1.0, 9.0, np.nan, 4.0, 8.0, 2.0, 3.0, 5.0])
+    frozen = np.array([False] * 7 + [True])
+    assert ranked_parents(scores, frozen, 0.25).tolist() == [0, 1, 4, 3, 4, 5, 6, 1]
+    assert ranked_parents(np.arange(2.0), np.zeros(2, bool), 0.25).tolist() == [1, 1]
+    assert ranked_parents(np.zeros(3), np.zeros(3, bool), 0.5).tolist() == [0, 1, 0]
+
+
+def test_a_copy_has_its_parents_whole_state_but_its_own_keys():
+    assembled = assemble(one.config(seeds=3))
+    programs = compile_programs(assembled)
+    run_, _ = programs.chunk(programs.init(), programs.hypers)
+    before = jax.tree.map(jnp.copy, run_)
+    hypers = one.with_hypers(member_hypers(assembled), critic_lr=[1e-4, 1e-3, 1e-2], gamma=[0.8, 0.9, 0.95])
+    key, parents = jax.random.key(0), jnp.array([0, 1, 1])
+    after, moved = exploit_and_explore(run_, hypers, parents, key, 2.0, {"critic_lr": (1e-4, 1.5e-3)})
+    strip = [
+        state._replace(learner=state.learner._replace(key=()), env=state.env._replace(key=()))
+        for state in (before, after)
+    ]
+    blank = [state._replace(clock=()) for state in strip]
+    for slot, parent in enumerate([0, 1, 1]):
+        assert one.same_bits(one.member(blank[1], slot), one.member(blank[0], parent))
+    assert one.same_bits(after.learner.key, before.learner.key) and one.same_bits(after.env.key, before.env.key)
+    assert one.same_bits(after.clock, before.clock)
+    assert moved.critic_lr[:2].tolist() == hypers.critic_lr[:2].tolist()
+    assert float(moved.critic_lr[2]) in (np.float32(5e-4), np.float32(1.5e-3))
+    assert float(moved.gamma[2]) == float(hypers.gamma[1])
+
+
+def test_ranges_are_those_of_the_axes():
+    axes = load(tiny.spec({"critic_lr": [1e-3, 1e-4], "gamma": {"linear": [0.5, 0.9], "n": 2}, "width": [8]})).axes
+    assert ranges_of(axes) == {"critic_lr": (1e-4, 1e-3), "gamma": (0.5, 0.9)}
