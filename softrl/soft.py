@@ -35,14 +35,22 @@ def log_policy(q: jax.Array, temperature: jax.Array | float, log_prior: jax.Arra
     Args and units as in `value`. Returns `[..., A]`, −inf exactly where the prior is −inf.
     Source: Levine 2018, §2.3, π(a|s) = β(s,a)/β(s).
     """
-    # Measured from the best action, so that the policy stays normalised where |Q| is many times α.
+    return value_and_log_policy(q, temperature, log_prior)[1]
+
+
+def value_and_log_policy(
+    q: jax.Array, temperature: jax.Array | float, log_prior: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """`value` and `log_policy` at the price of one of them."""
     available = jnp.ones_like(q, bool) if log_prior is None else log_prior > -jnp.inf
+    # Measured from the best action, so that the policy stays normalised where |Q| is many times α.
     best = jax.lax.stop_gradient(jnp.max(q, axis=-1, keepdims=True, where=available, initial=-jnp.inf))
-    regret = jnp.where(available, q - best, 0.0)
-    advantage = (regret - jnp.expand_dims(value(regret, temperature, log_prior), -1)) / _over_actions(temperature)
-    if log_prior is None:
-        return advantage
-    return jnp.where(available, advantage + jnp.where(available, log_prior, 0.0), -jnp.inf)
+    logits = jnp.where(available, q - best, 0.0) / _over_actions(temperature)
+    if log_prior is not None:
+        logits = jnp.where(available, logits + jnp.where(available, log_prior, 0.0), -jnp.inf)
+    total = logsumexp(logits, axis=-1, keepdims=True, where=available)
+    advantage = jnp.where(available, jnp.where(available, logits, 0.0) - total, -jnp.inf)
+    return jnp.squeeze(best, -1) + temperature * jnp.squeeze(total, -1), advantage
 
 
 def sampled_value(

@@ -70,6 +70,11 @@ def belief_update(
     """Bayes' rule after one step, b′ `[S]` and P(o|b,a) `[]`; the prediction itself where that probability is 0."""
     checks.shape("belief", belief, np.shape(pomdp.initial), "[S]")
     checks.distribution("belief", belief)
+    sizes = np.shape(pomdp.observation)
+    for name, index, size in (("action", action, sizes[0]), ("observation", observation, sizes[2])):
+        known = checks.known(index)
+        if known is not None and not 0 <= known < size:
+            checks.fail(name, index, f"an index from 0 to {size - 1}")
     transition, likelihood, belief = checks.floating(pomdp.transition, pomdp.observation, belief)
     predicted = belief @ transition[:, action]
     return _condition(predicted, predicted * likelihood[action, :, observation])

@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import jax
@@ -31,8 +31,16 @@ def shape(name: str, x: Any, expected: tuple[int, ...], axes: str) -> None:
         fail(name, x, f"{axes} = {expected}")
 
 
+def real(name: str, x: Any) -> None:
+    """`x` holds real numbers, known or not."""
+    dtype = x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
+    if not any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_)):
+        fail(name, x, "real numbers")
+
+
 def finite(name: str, x: Any) -> None:
     """Every known entry of `x` is a finite number."""
+    real(name, x)
     values = known(x)
     if values is not None and not np.isfinite(values).all():
         fail(name, x, f"finite numbers; it has {int((~np.isfinite(values)).sum())} that are not")
@@ -40,6 +48,7 @@ def finite(name: str, x: Any) -> None:
 
 def distribution(name: str, x: Any) -> None:
     """Known entries are non-negative and sum to 1 over the last axis."""
+    real(name, x)
     values = known(x)
     if values is None:
         return
@@ -82,6 +91,15 @@ def scalar(name: str, x: Any) -> None:
     """`x` has no axes."""
     if np.ndim(x):
         fail(name, x, "a scalar; for several at once use jax.vmap")
+    real(name, x)
+
+
+def output(name: str, function: Callable, arguments: tuple, expected: tuple[int, ...], axes: str) -> None:
+    """What a caller's function returns has the shape `expected`; nothing is computed."""
+    given = jax.eval_shape(function, *arguments)
+    if not hasattr(given, "shape") or given.shape != expected:
+        described = f"one that returns shape {given.shape}" if hasattr(given, "shape") else "one that returns a pytree"
+        raise ValueError(f"{name}: got {described}, expected {axes} = {expected}")
 
 
 def count(name: str, x: Any) -> int:

@@ -24,9 +24,7 @@ def gumbel_loss(
     Returns: elementwise, dimensionless.
     Source: Garg et al. 2023, arXiv:2301.02328 (extreme Q-learning); its clip is a plateau.
     """
-    checks.scalar("beta", beta)
-    if (known := checks.known(beta)) is not None and (known == 0 or not np.isfinite(known)):
-        checks.fail("beta", beta, "a number other than 0")
+    _check_beta(beta)
     checks.shape("target", target, np.shape(prediction), "the shape of prediction,")
     prediction, target = checks.floating(prediction, target)
     z = (target - prediction) / beta
@@ -43,10 +41,19 @@ def gumbel_regression(
 
     Args: log_weights: `[N]`, normalised log w; None: 1/N each. beta as in `gumbel_loss`.
     """
+    _check_beta(beta)
     if np.ndim(samples) != 1 or np.shape(samples)[0] == 0:
         checks.fail("samples", samples, "[N] with at least one sample")
     if log_weights is None:
         log_weights = np.full(np.shape(samples), -np.log(np.shape(samples)[0]))
+    checks.finite("samples", samples)
     checks.shape("log_weights", log_weights, np.shape(samples), "[N]")
+    checks.log_policy("log_weights", log_weights)
     samples, log_weights = checks.floating(samples, log_weights)
     return soft.value(samples, beta, log_weights)
+
+
+def _check_beta(beta: jax.Array | float) -> None:
+    checks.scalar("beta", beta)
+    if (known := checks.known(beta)) is not None and (known == 0 or not np.isfinite(known)):
+        checks.fail("beta", beta, "a number other than 0")

@@ -81,7 +81,12 @@ def iterative_lqr(
     size = np.shape(initial_state)[0]
     if noise is not None:
         checks.shape("noise", noise, (size, size), "[n, n] to go with initial_state [n]")
+    for name, x in (("initial_state", initial_state), ("actions", actions)):
+        checks.finite(name, x)
     initial_state, actions, noise = checks.floating(initial_state, actions, noise)
+    now = (initial_state, actions[0])
+    checks.output("step_fn", step_fn, now, (size,), "the next state [n]")
+    checks.output("reward_fn", reward_fn, now, (), "a reward []")
     noise = jnp.zeros((size, size), initial_state.dtype) if noise is None else noise
     final_reward_fn = final_reward_fn or (lambda state: jnp.zeros((), state.dtype))
     step, step_arrays = jax.closure_convert(step_fn, initial_state, actions[0])

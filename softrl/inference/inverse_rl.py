@@ -70,6 +70,9 @@ def maxent_irl(
     horizon = _horizon(mdp, expert_shape, horizon)
     checks.positive("temperature", temperature)
     checks.positive("tol", tol)
+    checks.between("ridge", ridge, 0.0, float("inf"), closed=False)
+    if not isinstance(causal, bool):
+        checks.fail("causal", causal, "True or False")
     mdp = model.validate(mdp, horizon if np.ndim(mdp.reward) == 3 else None)
     states, actions = mdp.num_states, mdp.num_actions
     if np.ndim(features) != 3 or np.shape(features)[:2] != (states, actions) or np.shape(features)[2] == 0:
@@ -104,6 +107,8 @@ def empirical_visitation(states: jax.Array, actions: jax.Array, *, num_states: i
     size = num_states * num_actions
     for name, index, limit in (("states", states, num_states), ("actions", actions, num_actions)):
         known = checks.known(index)
+        if not jnp.issubdtype(jnp.result_type(index), jnp.integer):
+            checks.fail(name, index, "integers")
         if known is not None and not ((known >= 0) & (known < limit)).all():
             checks.fail(name, index, f"integers from 0 to {limit - 1}")
     pairs = jnp.asarray(states) * num_actions + jnp.asarray(actions)

@@ -46,6 +46,8 @@ def validate(mdp: TabularMDP, horizon: int | None = None) -> TabularMDP:
     Raises:
       ValueError: names the argument, its shape and what was expected.
     """
+    if not isinstance(mdp, TabularMDP):
+        raise ValueError(f"mdp: got a {type(mdp).__name__}, expected a TabularMDP")
     shape = np.shape(mdp.transition)
     if len(shape) != 3 or shape[0] != shape[2] or 0 in shape:
         checks.fail("transition", mdp.transition, "[S, A, S] with at least one state and one action")

@@ -87,14 +87,14 @@ def backward(mdp: TabularMDP, temperature: jax.Array, price: jax.Array | None, h
 
     # Recomputed in the backward pass: a gradient must not keep T copies of the transition.
     @functools.partial(jax.checkpoint, prevent_cse=False)
-    def step(next_v: jax.Array, reward: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    def step(next_v: jax.Array, reward: jax.Array) -> tuple[jax.Array, Messages]:
         q = back_up(mdp, reward, next_v, temperature, price, mode)
-        v = soft.value(q, temperature, mdp.log_prior)
-        return v, (q, v)
+        v, log_policy = soft.value_and_log_policy(q, temperature, mdp.log_prior)
+        return v, Messages(q, v, log_policy)
 
     end = jnp.zeros_like(mdp.initial)
-    _, (q, v) = jax.lax.scan(step, end, model.rewards_over_time(mdp, horizon), reverse=True)
-    return _messages(mdp, temperature, q, jnp.concatenate([v, end[None]]))
+    _, messages = jax.lax.scan(step, end, model.rewards_over_time(mdp, horizon), reverse=True)
+    return messages._replace(v=jnp.concatenate([messages.v, end[None]]))
 
 
 def back_up(
@@ -128,18 +128,14 @@ def _parallel(mdp: TabularMDP, temperature: jax.Array, horizon: int) -> Messages
     v = temperature * jax.nn.logsumexp(products, axis=-1)
     v = jnp.concatenate([v, jnp.zeros_like(v[:1])])
     q = jax.vmap(soft.optimistic_backup, (0, None, 0, None))(rewards, mdp.transition, v[1:], temperature)
-    return _messages(mdp, temperature, q, v)
+    policy = jax.vmap(soft.log_policy, (0, None, None))(q, temperature, mdp.log_prior)
+    return Messages(q, v, policy)
 
 
 def log_message_matrix(mdp: TabularMDP, reward: jax.Array, temperature: jax.Array) -> jax.Array:
     """One optimistic message step as a matrix, log Σ_a p(a|s) exp(r(s,a)/α) P(s′|s,a), `[S, S]`; −inf for zeros."""
     logits = reward / temperature + model.prior_or_zero(mdp)
     return jax.vmap(soft.log_expectation)(logits, jnp.swapaxes(mdp.transition, 1, 2))
-
-
-def _messages(mdp: TabularMDP, temperature: jax.Array, q: jax.Array, v: jax.Array) -> Messages:
-    policy = jax.vmap(soft.log_policy, (0, None, None))(q, temperature, mdp.log_prior)
-    return Messages(q, v, policy)
 
 
 @functools.partial(jax.jit, static_argnames="horizon")

@@ -1,5 +1,6 @@
 """Path-integral control: the posterior over open-loop actions by weighted samples (MPPI), for any simulator."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -52,6 +53,8 @@ def mppi_update(
     Source: Williams et al. 2017, arXiv:1707.02342; Kappen 2005; Levine 2018, §2.3 with deterministic dynamics.
     """
     actions, covariance, temperature = _validate(actions, covariance, temperature)
+    reward_of = functools.partial(_reward, step_fn)
+    checks.output("step_fn", reward_of, (initial_state, actions[0]), (), "(state, reward []), the reward")
     num_samples = checks.count("num_samples", num_samples)
     factor = jnp.linalg.cholesky(covariance)
     noise = jax.random.normal(key, (num_samples, *actions.shape), actions.dtype) @ factor.T
@@ -109,8 +112,15 @@ def free_energy(costs: jax.Array, *, temperature: jax.Array | float = 1.0) -> ja
     checks.positive("temperature", temperature)
     if np.ndim(costs) != 1 or np.shape(costs)[0] == 0:
         checks.fail("costs", costs, "[K] with at least one sample")
+    if (known := checks.known(costs)) is not None and np.isnan(known).any():
+        checks.fail("costs", costs, "numbers (infinity for a sample that failed)")
     (costs,) = checks.floating(costs)
     return temperature * (jnp.log(costs.size) - jax.nn.logsumexp(-costs / temperature))
+
+
+def _reward(step_fn: Callable, state: PyTree, action: jax.Array) -> PyTree:
+    result = step_fn(state, action)
+    return result[1] if isinstance(result, tuple | list) and len(result) == 2 else (result,)
 
 
 def _cost(step_fn: Callable, state: PyTree, actions: jax.Array) -> jax.Array:
@@ -122,6 +132,7 @@ def _validate(actions: jax.Array, covariance: jax.Array, temperature: jax.Array 
     checks.positive("temperature", temperature)
     if np.ndim(actions) != 2 or 0 in np.shape(actions):
         checks.fail("actions", actions, "[T, m] with T and m at least 1")
+    checks.finite("actions", actions)
     size = np.shape(actions)[1]
     checks.shape("covariance", covariance, (size, size), "[m, m] to go with actions [T, m]")
     checks.finite("covariance", covariance)

@@ -87,8 +87,14 @@ def visitation(initial: jax.Array, log_policy: jax.Array, dynamics: jax.Array) -
     Returns:
       `[T, S, A]`, each step sums to 1.
     """
-    policy = jnp.exp(log_policy)
+    initial, log_policy, dynamics = checks.floating(initial, log_policy, dynamics)
+    states = initial.shape[0] if initial.ndim else 0
+    if log_policy.ndim != 3 or log_policy.shape[0] == 0 or log_policy.shape[1] != states:
+        checks.fail("log_policy", log_policy, f"[T, S, A] = (T, {states}, A), to go with initial [S]")
     over_time = dynamics.ndim == 4
+    times = (log_policy.shape[0] - 1,) if over_time else ()
+    checks.shape("dynamics", dynamics, (*times, *log_policy.shape[1:], states), "[S, A, S] or [T − 1, S, A, S]")
+    policy = jnp.exp(log_policy)
 
     def step(state: jax.Array, now: tuple) -> tuple[jax.Array, jax.Array]:
         joint = state[:, None] * now[0]

@@ -27,7 +27,9 @@ def moment_projection(points: jax.Array, log_weights: jax.Array) -> Gaussian:
     """
     if np.ndim(points) != 2 or 0 in np.shape(points):
         checks.fail("points", points, "[N, d] with at least one point")
+    checks.finite("points", points)
     checks.shape("log_weights", log_weights, np.shape(points)[:1], "[N]")
+    checks.log_prior("log_weights", log_weights)
     points, log_weights = checks.floating(points, log_weights)
     weights = jax.nn.softmax(log_weights)
     mean = weights @ points
@@ -60,7 +62,9 @@ def information_projection(
     checks.shape("covariance", covariance, (size, size), "[d, d]")
     checks.symmetric("covariance", covariance, smallest_eigenvalue=0.0)
     checks.elements("nodes", float(nodes) ** size, 1e6, "quadrature points")
+    checks.finite("mean", mean)
     mean, covariance = checks.floating(mean, covariance)
+    checks.output("log_density", log_density, (mean,), (), "a log density []")
     density, arrays = jax.closure_convert(log_density, mean)
     settings = (density, checks.count("nodes", nodes), checks.count("max_iterations", max_iterations))
     return _project(*settings, arrays, mean, covariance, jnp.asarray(tol, mean.dtype))

@@ -10,6 +10,9 @@ from tests.inference import models
 
 MDP = models.random_mdp(51, 3, 2, prior="soft")
 OVER_TIME = MDP._replace(reward=np.zeros((4, 3, 2)))
+KEY, FEATURES = jax.random.key(0), np.ones((3, 2, 1))
+STEP = lambda state, action: (state, action)
+POMDP = inference.POMDP(MDP.transition, np.ones((2, 3, 1)), MDP.reward, MDP.initial)
 NAN = np.where(np.arange(6).reshape(3, 2) == 4, np.nan, 0.0)
 
 BAD_MODELS = [
@@ -50,6 +53,33 @@ BAD_CALLS = [
     (lambda: inference.sample_posterior(jax.random.key(0), None, num_samples=0), r"num_samples: got 0"),
     (lambda: inference.worst_case_reward(np.zeros(2), np.zeros(3)), r"log_policy: .*\(3,\).*reward"),
     (lambda: inference.gumbel_loss(np.zeros(2), np.zeros(2), beta=0.0), r"beta: got 0\.0"),
+    (lambda: inference.posterior(MDP, 3, temperature="warm"), r"temperature: got 'warm', expected real numbers"),
+    (lambda: inference.posterior(MDP._replace(reward=MDP.reward + 1j), 3), r"reward: .*\(3, 2\).*real numbers"),
+    (lambda: inference.posterior(tuple(MDP), 3), r"mdp: got a tuple, expected a TabularMDP"),
+    (lambda: inference.visitation(MDP.initial, np.zeros((2, 2, 2)), MDP.transition), r"log_policy: .*\(T, 3, A\)"),
+    (lambda: inference.visitation(MDP.initial, np.zeros((2, 3, 2)), np.zeros((3, 3, 2))), r"dynamics: .*\(3, 3, 2\)"),
+    (lambda: inference.gumbel_regression(np.zeros(2), beta=0.0), r"beta: got 0\.0"),
+    (lambda: inference.gumbel_regression(np.array([0.0, np.nan]), beta=1.0), r"samples: .*1 that are not"),
+    (lambda: inference.moment_projection(np.full((3, 1), np.nan), np.zeros(3)), r"points: .*finite"),
+    (lambda: inference.information_projection(lambda x: x, np.zeros(2), np.eye(2)), r"log_density: .*shape \(2,\)"),
+    (lambda: inference.free_energy(np.array([1.0, np.nan])), r"costs: .*infinity for a sample that failed"),
+    (lambda: inference.mppi_update(KEY, STEP, 0.0, np.zeros((3, 2)), covariance=np.eye(2)), r"step_fn: .*\(2,\)"),
+    (lambda: inference.mppi_update(KEY, jnp.add, 0.0, np.zeros((3, 2)), covariance=np.eye(2)), r"step_fn: .*a pytree"),
+    (lambda: inference.mppi_plan(KEY, STEP, 0.0, np.full((3, 2), np.nan), covariance=np.eye(2)), r"actions: .*finite"),
+    (lambda: inference.iterative_lqr(lambda x, u: u, jnp.dot, np.zeros(3), np.zeros((4, 2))), r"step_fn: .*\[n\]"),
+    (lambda: inference.iterative_lqr(jnp.add, jnp.add, np.zeros(2), np.zeros((4, 2))), r"reward_fn: .*\(2,\)"),
+    (
+        lambda: inference.iterative_lqr(jnp.add, jnp.dot, np.full(2, np.nan), np.zeros((4, 2))),
+        r"initial_state: .*finite",
+    ),
+    (lambda: inference.maxent_irl(MDP, FEATURES, np.ones(1), horizon=2, ridge=-1.0), r"ridge: got -1\.0"),
+    (lambda: inference.maxent_irl(MDP, FEATURES, np.ones(1), horizon=2, causal="no"), r"causal: got 'no'"),
+    (
+        lambda: inference.empirical_visitation(np.zeros((1, 2)), np.zeros((1, 2)), num_states=3, num_actions=2),
+        r"states: .*integers",
+    ),
+    (lambda: inference.belief_update(POMDP, MDP.initial, 2, 0), r"action: got 2, expected an index from 0 to 1"),
+    (lambda: inference.belief_update(POMDP, MDP.initial, 0, -1), r"observation: got -1"),
 ]
 
 

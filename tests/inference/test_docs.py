@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 from pathlib import Path
 
 from softrl import inference
@@ -26,3 +27,14 @@ def test_every_public_name_is_on_the_page_and_explains_itself():
         thing = getattr(inference, name)
         assert thing.__doc__, name
         assert not thing.__doc__.startswith(f"{name}("), name  # a NamedTuple's own, which says nothing
+
+
+def test_the_page_s_example_runs_and_shows_what_it_says(capsys, tmp_path):
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    (tmp_path / "example.py").write_text(block)
+    names = runpy.run_path(str(tmp_path / "example.py"))
+    assert "is what it makes of [0.5 0.5]" in capsys.readouterr().out
+    assert names["posterior"].dynamics[0, 0, 1, 1] > 0.9
+    assert names["gap"] > 0
+    assert names["gaps"].shape == (50,)
+    assert names["slope"] < 0
