@@ -36,7 +36,7 @@ def encode(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None 
 
 
 def decode(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The arrays and the strings that `encode` wrote; the arrays are read-only views where possible.
+    """The arrays and the strings that `encode` wrote.
 
     Raises:
       TensorError: not safetensors, damaged, or of another dtype than float64, float32, int64, int32, uint8 and bool.

@@ -33,6 +33,7 @@ class EnvSpec(NamedTuple):
     num_envs: N.
     episode_length: L, the time limit in environment steps; a longer episode is truncated.
     actor_obs, critic_obs: which entry of a dictionary observation each sees; None: the whole of it.
+    action_low, action_high: what −1 and 1 are to the simulator, A numbers each; None: −1 and 1 themselves.
     """
 
     name: str
@@ -42,6 +43,8 @@ class EnvSpec(NamedTuple):
     episode_length: int
     actor_obs: str | None = None
     critic_obs: str | None = None
+    action_low: tuple[float, ...] | None = None
+    action_high: tuple[float, ...] | None = None
 
     @property
     def action(self) -> jax.ShapeDtypeStruct:

@@ -107,7 +107,8 @@ def gymnasium_env(name: str, *, num_envs: int, episode_length: int, vectorizatio
         size = num_envs * mujoco_state.size(single) if vectorization == "sync" else 0
     finally:
         single.close()
-    spec = EnvSpec(f"gym/{name}", held.obs, len(held.low), num_envs, episode_length)
+    bounds = {"action_low": tuple(held.low.tolist()), "action_high": tuple(held.high.tolist())}
+    spec = EnvSpec(f"gym/{name}", held.obs, len(held.low), num_envs, episode_length, **bounds)
     return HostEnv(
         spec=spec,
         reset=partial(_reset, held),

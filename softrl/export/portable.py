@@ -20,15 +20,13 @@ def portable(
     spec: Spec | EnvSpec,
     arrays: Mapping[str, np.ndarray],
     *,
-    low: Any = -1.0,
-    high: Any = 1.0,
     version: int = 0,
 ) -> NumpyPolicy:
     """A policy as plain arrays and how to read them, with nothing that only a critic sees.
 
     Args:
       arrays: as `softrl.learner.names.named(policy)` or `Learner.policy().arrays` gives them.
-      low, high: of the actions that leave, a number or `[A]`; (−1, 1) inside is scaled to them.
+      spec: actions leave within its `action_low` and `action_high`, where it has them.
     Raises:
       ExportError: observations that are not an array or (nested) dictionaries of arrays.
     """
@@ -49,7 +47,8 @@ def portable(
         log_std_min=config.log_std_min,
         log_std_max=config.log_std_max,
     )
-    bounds = {"action/low": low, "action/high": high}
+    low, high = (getattr(spec, f"action_{end}", None) for end in ("low", "high"))
+    bounds = {"action/low": -1.0 if low is None else low, "action/high": 1.0 if high is None else high}
     known = {**arrays, **{name: np.broadcast_to(value, spec.action_size) for name, value in bounds.items()}}
     return NumpyPolicy(description, {name: np.array(known[name], np.float32) for name in shapes(description)}, version)
 

@@ -139,15 +139,18 @@ class Client:
 
     def _call(self, name: str, request: Any, reply: Any) -> Any:
         send = self._channel.unary_unary(messages.METHODS[name], lambda m: m.SerializeToString(), reply.FromString)
-        give_up, wait = time.monotonic() + self.patience, _FIRST_WAIT_S
+        left, wait = self.patience, _FIRST_WAIT_S
         while True:
+            started = time.monotonic()
             try:
                 return send(request, timeout=_CALL_S, metadata=self._metadata)
             except grpc.RpcError as error:
-                if error.code() not in _AGAIN or time.monotonic() > give_up or self._stopped.is_set():
+                if error.code() not in _AGAIN or left <= 0.0 or self._stopped.is_set():
                     raise _explained(error) from None
             self._stopped.wait(wait)
             wait = min(2.0 * wait, _LONGEST_WAIT_S)
+            # Of an attempt in which this process was itself halted only so much counts: it has not been trying.
+            left -= min(time.monotonic() - started, _CALL_S)
 
 
 def _explained(error: grpc.RpcError) -> Exception:

@@ -21,7 +21,7 @@ ACTORS = 4096
 """Most actors of one server: each costs memory and a line in every save."""
 
 _ACTOR = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-WAIT_S = 1.0
+WAIT_S = 5.0
 """How long a push waits for its turn before it is sent away to come again."""
 
 _YIELD_S = 0.05  # how long the learner lets pushes go first

@@ -69,7 +69,8 @@ def _array(name: str, value: Any) -> np.ndarray:
 
 def encode_error(error: BatchError) -> bytes:
     """A refused batch, for the other side to raise again."""
-    return json.dumps([error.field, error.expected, error.got, [int(row) for row in error.rows]]).encode()
+    words = [text[:300] for text in (error.field, error.expected, error.got)]  # metadata is short
+    return json.dumps([*words, [int(row) for row in error.rows[:8]]]).encode()
 
 
 def decode_error(data: bytes) -> BatchError:

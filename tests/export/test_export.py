@@ -36,6 +36,7 @@ DICTIONARY = EnvSpec(
     actor_obs="state",
 )
 LOW, HIGH = np.float32([-2.0, 0.0, -1.0]), np.float32([2.0, 0.5, 1.0])
+BOUNDED = BARE._replace(action_low=tuple(LOW.tolist()), action_high=tuple(HIGH.tolist()))
 
 
 def made(spec: EnvSpec = BARE, **changes):
@@ -78,7 +79,7 @@ def test_numpy_and_onnx_act_as_jax_does_for_every_network(variant):
 
 def test_actions_leave_within_the_robots_own_bounds():
     config, agent, policy = made()
-    plain = portable(config, BARE, named(policy), low=LOW, high=HIGH)
+    plain = portable(config, BOUNDED, named(policy))
     unit = portable(config, BARE, named(policy))
     obs = check.observations(plain)
     expected = LOW + 0.5 * (unit(obs["obs"]) + 1.0) * (HIGH - LOW)

@@ -11,6 +11,21 @@ from tests.serve import processes
 ROWS = 8
 
 
+@pytest.fixture
+def started(monkeypatch):
+    """Every process that the test starts; none outlives it, whatever fails."""
+    children, real = [], subprocess.Popen
+
+    def start(*arguments, **options):
+        children.append(real(*arguments, **options))
+        return children[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    yield children
+    for child in children:
+        kill_dead(child)
+
+
 def soak(tmp_path, environment, *, pushes: int, kills: int, interval: float) -> None:
     """Two actors feed one server, which is killed `kills` times, as is each actor; then replay is read."""
     directory, flags = tmp_path / "learner", ("--save-every", "0.5", "--updates-per-transition", "0.01")
@@ -58,10 +73,12 @@ def kill_dead(process: subprocess.Popen) -> None:
         process.stdout.close()
 
 
+@pytest.mark.usefixtures("started")
 def test_pushed_is_stored_over_a_kill_of_the_server_and_of_both_actors(tmp_path, user_environment):
     soak(tmp_path, user_environment, pushes=600, kills=1, interval=0.0)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("started")
 def test_pushed_is_stored_in_ten_minutes_with_five_kills_of_each(tmp_path, user_environment):
     soak(tmp_path, user_environment, pushes=12_000, kills=5, interval=0.05)
