@@ -120,7 +120,7 @@ def test_tensorboard_reads_what_was_written(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore")  # what W&B warns of is not ours
 def test_wandb_keeps_a_run_a_member_offline(tmp_path, monkeypatch):
-    pytest.importorskip("wandb", reason="no wandb")
+    wandb = pytest.importorskip("wandb", reason="no wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     with sinks.opened(("wandb",), tmp_path / "cheetah", pytest.fail) as tell:
@@ -128,6 +128,7 @@ def test_wandb_keeps_a_run_a_member_offline(tmp_path, monkeypatch):
         tell({"event": "assembled", "assembled": Assembled(), "memory": ""})
         for step in (0, 64):
             tell({"event": "evaluation", "record": record(step, 2)})
+    wandb.teardown()  # its own process writes when it likes, and at the latest when ours exits
     files = sorted((tmp_path / "cheetah" / "wandb").glob("offline-run-*/*.wandb"))
     assert len(files) == 2
     for file in files:
