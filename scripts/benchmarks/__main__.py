@@ -6,6 +6,8 @@
                                products; many members in one program
     scripts/bench endtoend     Brax's half cheetah (spring): environment steps a second against Brax's own SAC at the
                                same sizes, and wall clock to the return that Brax reaches
+    scripts/bench host         Gymnasium's half cheetah on the host, one update a step: environment steps a second
+                               against SBX and Stable-Baselines3, the latency of `Learner.step`; --learning: returns
     scripts/bench learning     deterministic returns of the default training within a time limit, seed by seed
     scripts/bench memory       bytes a stored transition, against Brax's layout
     scripts/bench start        seconds from `softrl train` to its first evaluation, cold and with a warm cache
@@ -28,11 +30,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import endtoend, inference, learning, memory, report, start, sweep, updates
+from benchmarks import endtoend, host, inference, learning, memory, report, start, sweep, updates
 
 COMMANDS = {
     "updates": updates,
     "endtoend": endtoend,
+    "host": host,
     "learning": learning,
     "memory": memory,
     "start": start,

@@ -1,0 +1,25 @@
+"""Stable-Baselines3's `learn` on a Gymnasium environment, one update a step."""
+
+from stable_baselines3 import SAC
+
+from benchmarks import protocol
+
+
+def main() -> None:
+    """Serves."""
+    settings = protocol.settings()
+    model = SAC(
+        "MlpPolicy",
+        settings["env"],
+        buffer_size=settings["replay_size"],
+        batch_size=settings["batch_size"],
+        learning_starts=settings["batch_size"],
+        seed=0,
+    )
+    call = lambda: model.learn(settings["steps"], reset_num_timesteps=False)
+    about = {"versions": protocol.versions("stable-baselines3", "torch", "gymnasium", "mujoco", "numpy")}
+    protocol.serve({"Stable-Baselines3": protocol.clocked(call, settings["steps"])}, about)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""SBX's `learn` on a Gymnasium environment, one update a step."""
+
+import jax
+from sbx import SAC
+
+from benchmarks import protocol
+
+
+def main() -> None:
+    """Serves."""
+    settings = protocol.settings()
+    model = SAC(
+        "MlpPolicy",
+        settings["env"],
+        buffer_size=settings["replay_size"],
+        batch_size=settings["batch_size"],
+        learning_starts=settings["batch_size"],
+        seed=0,
+    )
+
+    def learn():
+        model.learn(settings["steps"], reset_num_timesteps=False)
+        jax.block_until_ready((model.policy.actor_state.params, model.policy.qf_state.target_params))
+
+    packages = ("sbx-rl", "stable-baselines3", "jax", "jaxlib", "gymnasium", "mujoco", "numpy")
+    protocol.serve({"SBX": protocol.clocked(learn, settings["steps"])}, {"versions": protocol.versions(*packages)})
+
+
+if __name__ == "__main__":
+    main()

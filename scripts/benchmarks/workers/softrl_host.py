@@ -1,0 +1,45 @@
+"""softrl's shipped host loop, `softrl train gym/…` without evaluations: learning while it steps, and waiting.
+
+Networks as published, without LayerNorm, as the peers have them; the observation normaliser stays on.
+"""
+
+from benchmarks import protocol
+from softrl.presets import preset
+from softrl.training.assemble import assemble
+from softrl.training.programs import compile_programs
+
+
+def variant(settings: dict, overlap: bool) -> protocol.Call:
+    """Whole chunks of a run that is past its warm-up."""
+    steps = settings["steps"]
+    config = preset(
+        f"gym/{settings['env']}",
+        overlap=overlap,
+        layer_norm=False,
+        batch_size=settings["batch_size"],
+        replay_size=settings["replay_size"],
+        learning_starts=settings["batch_size"],
+        chunk_steps=steps,
+        eval_episodes=1,
+    )
+    programs = compile_programs(assemble(config))
+    run = programs.init()
+
+    def chunk():
+        nonlocal run
+        run, _ = programs.chunk(run, programs.hypers)
+        if int(run.learner.health.code[0]):
+            raise RuntimeError("the learner froze; its speed says nothing")
+
+    return protocol.clocked(chunk, steps)
+
+
+def main() -> None:
+    """Serves `softrl` and `softrl, waiting`."""
+    settings = protocol.settings()
+    variants = {"softrl": variant(settings, overlap=True), "softrl, waiting": variant(settings, overlap=False)}
+    protocol.serve(variants, {"versions": protocol.versions("softrl", "jax", "jaxlib", "gymnasium", "mujoco", "numpy")})
+
+
+if __name__ == "__main__":
+    main()
