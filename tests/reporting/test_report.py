@@ -10,10 +10,11 @@ import pytest
 from softrl import cli
 from softrl.errors import CheckpointError, ConfigError, RenderError
 from softrl.reporting import report
-from softrl.reporting.report import curves, data, effects, frame, page, svg, tables
+from softrl.reporting.report import curves, data, effects, footage, frame, page, svg, tables
 from softrl.reporting.report.data import Axis, Member
-from softrl.sweep import ledger
+from softrl.sweep import batch, groups, ledger
 from softrl.training import directory, metrics
+from softrl.training.config import Config
 from tests.reporting import sweeps
 
 GRID = {
@@ -201,14 +202,33 @@ def test_a_sweep_without_a_body_says_why_there_is_no_video(tmp_path):
     out = sweeps.made(tmp_path / "grid", GRID, looks=3)
 
     def load(home):
-        assert home.parent.parent.name == "groups"
+        assert home == data.best(report.read(out).members).home
         raise ConfigError("probe/bounded-lq has no body to film")
 
+    home = data.best(report.read(out).members).home
+    told = report.with_video(report.read(out), out, load, print)
+    assert told.video is None and "no run directory" in told.film
+    home.mkdir(parents=True)
+    (home / "config.json").touch()
     told = report.with_video(report.read(out), out, load, print)
     assert told.video is None and "has no body to film" in page.html(told)
     best = data.best(told.members)
     (out / f"replay-{best.id}-{best.peak_step}.mp4").write_bytes(b"a film")
     assert report.with_video(report.read(out), out, load, print).video == b"a film"
+
+
+def test_a_halved_members_policy_is_where_its_best_evaluation_was(tmp_path):
+    best = member(3, [1.0, 9.0, 5.0])._replace(home=tmp_path / "g0" / "b0")
+    for rung, steps in (("r0", [0, 100]), ("r1", [100, 200])):
+        where = tmp_path / "g0" / rung
+        batch.write(where, batch.Job("g0", rung, Config(), (groups.Member("m3", "g0", rung, 0, {}),)))
+        log = metrics.open_log(where / "metrics.jsonl", 0)
+        for step in steps[1:]:
+            metrics.write(log, {"env_steps": step})
+        metrics.close(log)
+    assert footage._home(best) == tmp_path / "g0" / "r0"
+    with pytest.raises(CheckpointError, match="no run directory"):
+        footage._home(best._replace(id="m4"))
 
 
 def test_thousands_of_members_are_one_page(tmp_path):

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from softrl.errors import SoftRLError
+from softrl.errors import CheckpointError, SoftRLError
 from softrl.reporting.film import film
 from softrl.reporting.report import data
 from softrl.reporting.report.data import Report
+from softrl.sweep import batch
+from softrl.training import metrics
 
 LARGEST = 24 * 2**20
 """Bytes of a video that a page may carry."""
@@ -26,7 +28,7 @@ def with_video(report: Report, directory: Path, load: Callable[[Path], Any], not
     found = next(iter(_kept(report, best, directory)), None)
     if found is None:
         try:
-            run = load(best.home)
+            run = load(_home(best))
             found = film(run.assembled, run.best_policy, _place(report, best, directory), note=note)
         except SoftRLError as error:
             return report._replace(film=f"No video: {error}.")
@@ -34,6 +36,18 @@ def with_video(report: Report, directory: Path, load: Callable[[Path], Any], not
     if len(content) > LARGEST:
         return report._replace(film=f"The video is too large for this page: {found}.")
     return report._replace(video=content, film=told)
+
+
+def _home(best: data.Member) -> Path:
+    """The run directory with this very policy. Successive halving trains a member in one directory after the other."""
+    if (best.home / "config.json").exists():
+        return best.home
+    for path in sorted(best.home.parent.glob("*/batch.json")):
+        if any(member.id == best.id for member in batch.read(path.parent).members):
+            looks = metrics.read(path.parent / "metrics.jsonl")
+            if any(record["env_steps"] == best.peak_step for record in looks):
+                return path.parent
+    raise CheckpointError(f"no run directory under {best.home.parent} holds member {best.id}")
 
 
 def _place(report: Report, best: data.Member, directory: Path) -> Path:
