@@ -106,7 +106,7 @@ class Learner:
     @property
     def demonstrations(self) -> int:
         """Demonstrations ever added."""
-        return int(compute.stored(self._state)) - self.stored
+        return int(getattr(self._state.learner.replay, "added", 0))
 
     def add(self, transitions: Mapping[str, Any], *, demonstrations: bool = False, names: str = "softrl") -> int:
         """Stores B transitions, B ≥ 1 of any number, and moves the observation statistics by them.
@@ -144,8 +144,7 @@ class Learner:
         if isinstance(updates, bool) or not isinstance(updates, int | np.integer) or not 1 <= updates < 2**31:
             raise ConfigError(f"updates must be a whole number from 1 to 2³¹ − 1, got {updates!r}")
         with self._lock:
-            total = int(compute.stored(self._state))
-            if total < max(self.config.sampling.learning_starts, 1):
+            if self.stored + self.demonstrations < max(self.config.sampling.learning_starts, 1):
                 return {"updates": 0.0, "version": float(self.version)}
             self._require_health()
             self._state, info = self._programs.improve(self._state, self._hypers, jnp.int32(updates))
