@@ -84,7 +84,7 @@ def _drawn(
     middles = [float(v) for curve in coloured for v in curve.middle]
     edges = [float(v) for curve in coloured for side in (curve.low, curve.high) for v in side]
     rest = [float(v) for curve in grey for v in curve.middle]
-    shown, cut = frame.robust(middles + edges + rest, middles)
+    shown, cut = frame.robust(middles + edges + rest, middles + edges)
     x = svg.spanning([float(s) for curve in coloured + grey for s in curve.steps], *size.x, margin=0.01)
     y = svg.spanning(shown, *size.y)
     lines = [_line(curve, x, y, "grey") for curve in grey]

@@ -134,7 +134,7 @@ def _swatch(index: int) -> str:
 def _common_scale(groups: Sequence[Group]) -> svg.Scale:
     points = [group.cell.iqm for group in groups]
     edges = [edge for group in groups for edge in (group.cell.low, group.cell.high)]
-    return svg.spanning(frame.robust(points + edges, points)[0], 3.0, 97.0, margin=0.02)
+    return svg.spanning(frame.robust(points + edges, points + edges)[0], 3.0, 97.0, margin=0.02)
 
 
 def _whisker(cell: Any, scale: svg.Scale) -> str:
