@@ -8,9 +8,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_two_actors_feed_one_server(user_environment):
-    command = [sys.executable, str(ROOT / "experiments" / "plug_in" / "two_actors.py"), "--steps", "400"]
+    command = [sys.executable, str(ROOT / "experiments" / "plug_in" / "two_actors.py"), "--steps", "300"]
     environment = user_environment | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("actor-0: step") == done.stdout.count("actor-1: step") == 2
-    assert "with 800 transitions" in done.stdout and "return of the mode" in done.stdout
+    assert done.stdout.count("actor-0: step") == done.stdout.count("actor-1: step") == 1
+    assert "with 600 transitions" in done.stdout and "return of the mode" in done.stdout
