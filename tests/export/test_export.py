@@ -130,7 +130,7 @@ ENCODE = numpy_policy.encode
 def run_directory(tmp_path_factory):
     """A run of two members that has been evaluated and saved."""
     directory = tmp_path_factory.mktemp("export") / "run"
-    train(tiny.config(seeds=2, layer_norm=True), out=directory)
+    train(tiny.config(seeds=2, layer_norm=True, steps=256), out=directory)
     return directory
 
 
