@@ -96,17 +96,20 @@ class Learner:
     @property
     def version(self) -> int:
         """Gradient updates made; the version of the policy. Only grows, but for `restore`."""
-        return int(self._state.clock.update)
+        with self._lock:  # a step in another thread donates the state that is read here
+            return int(self._state.clock.update)
 
     @property
     def stored(self) -> int:
         """Transitions ever added, demonstrations apart."""
-        return int(self._state.clock.step)
+        with self._lock:
+            return int(self._state.clock.step)
 
     @property
     def demonstrations(self) -> int:
         """Demonstrations ever added."""
-        return int(getattr(self._state.learner.replay, "added", 0))
+        with self._lock:
+            return int(getattr(self._state.learner.replay, "added", 0))
 
     def add(self, transitions: Mapping[str, Any], *, demonstrations: bool = False, names: str = "softrl") -> int:
         """Stores B transitions, B ≥ 1 of any number, and moves the observation statistics by them.

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -90,6 +91,18 @@ def test_before_learning_starts_nothing_is_learnt_and_actions_are_uniform():
     one.add(rows(10), demonstrations=True)
     assert one.step(5)["updates"] == 5.0
     assert (one.stored, one.demonstrations, one.version) == (10, 10, 5)
+
+
+def test_counters_may_be_read_while_another_thread_learns():
+    """A step donates the state: read without waiting for it, a counter would be of a deleted buffer."""
+    one = learner()
+    one.add(rows(64))
+    with ThreadPoolExecutor(1) as pool:
+        steps = pool.submit(lambda: [one.step(1) for _ in range(100)])
+        while not steps.done():
+            assert one.stored == 64 and one.demonstrations == 0 and one.version <= 100
+        steps.result()
+    assert one.version == 100
 
 
 def test_demonstrations_without_a_buffer_are_refused():
