@@ -13,7 +13,7 @@ import pytest
 
 from softrl import sweep
 from softrl.errors import CheckpointError, ConfigError
-from softrl.sweep import folder, ledger, results
+from softrl.sweep import batch, folder, ledger, results
 from softrl.training import programs
 from tests.sweep import tiny
 
@@ -58,7 +58,9 @@ def truth(directory: Path) -> list[str]:
 def calm(tmp_path_factory):
     """The undisturbed sweep that the others are compared with, in three batches of two."""
     out = tmp_path_factory.mktemp("calm") / "sweep"
-    return sweep.run(WORDS, out, per_batch=2)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(batch, "prepare", tiny.prepare)
+        return sweep.run(WORDS, out, per_batch=2)
 
 
 def kill_until_done(directory: Path, environment: dict[str, str], kills: int, seed: int, expected: int) -> None:
@@ -94,6 +96,7 @@ class Killed(BaseException):
     """Stands for the end of a process."""
 
 
+@pytest.mark.usefixtures("compiled_once")
 @pytest.mark.parametrize("moment", range(3, 28, 8))
 def test_a_driver_that_ends_at_any_event_goes_on_to_the_same_table(calm, tmp_path, moment):
     told = []
@@ -161,6 +164,7 @@ def test_a_damaged_sweep_json_is_told_and_not_overwritten(calm, tmp_path):
     assert (tmp_path / "sweep.json").read_text() == '{"format": 1, "gro'
 
 
+@pytest.mark.slow
 def test_a_signal_saves_says_so_and_the_same_command_goes_on(calm, user_environment, tmp_path):
     out = tmp_path / "sweep"
     out.with_suffix(".toml").write_text(tiny.toml(WORDS))
@@ -179,6 +183,7 @@ def test_a_launcher_that_gives_up_is_not_called_for_ever(tmp_path, monkeypatch):
         sweep.run(tiny.spec({"gamma": [0.9]}), tmp_path)
 
 
+@pytest.mark.usefixtures("compiled_once")
 def test_a_full_device_says_how_many_members_fit_and_loses_nothing(tmp_path, monkeypatch):
     def full(*arguments):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.")

@@ -10,10 +10,11 @@ from softrl.sweep.driver import run
 from softrl.sweep.pbt import exploit_and_explore, ranked_parents
 from softrl.sweep.spec import load
 from softrl.sweep.waves import ranges_of
-from softrl.training.assemble import assemble, member_hypers
-from softrl.training.programs import compile_programs
+from softrl.training.assemble import member_hypers
 from tests import tiny as one
 from tests.sweep import tiny
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 LRS = {"log_uniform": [1e-5, 1e-1], "n": 9, "seed": 2}
 HALVING = tiny.spec({"critic_lr": LRS}, steps=9 * 128, search={"method": "halving", "eta": 3, "rungs": 3})
@@ -126,8 +127,7 @@ def test_the_worst_take_the_bests_state_and_nobody_else_moves():
 
 
 def test_a_copy_has_its_parents_whole_state_but_its_own_keys():
-    assembled = assemble(one.config(seeds=3))
-    programs = compile_programs(assembled)
+    assembled, programs = tiny.prepare(one.config(seeds=3))[1:]
     run_, _ = programs.chunk(programs.init(), programs.hypers)
     before = jax.tree.map(jnp.copy, run_)
     hypers = one.with_hypers(member_hypers(assembled), critic_lr=[1e-4, 1e-3, 1e-2], gamma=[0.8, 0.9, 0.95])

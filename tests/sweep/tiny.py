@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from softrl.config import change, to_json
+from softrl.sweep import batch
+from softrl.training import durable
 from tests import tiny
 
 BASE = {name: value for name, value in tiny.SIZES.items() if name not in ("seed", "seeds")}
@@ -22,6 +25,18 @@ def toml(words: dict[str, Any]) -> str:
         if table in words:
             text += f"[{table}]\n" + "".join(f"{name} = {_value(value)}\n" for name, value in words[table].items())
     return text
+
+
+_READY: dict[str, batch.Ready] = {}
+_PREPARE = batch.prepare
+
+
+def prepare(config, ready=None) -> batch.Ready:
+    """`batch.prepare`, which this process does once for every program."""
+    key = durable.encode(to_json(change(config, steps=1)))
+    if key not in _READY:
+        _READY[key] = _PREPARE(config)
+    return _READY[key]
 
 
 def _value(value: Any) -> str:
