@@ -49,7 +49,8 @@ def main() -> None:
     table = summarise(options.out)
     options.figures.mkdir(parents=True, exist_ok=True)
     draw(table, options.figures / "temperature.png")
-    about = {name: folder.read(options.out).about[name] for name in ("versions", "commit", "machine")}
+    swept = folder.read(options.out).about
+    about = {"versions": swept["versions"], "commit": swept["commit"], "device": swept["machine"]["device"]}
     text = json.dumps({"rows": table, **about}, indent=2, ensure_ascii=False)
     (options.figures / "temperature.json").write_text(text + "\n")
     print(options.figures / "temperature.png")
