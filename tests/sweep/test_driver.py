@@ -1,6 +1,7 @@
 """A sweep in a directory: killed at any moment, the same command ends with the same table, bit for bit."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -39,7 +40,9 @@ def finish(directory: Path, process: subprocess.Popen) -> str:
 
 def written(directory: Path) -> int:
     """Bytes of ledger and metrics so far: how far a sweep has come."""
-    return sum(path.stat().st_size for path in directory.rglob("*.jsonl"))
+    # os.walk passes over a folder that is renamed or removed meanwhile; no *.jsonl ever is.
+    files = (Path(folder) / name for folder, _, names in os.walk(directory) for name in names)
+    return sum(file.stat().st_size for file in files if file.suffix == ".jsonl")
 
 
 def wait_for(directory: Path, process: subprocess.Popen, size: int) -> None:
