@@ -32,8 +32,8 @@ CPU: Mapping[str, Any] = {
     "temperature": 0.1,
     "eval_episodes": 8,
     "eval_every": 73_728,
-    "replay_size": 393_216,
-    "steps": 368_640,
+    "replay_size": 327_680,
+    "steps": 294_912,
 }
 """Two cores: physics is cheap beside updates, so few environments, small batches and three-step targets."""
 
