@@ -75,8 +75,8 @@ HOST: Mapping[str, Any] = {
 """Simulators on the host, whatever the device: one environment, one update a step."""
 
 ROBOTS: Mapping[str, Mapping[str, Any]] = {
-    "brax/inverted_pendulum": {"steps": 65_536, "eval_every": 16_384},
-    "brax/inverted_double_pendulum": {"steps": 65_536, "eval_every": 16_384},
+    "brax/inverted_pendulum": {"backend": "generalized", "steps": 65_536, "eval_every": 16_384},
+    "brax/inverted_double_pendulum": {"backend": "generalized", "steps": 65_536, "eval_every": 16_384},
     "brax/swimmer": {"backend": "generalized"},
 }
 """What differs for one robot, on every device."""
