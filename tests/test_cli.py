@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from softrl import cli
+from tests.refused import explained
 
 BAD = [
     # (arguments, words that the line must hold)
@@ -71,14 +72,7 @@ BAD = [
 @pytest.mark.parametrize("arguments, words", BAD, ids=[" ".join(arguments) for arguments, _ in BAD])
 def test_bad_input_is_explained_and_leaves_nothing_behind(arguments, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as exit_:
-        cli.main(arguments)
-    said = capsys.readouterr()
-    assert exit_.value.code == 2
-    text = " ".join((said.out + said.err).replace("│", " ").split())
-    assert "Traceback" not in text
-    for word in words:
-        assert word in text, text
+    explained(arguments, words, capsys)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -86,10 +80,7 @@ def test_an_out_that_is_a_file_is_refused_and_the_file_stays(tmp_path, capsys):
     file = tmp_path / "notes.txt"
     file.write_text("mine")
     for out in (file, file / "run"):
-        with pytest.raises(SystemExit) as exit_:
-            cli.main(["train", "probe/death", "--out", str(out)])
-        assert exit_.value.code == 2
-        assert "is not a directory" in capsys.readouterr().err
+        explained(["train", "probe/death", "--out", str(out)], ["is not a directory"], capsys)
     assert file.read_text() == "mine"
 
 

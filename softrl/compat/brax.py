@@ -99,9 +99,15 @@ def train(
     )
     config = change(config, **settings)
     env = _env(environment, config, config.env.num_envs, True, randomization_fn)
-    looks = 2 * config.training.eval_episodes
-    evaluation = _env(eval_env or environment, config, looks, False, None)
+    evaluation = _env(eval_env or environment, config, 2 * config.training.eval_episodes, False, None)
     assembled = assemble(config, envs=(env, evaluation))
+    out = None if run_directory is None else Path(run_directory)
+    return _trained(assembled, out, progress_fn, policy_params_fn)
+
+
+def _trained(
+    assembled: Assembled, out: Path | None, progress_fn: Callable, policy_params_fn: Callable
+) -> tuple[Callable, Params, dict[str, float]]:
     make_policy = partial(_make_policy, assembled.program.agent)
     told: dict[str, float] = {}
 
@@ -111,12 +117,9 @@ def train(
             progress_fn(event["record"]["env_steps"], dict(told))
             policy_params_fn(event["record"]["env_steps"], make_policy, _params(assembled, session.run))
 
-    out = None if run_directory is None else Path(run_directory)
     with opened(assembled, out, listen) as session, signals.graceful() as request:
         advance(session, request, listen)
-        params = _params(assembled, session.run)
-        told = told or _metrics(session.records[-1])
-    return make_policy, params, told
+        return make_policy, _params(assembled, session.run), told or _metrics(session.records[-1])
 
 
 def _name(environment: Any) -> str:

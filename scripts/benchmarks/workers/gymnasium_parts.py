@@ -1,4 +1,4 @@
-"""What Stable-Baselines3 and SBX share: an environment that is never stepped, and a replay full of random rows."""
+"""The models of Stable-Baselines3 and SBX, whose arguments are the same; neither is imported here."""
 
 import gymnasium
 import numpy as np
@@ -15,6 +15,27 @@ class Idle(gymnasium.Env):
     def reset(self, *, seed=None, options=None):
         """The zero observation."""
         return np.zeros(self.observation_space.shape, np.float32), {}
+
+
+def host_model(algorithm, settings: dict):
+    """An `SAC` on a Gymnasium environment, all else by its defaults: 256×256, one update a step."""
+    return algorithm(
+        "MlpPolicy",
+        settings["env"],
+        buffer_size=settings["replay_size"],
+        batch_size=settings["batch_size"],
+        learning_starts=settings["batch_size"],
+        seed=0,
+    )
+
+
+def idle_model(algorithm, settings: dict):
+    """An `SAC` that never steps, with a replay full of random rows."""
+    env = Idle(settings["obs_size"], settings["action_size"])
+    layers = [settings["width"]] * settings["depth"]
+    model = algorithm("MlpPolicy", env, buffer_size=settings["replay_size"], policy_kwargs={"net_arch": layers}, seed=0)
+    fill(model.replay_buffer)
+    return model
 
 
 def fill(buffer) -> None:

@@ -2,10 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from rejax import get_algo
 
 from benchmarks import protocol
-from benchmarks.workers.rejax_sac import Idle, random_rows
+from benchmarks.workers.rejax_sac import algorithm, random_rows
 
 
 def variant(algo, members: int, updates: int) -> protocol.Call:
@@ -40,14 +39,7 @@ def variant(algo, members: int, updates: int) -> protocol.Call:
 def main() -> None:
     """Serves a variant for each number of members asked for."""
     settings = protocol.settings()
-    algo = get_algo("sac").create(
-        env=Idle(settings["obs_size"], settings["action_size"]),
-        env_params=None,
-        hidden_layer_sizes=[settings["width"]] * settings["depth"],
-        batch_size=settings["batch_size"],
-        buffer_size=settings["replay_size"],
-        polyak=0.995,
-    )
+    algo = algorithm(settings)
     counts = settings["members"]
     variants = {f"rejax vmap {count}": variant(algo, count, settings["updates_per_call"]) for count in counts}
     about = {"versions": protocol.versions("rejax", "jax"), "device": jax.local_devices()[0].device_kind}

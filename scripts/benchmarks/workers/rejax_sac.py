@@ -37,6 +37,18 @@ class Idle:
         return jnp.zeros(self.sizes[0]), state, jnp.float32(0.0), jnp.bool_(False), {}
 
 
+def algorithm(settings: dict):
+    """rejax's SAC at the benchmark's sizes."""
+    return get_algo("sac").create(
+        env=Idle(settings["obs_size"], settings["action_size"]),
+        env_params=None,
+        hidden_layer_sizes=[settings["width"]] * settings["depth"],
+        batch_size=settings["batch_size"],
+        buffer_size=settings["replay_size"],
+        polyak=0.995,
+    )
+
+
 def random_rows(data, key: jax.Array):
     """A replay's arrays full of random transitions, none of them last."""
     keys = jax.random.split(key, 4)
@@ -72,14 +84,7 @@ def variant(algo, draw, state, updates: int) -> protocol.Call:
 def main() -> None:
     """Serves."""
     settings = protocol.settings()
-    algo = get_algo("sac").create(
-        env=Idle(settings["obs_size"], settings["action_size"]),
-        env_params=None,
-        hidden_layer_sizes=[settings["width"]] * settings["depth"],
-        batch_size=settings["batch_size"],
-        buffer_size=settings["replay_size"],
-        polyak=0.995,
-    )
+    algo = algorithm(settings)
     state = algo.init_state(jax.random.key(0))
     buffer = state.replay_buffer
     buffer = buffer.replace(data=random_rows(buffer.data, jax.random.key(1)), index=jnp.int32(0), full=jnp.bool_(True))

@@ -3,19 +3,13 @@
 from stable_baselines3 import SAC
 
 from benchmarks import protocol
+from benchmarks.workers.gymnasium_parts import host_model
 
 
 def main() -> None:
     """Serves."""
     settings = protocol.settings()
-    model = SAC(
-        "MlpPolicy",
-        settings["env"],
-        buffer_size=settings["replay_size"],
-        batch_size=settings["batch_size"],
-        learning_starts=settings["batch_size"],
-        seed=0,
-    )
+    model = host_model(SAC, settings)
     call = lambda: model.learn(settings["steps"], reset_num_timesteps=False)
     about = {"versions": protocol.versions("stable-baselines3", "torch", "gymnasium", "mujoco", "numpy")}
     protocol.serve({"Stable-Baselines3": protocol.clocked(call, settings["steps"])}, about)

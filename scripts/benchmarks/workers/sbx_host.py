@@ -4,19 +4,13 @@ import jax
 from sbx import SAC
 
 from benchmarks import protocol
+from benchmarks.workers.gymnasium_parts import host_model
 
 
 def main() -> None:
     """Serves."""
     settings = protocol.settings()
-    model = SAC(
-        "MlpPolicy",
-        settings["env"],
-        buffer_size=settings["replay_size"],
-        batch_size=settings["batch_size"],
-        learning_starts=settings["batch_size"],
-        seed=0,
-    )
+    model = host_model(SAC, settings)
 
     def learn():
         model.learn(settings["steps"], reset_num_timesteps=False)

@@ -5,18 +5,15 @@ from sbx import SAC
 from stable_baselines3.common.logger import configure
 
 from benchmarks import protocol
-from benchmarks.workers import gymnasium_parts as parts
+from benchmarks.workers.gymnasium_parts import idle_model
 
 
 def main() -> None:
     """Serves."""
     settings = protocol.settings()
     updates, batch = settings["updates_per_call"], settings["batch_size"]
-    env = parts.Idle(settings["obs_size"], settings["action_size"])
-    layers = [settings["width"]] * settings["depth"]
-    model = SAC("MlpPolicy", env, buffer_size=settings["replay_size"], policy_kwargs={"net_arch": layers}, seed=0)
+    model = idle_model(SAC, settings)
     model.set_logger(configure(None, []))
-    parts.fill(model.replay_buffer)
 
     def train():
         model.train(gradient_steps=updates, batch_size=batch)
