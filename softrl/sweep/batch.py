@@ -58,24 +58,27 @@ class Ready(NamedTuple):
 
 
 def write(directory: Path, job: Job) -> None:
-    """Writes batch.json, from which `train` works.
+    """Writes batch.json, from which `train` works, unless it is there already, byte for byte.
 
     Raises: CheckpointError where the file system refuses.
     """
     about = {**job._asdict(), "config": to_json(job.config), "members": [m._asdict() for m in job.members]}
-    with durable.explained("write", directory / NAME):
+    path, content = directory / NAME, durable.encode(about).encode() + b"\n"
+    with durable.explained("write", path):
         directory.mkdir(parents=True, exist_ok=True)
-        durable.write_atomically(directory / NAME, durable.encode(about).encode() + b"\n")
+        if not path.exists() or path.read_bytes() != content:
+            durable.write_atomically(path, content)
 
 
 def read(directory: Path) -> Job:
     """The job in a directory.
 
-    Raises: CheckpointError where there is none.
+    Raises: CheckpointError where there is none, or it is damaged.
     """
     path = Path(directory) / NAME
-    with durable.explained("read", path):
-        about = durable.decode(path.read_bytes())
+    about = durable.read_object(path)
+    if about is None:
+        raise CheckpointError(f"{path} is damaged: not a JSON object; the same sweep command writes it again")
     members = tuple(Member(**row) for row in about.pop("members"))
     config = from_json(Config, about.pop("config"))
     return Job(**about, config=config, members=members)

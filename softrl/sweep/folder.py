@@ -10,7 +10,6 @@ The run directory of a batch is DIR/groups/<group>/<batch>; successive halving n
 …, of which a member is in more than one. What a sampler proposes later is in the ledger, not here.
 """
 
-import contextlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,12 +93,8 @@ def _read(out: Path) -> dict[str, Any]:
     path = out / NAME
     if not path.exists():
         raise CheckpointError(f"{out} is not a sweep: it has no {NAME}")
-    with durable.explained("read", path):
-        content = path.read_bytes()
-    about = None
-    with contextlib.suppress(ValueError):
-        about = durable.decode(content)
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
+    about = durable.read_object(path)
+    if about is None or about.get("format") != FORMAT:
         raise CheckpointError(f"{path} is damaged, or written by another version; choose another directory")
     return about
 

@@ -17,17 +17,14 @@ def wave(out: Path, sweep: Sweep, search: Search | None, ledger: Ledger) -> list
     the sweep is done. A function of sweep.json and the ledger.
     """
     if isinstance(search, Halving):
-        jobs = [job for group in sweep.groups for job in _rung(group, search, ledger)]
-    else:
-        jobs = [job for group in sweep.groups for job in _batches(group, sweep, ledger)]
-    return [written(out, job) for job in jobs]
+        return [where for group in sweep.groups for where in _rung(out, group, search, ledger)]
+    return [written(out, job) for group in sweep.groups for job in _batches(group, sweep, ledger)]
 
 
 def written(out: Path, job: batch.Job) -> Path:
-    """The directory of a job, with its batch.json."""
+    """The directory of a job, with its batch.json as it should be, whatever was there."""
     directory = folder.batch_directory(out, job.group, job.batch)
-    if not (directory / batch.NAME).exists():
-        batch.write(directory, job)
+    batch.write(directory, job)
     return directory
 
 
@@ -39,13 +36,14 @@ def _batches(group: Group, sweep: Sweep, ledger: Ledger) -> list[batch.Job]:
     return [batch.Job(group.id, name, group.config, members[name], found, ranges) for name in waiting]
 
 
-def _rung(group: Group, search: Halving, ledger: Ledger) -> list[batch.Job]:
-    """The one rung of a group that can run now; the places of those before are worked out again from the ledger."""
+def _rung(out: Path, group: Group, search: Halving, ledger: Ledger) -> list[Path]:
+    """The one rung of a group that can run now; those before, which it reads, are worked out again from the ledger."""
     stages = halving.rungs(search, len(group.members), group.config)
     members, lines, start = group.members, ledger.lines(), None
     for k, (name, rung) in enumerate(zip(names_of("r", len(stages)), stages, strict=True)):
+        where = written(out, batch.Job(group.id, name, halving.config_of(rung, group.config), members, start=start))
         if finished(group.id, name) not in ledger.keys:
-            return [batch.Job(group.id, name, halving.config_of(rung, group.config), members, start=start)]
+            return [where]
         if k + 1 < len(stages):
             order = halving.ranking(members, lines, halving.end(rung, group.config))
             ledger.add(halving.stopped(group, members, order, stages, k))

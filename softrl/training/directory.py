@@ -1,6 +1,5 @@
 """A run's directory: one process at a time, and the configuration that says how to run it again."""
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -107,12 +106,8 @@ def read_config(directory: Path) -> dict[str, Any]:
     path = Path(directory) / _CONFIG
     if not path.exists():
         raise CheckpointError(f"{directory} is not a run: it has no {_CONFIG}")
-    with durable.explained("read", path):
-        content = path.read_bytes()
-    config = None
-    with contextlib.suppress(ValueError):
-        config = durable.decode(content)
-    if not isinstance(config, dict):
+    config = durable.read_object(path)
+    if config is None:
         raise CheckpointError(f"{path} is damaged: not a JSON object; restore it, or choose another directory")
     return config
 

@@ -79,6 +79,21 @@ def _numbers(value: Any) -> Any:
     return value
 
 
+def read_object(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None where its text is damaged, or something else than an object.
+
+    Raises:
+      CheckpointError: the file system refused.
+    """
+    with explained("read", path):
+        content = path.read_bytes()
+    try:
+        value = decode(content)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Replaces `path` by `data`: after a crash at any moment it holds the old bytes or the new, never a mixture.
 

@@ -97,6 +97,20 @@ def test_a_killed_search_ends_as_the_calm_one(words, after, tmp_path, monkeypatc
     assert truth(tmp_path / "calm") == truth(tmp_path / "hurt")
 
 
+def test_a_rung_s_damaged_batch_json_is_written_again_before_the_next_reads_it(tmp_path, monkeypatch):
+    calm, told = run(HALVING, tmp_path / "calm"), []
+
+    def listener(event):
+        told.append(event["event"] == "batch")
+        if sum(told) == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(HALVING, tmp_path / "hurt", listener=listener)
+    (tmp_path / "hurt" / "groups" / "g0" / "r0" / "batch.json").write_text("rubbish")
+    assert repr(run(HALVING, tmp_path / "hurt").results) == repr(calm.results)
+
+
 def test_optuna_asks_tells_and_a_kill_asks_the_same_again(tmp_path, monkeypatch):
     pytest.importorskip("optuna")
     monkeypatch.setattr("softrl.sweep.batch.SAVE_EVERY_S", 0.0)
