@@ -53,10 +53,11 @@ def expand(spec: Spec) -> tuple[Group, ...]:
     ids = iter(names_of("m", len(combinations) * len(cells) * len(spec.seeds)))
     groups = []
     for name, changes in zip(names, combinations, strict=True):
-        wanted = ((seed, {**changes, **cell}) for cell in cells for seed in spec.seeds)
-        if spec.search is not None and cells:  # a population: each member its own seed
-            wanted = ((spec.seeds[0] + i, {**changes, **cell}) for i, cell in enumerate(cells))
-        members = tuple(Member(next(ids), name, "", seed, in_order(spec.axes, values)) for seed, values in wanted)
+        settings = [in_order(spec.axes, {**changes, **cell}) for cell in cells]
+        wanted = ((seed, values) for values in settings for seed in spec.seeds)
+        if spec.search is not None:  # a population: each member its own seed
+            wanted = ((spec.seeds[0] + i, values) for i, values in enumerate(settings))
+        members = tuple(Member(next(ids), name, "", seed, values) for seed, values in wanted)
         groups.append(Group(name, changes, spec.config_of(changes), members))
     return tuple(groups)
 

@@ -1,7 +1,6 @@
 """What a sweep will take, said before anything is allocated: members, programs, memory, disk, and about how long."""
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,13 +12,12 @@ import jax.numpy as jnp
 from softrl.config import change
 from softrl.envs import HostEnv
 from softrl.errors import ConfigError
-from softrl.sweep import batch, halving
+from softrl.sweep import halving
 from softrl.sweep.groups import Batch, Group, expand, split
 from softrl.sweep.search import Halving, Optuna, Pbt, Search
 from softrl.sweep.spec import Spec, load
 from softrl.training import memory
 from softrl.training.assemble import Assembled, assemble, with_members
-from softrl.training.compilation import use_compilation_cache
 from softrl.training.programs import abstract_run
 from softrl.training.state import init_run
 
@@ -27,8 +25,6 @@ CPU_WIDTH = 16
 """Members of a batch on a CPU, where a wider one is no faster and only a kill costs more."""
 MARGIN = 0.9
 """Share of the free memory that a plan may use."""
-CALIBRATION_S = 120.0
-"""Groups that a calibration has not reached by then are reckoned as long as the mean of the others."""
 
 
 class GroupPlan(NamedTuple):
@@ -173,36 +169,6 @@ def _width(
     return spread if wanted is None and spread <= most else width
 
 
-def calibrated(plan: Plan) -> Plan:
-    """The plan with times, from one chunk of each group's own program that learns.
-
-    On a CPU members go one after the other, so one member is timed; elsewhere a whole batch.
-    """
-    use_compilation_cache()
-    started, groups, rates = time.perf_counter(), [], []
-    for one in plan.groups:
-        if rates and time.perf_counter() - started > CALIBRATION_S:
-            mean = sum(rates) / len(rates)
-            groups.append(one._replace(seconds=one.env_steps * mean))
-            continue
-        compiling, per_step = _timed(one.group)
-        rates.append(per_step)
-        groups.append(one._replace(seconds=compiling + one.env_steps * per_step))
-    return plan._replace(groups=tuple(groups))
-
-
-def _timed(group: Group) -> tuple[float, float]:
-    """Seconds to compile, and seconds an environment step of one member once it learns."""
-    cpu = jax.local_devices()[0].platform == "cpu"
-    config = change(group.config, learning_starts=0, **({"seeds": 1} if cpu else {}))
-    programs = batch.prepare(config).programs
-    run, info = programs.chunk(programs.init(), programs.hypers)
-    jax.block_until_ready(info)
-    begun = time.perf_counter()
-    jax.block_until_ready(programs.chunk(run, programs.hypers)[1])
-    return programs.seconds, (time.perf_counter() - begun) / config.chunk_transitions / config.training.seeds
-
-
 def planned(
     source: str | Path | Mapping[str, Any] | Spec,
     per_batch: int | None = None,
@@ -212,7 +178,11 @@ def planned(
 ) -> list[str]:
     """The lines of a spec's plan; see `plan`. `calibrate`: with times, which compiles."""
     made = plan(load(source), per_batch=per_batch, memory_bytes=memory_bytes)
-    return text(calibrated(made) if calibrate else made)
+    if calibrate:
+        from softrl.sweep.calibration import calibrated  # loads all that trains; a plan alone does without
+
+        made = calibrated(made)
+    return text(made)
 
 
 def text(plan: Plan) -> list[str]:

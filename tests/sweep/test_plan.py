@@ -1,9 +1,13 @@
 """What a sweep will take is said in advance, and rightly."""
 
+import subprocess
+import sys
+
 import pytest
 
 from softrl.errors import ConfigError
-from softrl.sweep.plan import calibrated, plan, planned
+from softrl.sweep.calibration import calibrated
+from softrl.sweep.plan import plan, planned
 from softrl.sweep.spec import load
 from softrl.training import memory
 from softrl.training.assemble import assemble
@@ -22,6 +26,19 @@ def test_ten_thousand_members_are_planned_without_ten_thousand_of_anything_slow(
     assert len(traced) == len(made.groups) == 2
     text = planned(words)
     assert "10,000 members" in text[0] and "2 compiled programs" in text[0]
+
+
+def test_a_plan_waits_for_nothing_that_trains_or_shows_training(user_environment, tmp_path):
+    (tmp_path / "spec.toml").write_text(tiny.toml(tiny.spec({"critic_lr": LR})))
+    command = ["sweep", str(tmp_path / "spec.toml"), "--plan", "--no-calibrate"]
+    slow = "orbax.checkpoint", "rich.progress", "matplotlib", "brax", "softrl.training.session"
+    code = (
+        f"import sys, gc; from softrl.cli_sweep import sweep; assert sweep({command[1:]}) == 0 and gc.isenabled();"
+        f"print([name for name in {slow} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=user_environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_bytes_are_those_of_the_run_that_will_be_allocated():
