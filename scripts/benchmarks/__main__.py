@@ -7,7 +7,7 @@
     scripts/bench endtoend     Brax's half cheetah (spring): environment steps a second against Brax's own SAC at the
                                same sizes, and wall clock to the return that Brax reaches
     scripts/bench host         Gymnasium's half cheetah on the host, one update a step: environment steps a second
-                               against SBX and Stable-Baselines3, the latency of `Learner.step`; --learning: returns
+                               against SBX and Stable-Baselines3, latency of `Learner.step`; --learning: returns instead
     scripts/bench learning     deterministic returns of the default training within a time limit, seed by seed
     scripts/bench memory       bytes a stored transition, against Brax's layout
     scripts/bench start        seconds from `softrl train` to its first evaluation, cold and with a warm cache
@@ -66,7 +66,7 @@ def main() -> None:
         sys.exit(f"scripts/bench: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
-    report.write(result, options.out / f"{options.command}.json")
+    report.write(result, options.out / f"{result['command']}.json")
 
 
 if __name__ == "__main__":

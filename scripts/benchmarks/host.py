@@ -23,15 +23,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="least length of a turn")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS, help="whom to measure against")
     parser.add_argument("--calls", type=int, default=2_000, help="calls of Learner.step whose latency is measured")
-    parser.add_argument(
-        "--learning", action="store_true", help="also learn, seed by seed (9 minutes each on two cores)"
-    )
+    parser.add_argument("--learning", action="store_true", help="train instead, seed by seed, and tell the returns")
     parser.add_argument("--learning-steps", type=int, default=100_000, help="environment steps of that")
-    parser.add_argument("--seeds", type=int, default=3, help="seeds of that")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds of that")
+    parser.add_argument("--first-seed", type=int, default=0, help="the first of them")
 
 
 def run(options: argparse.Namespace) -> dict:
     """Measures, prints and returns the result."""
+    if options.learning:
+        return _learning(options)
     result = report.header("host", vars(options).copy())
     wishes = {name: getattr(options, name) for name in ("env", "batch_size", "replay_size", "steps")}
     contestants = [
@@ -46,32 +47,31 @@ def run(options: argparse.Namespace) -> dict:
     result |= {"about": about, "env_steps_per_s": steps, "ratios": ratios}
     claims = [Bar(f"steps/s, softrl to {name}", ratios[name], bar) for name, bar in WANTED.items() if name in ratios]
     claims.append(_latency(wishes | {"calls": options.calls}, options, result))
-    if options.learning:
-        claims.append(_learning(options, result))
     result["bars"] = report.bars(claims)
     return result
 
 
 def _latency(wishes: dict, options: argparse.Namespace, result: dict) -> Bar:
     events = list(protocol.stream("softrl", "softrl_latency", wishes, options.logs / "softrl_latency.log", {}))
-    milliseconds = {name: 1e3 * np.asarray(events[-1][name]) for name in ("add", "step")}
+    calls = {"add": "add, one row", "step": "step(1)", "many": "step(50), an update"}
+    milliseconds = {name: 1e3 * np.asarray(events[-1][name]) for name in calls}
     quantiles = {name: np.quantile(values, [0.5, 0.9, 0.99, 1.0]).tolist() for name, values in milliseconds.items()}
-    rows = [[f"Learner.{name}", *values] for name, values in quantiles.items()]
+    rows = [[f"Learner.{calls[name]}", *values] for name, values in quantiles.items()]
     report.table("a call, milliseconds", ["", "median", "90 %", "99 %", "longest"], rows)
     result["latency_ms"] = quantiles
     return Bar("Learner.step, 99th percentile to median", quantiles["step"][2] / quantiles["step"][0], 1.5, False)
 
 
-def _learning(options: argparse.Namespace, result: dict) -> Bar:
-    runs = []
-    for seed in range(options.seeds):
-        changes = {"steps": options.learning_steps, "seed": seed}
-        wish = {"env": f"gym/{options.env}", "changes": changes}
+def _learning(options: argparse.Namespace) -> dict:
+    result = report.header("host_learning", vars(options).copy())
+    runs, seeds = [], range(options.first_seed, options.first_seed + options.seeds)
+    for seed in seeds:
+        wish = {"env": f"gym/{options.env}", "changes": {"steps": options.learning_steps, "seed": seed}}
         log = options.logs / f"softrl_host_{seed}.log"
-        done = lambda event: event["env_steps"] >= options.learning_steps
-        runs.append(watch("softrl_return", wish, log, done))
+        runs.append(watch("softrl_return", wish, log, lambda event: event["env_steps"] >= options.learning_steps))
     last = [watched.evaluations[-1] for watched in runs]
-    rows = [[f"seed {seed}", float(event["return"]), event["seconds"]] for seed, event in enumerate(last)]
+    rows = [[f"seed {seed}", event["return"], event["seconds"]] for seed, event in zip(seeds, last, strict=True)]
     report.table(f"learning {options.env}, {options.learning_steps:,} steps", ["", "return", "seconds"], rows)
-    result["learning"] = [watched._asdict() for watched in runs]
-    return Bar("mean evaluation return", float(np.mean([event["return"] for event in last])), 5_500.0)
+    mean = float(np.mean([event["return"] for event in last]))
+    bars = report.bars([Bar(f"mean evaluation return, seeds {[*seeds]}", mean, 5_500.0)])
+    return result | {"learning": [watched._asdict() for watched in runs], "mean": mean, "bars": bars}

@@ -1,4 +1,5 @@
-"""How long each call of `softrl.Learner.step` and of `.add` takes, one update and one transition a call."""
+"""How long each call of `softrl.Learner.step` and of `.add` takes, one update and one transition a call; and an update
+among many in one call."""
 
 import time
 
@@ -8,6 +9,7 @@ import softrl
 from benchmarks import protocol
 
 OBS, ACTIONS = 17, 6
+MANY = 50  # updates in one call, beside which one shows what a call costs
 
 
 def main() -> None:
@@ -17,7 +19,7 @@ def main() -> None:
     learner = softrl.Learner(config, np.zeros(OBS, np.float32), ACTIONS, replay_capacity=settings["replay_size"])
     random = np.random.default_rng(0)
     learner.add(rows(random, 2_000))
-    times = {"step": [], "add": []}
+    times = {"step": [], "add": [], "many": []}
     for call in range(50 + settings["calls"]):
         row = rows(random, 1)
         begun = time.perf_counter()
@@ -27,6 +29,10 @@ def main() -> None:
         if call >= 50:
             times["add"].append(added - begun)
             times["step"].append(time.perf_counter() - added)
+    for _ in range(settings["calls"] // MANY):
+        begun = time.perf_counter()
+        learner.step(updates=MANY)
+        times["many"].append((time.perf_counter() - begun) / MANY)
     protocol.send({"event": "latency", **times})
 
 
