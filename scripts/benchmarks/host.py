@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> dict:
     result = report.header("host", vars(options).copy())
     wishes = {name: getattr(options, name) for name in ("env", "batch_size", "replay_size", "steps")}
     contestants = [
-        Contestant("softrl", "softrl", "softrl_host", wishes),
+        Contestant("softrl", "softrl", "softrl_host", wishes, protocol.AS_TRAINED),
         *[Contestant(name, "peers", PEERS[name], wishes) for name in options.peers],
     ]
     rates, about = take(contestants, rounds=options.rounds, seconds=options.seconds, logs=options.logs)

@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -23,6 +23,9 @@ from typing import Any, NamedTuple, TextIO
 SCRIPTS = Path(__file__).resolve().parents[1]
 PYTHON = {"softrl": SCRIPTS.parent / ".venv/bin/python", "peers": SCRIPTS.parent / ".venv-bench/bin/python"}
 """The interpreter of each environment."""
+
+AS_TRAINED = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+"""What scripts/train sets: XLA has threads of its own, beside which a BLAS with as many gets in the way."""
 
 Call = Callable[[], tuple[float, float]]
 """Does a fixed amount of work and waits for it; returns that amount and the seconds it took."""
@@ -87,13 +90,15 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def worker(name: str, environment: str, module: str, wishes: dict[str, Any], logs: Path) -> Iterator[Worker]:
+def worker(
+    name: str, environment: str, module: str, wishes: dict[str, Any], extra: Mapping[str, str], *, logs: Path
+) -> Iterator[Worker]:
     """A timed worker, from its start to its end.
 
-    Raises: RuntimeError where it does not get ready, with the end of its log.
+    Args: `extra`: environment variables. Raises: RuntimeError where it does not get ready, with the end of its log.
     """
     log = logs / f"{name}.log"
-    with _process(environment, module, wishes, log, {}) as (process, answers):
+    with _process(environment, module, wishes, log, extra) as (process, answers):
         print(f"  starting {name} …", file=sys.stderr, flush=True)
         hello = _answer(name, answers, log)
         yield Worker(name, process, answers, hello["ready"], hello["about"], log)
@@ -108,7 +113,7 @@ def ask(worker: Worker, variant: str, seconds: float) -> float:
 
 
 def stream(
-    environment: str, module: str, wishes: dict[str, Any], log: Path, extra: dict[str, str]
+    environment: str, module: str, wishes: dict[str, Any], log: Path, extra: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
     """The events of a streaming worker, each with `seconds` since its start; whoever stops listening ends it.
 
@@ -123,7 +128,7 @@ def stream(
 
 
 @contextlib.contextmanager
-def _process(environment: str, module: str, wishes: dict, log: Path, extra: dict[str, str]):
+def _process(environment: str, module: str, wishes: dict, log: Path, extra: Mapping[str, str]):
     read, write = os.pipe()
     command = [PYTHON[environment], "-P", "-m", f"benchmarks.workers.{module}", json.dumps(wishes), str(write)]
     with open(log, "w") as file:
@@ -134,7 +139,7 @@ def _process(environment: str, module: str, wishes: dict, log: Path, extra: dict
             stderr=subprocess.STDOUT,
             pass_fds=(write,),
             text=True,
-            env=os.environ | {"PYTHONPATH": str(SCRIPTS)} | extra,
+            env={**os.environ, "PYTHONPATH": str(SCRIPTS), **extra},
         )
     os.close(write)
     try:

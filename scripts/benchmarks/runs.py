@@ -1,6 +1,5 @@
 """Training runs watched from outside: their evaluations, dated from the start of the process."""
 
-import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -24,11 +23,8 @@ def watch(module: str, wishes: dict[str, Any], log: Path, enough: Callable[[dict
     """
     about, evaluations = {}, []
     with tempfile.TemporaryDirectory() as folder:
-        # As scripts/train sets them; and nothing compiled earlier may be found.
-        extra = {
-            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
-            "JAX_COMPILATION_CACHE_DIR": f"{folder}/xla",
-        }
+        # Nothing compiled earlier may be found.
+        extra = {**protocol.AS_TRAINED, "JAX_COMPILATION_CACHE_DIR": f"{folder}/xla"}
         for event in protocol.stream("softrl", module, wishes | {"out": f"{folder}/run"}, log, extra):
             if event.pop("event") == "about":
                 about = event

@@ -1,7 +1,6 @@
 """`scripts/bench sweep`: many members against one and against rejax, the time to plan them, the driver's memory."""
 
 import argparse
-import os
 import statistics
 import subprocess
 import tempfile
@@ -103,14 +102,10 @@ def _memory(options: argparse.Namespace) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         wishes = {"out": folder, "chunks": options.chunks}
         log = options.logs / "sweep_memory.log"
-        events = list(protocol.stream("softrl", "softrl_sweep", wishes, log, {"OMP_NUM_THREADS": _threads()}))
+        events = list(protocol.stream("softrl", "softrl_sweep", wishes, log, protocol.AS_TRAINED))
     samples = [(event["chunk"], event["rss_mib"]) for event in events]
     last = samples[-1][0]
     early = [size for chunk, size in samples if last / 4 <= chunk < last / 2]
     late = [size for chunk, size in samples if chunk >= 3 * last / 4]
     shown = samples[:: max(len(samples) // 8, 1)]
     return {"early": statistics.median(early), "late": statistics.median(late), "samples": shown}
-
-
-def _threads() -> str:
-    return os.environ.get("OMP_NUM_THREADS", "1")

@@ -2,19 +2,23 @@
 
 import contextlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from benchmarks import protocol
 
 
 class Contestant(NamedTuple):
-    """name: of its log. environment: of `protocol.PYTHON`. module: of `benchmarks.workers`. wishes: its settings."""
+    """name: of its log. environment: of `protocol.PYTHON`. module: of `benchmarks.workers`. wishes: its settings.
+    extra: environment variables."""
 
     name: str
     environment: str
     module: str
     wishes: dict[str, Any]
+    extra: Mapping[str, str] = MappingProxyType({})
 
 
 def take(
@@ -27,7 +31,7 @@ def take(
     logs.mkdir(parents=True, exist_ok=True)
     rates: dict[str, dict[str, list[float]]] = {contestant.name: {} for contestant in contestants}
     with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(protocol.worker(*contestant, logs)) for contestant in contestants]
+        workers = [stack.enter_context(protocol.worker(*contestant, logs=logs)) for contestant in contestants]
         for turn in range(rounds):
             for worker in workers:
                 for variant in worker.variants:
