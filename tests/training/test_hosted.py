@@ -77,7 +77,7 @@ def test_a_chunk_acts_by_a_policy_that_is_one_step_old_when_overlapping():
     seen = {}
     for overlap in (False, True):
         assembled = assemble(config(overlap=overlap, learning_starts=4, num_envs=1))
-        made, start = hosted.compile_hosted(assembled, jax.tree.map(lambda x: jnp.float32([x]), assembled.hypers))
+        made = hosted.compile_hosted(assembled, jax.tree.map(lambda x: jnp.float32([x]), assembled.hypers))
         policies, act = [], made.act
 
         def note(policy, obs, noise, policies=policies, act=act):
@@ -87,7 +87,7 @@ def test_a_chunk_acts_by_a_policy_that_is_one_step_old_when_overlapping():
         made.act = note
         keys = jax.random.key(0, impl="threefry2x32")[None]
         hypers = jax.tree.map(lambda x: jnp.float32([x]), assembled.hypers)
-        hosted.chunk(made, start(keys, hypers), hypers)
+        hosted.chunk(made, hosted.started(made, keys, hypers), hypers)
         seen[overlap] = policies
     new, old = seen[False], seen[True]
     assert len(set(new)) == len(new)  # every step by another policy: the newest

@@ -1,0 +1,32 @@
+"""Evaluation in environments on the host."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from softrl.envs.host import HostEnv
+from softrl.training.evaluate import Evaluation
+from softrl.training.hosted.draws import EVALUATE, generator
+from softrl.types import PyTree
+
+EVALUATION_SEED = 1_000_003
+"""Of the evaluation's episodes, the same for every run."""
+
+
+def evaluate(env: HostEnv, act: Callable[..., np.ndarray], policy: PyTree, seed: int = EVALUATION_SEED) -> Evaluation:
+    """One episode in each of E environments, the first half by the mode, the second by sampling; `[E / 2]` leaves."""
+    obs, count, half = env.reset(seed), env.spec.num_envs, env.spec.num_envs // 2
+    total, length, alive = np.zeros(count), np.zeros(count, np.int32), np.ones(count, bool)
+    words = np.asarray([0, seed], np.uint32)
+    for step in range(env.spec.episode_length):
+        modes, others = (jax.tree.map(lambda x, part=part: x[part], obs) for part in (slice(half), slice(half, None)))
+        noise = generator(words, step, EVALUATE).standard_normal((half, env.spec.action_size), np.float32)
+        after = env.step(np.concatenate([act(policy, modes, None), act(policy, others, noise)]))
+        total += np.where(alive, after.reward, 0.0)
+        length += alive
+        alive &= ~(after.terminated | after.truncated) & after.valid
+        obs = after.obs
+        if not alive.any():
+            break
+    return Evaluation(*(np.float32(x) for x in (total[:half], length[:half], total[half:], length[half:])))

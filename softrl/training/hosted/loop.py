@@ -1,0 +1,134 @@
+"""The host's loop: act, step, hand the rows to the device; which learns meanwhile.
+
+With `overlap` the policy that acts is always exactly one vector step older than the newest, and the newest itself at
+the first step of a chunk; without, the host waits for every update. Both are functions of the seed alone: nothing
+depends on who was faster.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import jax
+import numpy as np
+
+from softrl.agents.sac import act_on_host
+from softrl.clock import Clock
+from softrl.envs.host import HostStep
+from softrl.training.assemble import Assembled
+from softrl.training.chunk import ChunkInfo
+from softrl.training.hosted.device import Compiled, compile_device
+from softrl.training.hosted.draws import EXPLORE, generator
+from softrl.training.hosted.member import single
+from softrl.training.hosted.start import abstract_state, first_environment
+from softrl.training.hosted.tally import Tally
+from softrl.training.learn import LearnInfo
+from softrl.training.state import Rollout, RunState
+from softrl.types import EnvState, PyTree, Transition
+
+
+@dataclass
+class Hosted:
+    """The host's part of a run; what is mutable about it.
+
+    at: the vector step at which the environments stand; None where they must be brought to the run's. obs: what they
+    show there.
+    """
+
+    assembled: Assembled
+    device: Compiled
+    act: Callable[..., np.ndarray]
+    at: int | None = None
+    obs: PyTree = field(default=None)
+
+
+def compile_hosted(assembled: Assembled, hypers: PyTree) -> Hosted:
+    """Compiles the device's part; the environments are not opened yet. Args: `hypers`: `[1]` leaves."""
+    abstract = abstract_state(assembled)
+    device = compile_device(assembled.program, abstract.clock, abstract.learner, hypers)
+    return Hosted(assembled, device, partial(act_on_host, assembled.config.agent, assembled.program.env.spec))
+
+
+def started(hosted: Hosted, keys: jax.Array, hypers: PyTree) -> RunState:
+    """The first state of a run, its environments opened. Args: `keys`: `[1]`; `hypers`: `[1]` leaves."""
+    env = hosted.assembled.program.env
+    words = np.asarray(jax.random.key_data(keys[0]), np.uint32)
+    hosted.obs, hosted.at = env.reset(int(words[1] & 0x7FFFFFFF)), 0
+    first = first_environment(env, hosted.obs, words, env.snapshot())
+    return RunState(jax.jit(Clock.start)(), hosted.device.start(keys[0], hypers), *first)
+
+
+def chunk(hosted: Hosted, run: RunState, hypers: PyTree) -> tuple[RunState, ChunkInfo]:
+    """`chunk_steps` vector steps; as `softrl.training.chunk.chunk`, but on the host. Donates its run's learner."""
+    config, program = hosted.assembled.config.training, hosted.assembled.program
+    begin = int(run.clock.step)
+    run = _rejoined(hosted, run, begin)
+    clock, learner = run.clock, run.learner
+    policy = on_host(single(program.agent.policy(learner.agent)))
+    newest, words, tally, numbers = policy, run.env.key[0], Tally.of(run), []
+    for step in range(begin, begin + config.chunk_steps):
+        action = _action(hosted, policy, hosted.obs, words, step)
+        after = program.env.step(action)
+        rows = Transition(hosted.obs, action, *after[1:4], after.final_obs, after.valid)
+        ready = step + 1 >= program.learning_starts
+        result = (hosted.device.improve if ready else hosted.device.store)(clock, learner, hypers, rows)
+        if config.overlap:  # what the last call learned, while this one waits in line: the device is never idle
+            policy = on_host(newest)
+        clock, learner, newest = result[:3]
+        numbers += result[3:]
+        if not config.overlap:
+            policy = on_host(newest)
+        hosted.obs = after.obs
+        tally.count(after)
+    hosted.at = begin + config.chunk_steps
+    env = _environment(hosted, run.env, tally, after)
+    jax.block_until_ready(learner)
+    rollout = Rollout((), tally.episode_return[None], tally.episode_length[None])
+    return RunState(clock, learner, env, rollout), ChunkInfo(tally.info(), _learned(hosted, numbers))
+
+
+def _rejoined(hosted: Hosted, run: RunState, step: int) -> RunState:
+    """The run with the environments where it left them; anew, as if physics had failed, where that cannot be."""
+    run = run._replace(env=jax.tree.map(np.asarray, run.env), rollout=jax.tree.map(np.asarray, run.rollout))
+    if hosted.at == step:
+        return run
+    env = hosted.assembled.program.env
+    if env.snapshot_size:
+        env.restore(run.env.sim[0])
+        hosted.obs = jax.tree.map(lambda x: x[0], run.env.obs)
+        return run
+    hosted.obs = env.reset(int(run.env.key[0, 1] & 0x7FFFFFFF) + step)
+    rollout = jax.tree.map(np.zeros_like, run.rollout)
+    replay = run.learner.replay
+    # The next observation stored is of another episode: the newest row has no successor.
+    newest = (step - 1) % replay.valid.shape[1]
+    replay = replay._replace(valid=replay.valid.at[:, newest].set(False))
+    return run._replace(learner=run.learner._replace(replay=replay), rollout=rollout)
+
+
+def on_host(policy: PyTree) -> PyTree:
+    """Waits for a policy; on a CPU nothing is copied."""
+    return jax.tree.map(np.asarray, policy)
+
+
+def _action(hosted: Hosted, policy: PyTree, obs: PyTree, words: np.ndarray, step: int) -> np.ndarray:
+    spec = hosted.assembled.program.env.spec
+    draw, shape = generator(words, step, EXPLORE), (spec.num_envs, spec.action_size)
+    if step < hosted.assembled.program.learning_starts:
+        return draw.uniform(-1.0, 1.0, shape).astype(np.float32)
+    return hosted.act(policy, obs, draw.standard_normal(shape, np.float32))
+
+
+def _environment(hosted: Hosted, old: EnvState, tally: Tally, after: HostStep) -> EnvState:
+    step = HostStep(*jax.tree.map(lambda x: np.asarray(x)[None], tuple(after)))
+    sim = hosted.assembled.program.env.snapshot()[None]
+    return EnvState(*step, sim, old.key, tally.episode[None], tally.episode_length[None].copy())
+
+
+def _learned(hosted: Hosted, numbers: list[jax.Array]) -> LearnInfo:
+    leaves, structure = jax.tree.flatten(hosted.device.info)
+    table = np.stack([np.asarray(row) for row in numbers]) if numbers else np.full((1, len(leaves)), np.nan, np.float32)
+    good = np.isfinite(table)
+    total, seen = np.where(good, table, 0.0).sum(0), good.sum(0)
+    means = np.where(seen > 0, total / np.maximum(seen, 1), np.nan).astype(np.float32)
+    return LearnInfo(jax.tree.unflatten(structure, np.split(means, len(leaves))))
