@@ -36,7 +36,7 @@ def run_batch(directory: str) -> Told:
         if not (path / batch.NAME).exists():
             return Told("refused", f"{path} is not there on {os.uname().nodename}: every machine must see --out")
         _wait_until_free(path)
-        ready = _ready(batch.read(path).config)
+        ready = prepared(batch.read(path).config)
         return Told("finished" if batch.train(path, ready=ready) else "stopped")
     except SoftRLError as error:
         return Told("refused", str(error))
@@ -46,7 +46,8 @@ _KEPT: dict[str, batch.Ready] = {}
 """The last compiled program of this process, which a worker lives to use again."""
 
 
-def _ready(config: Config) -> batch.Ready:
+def prepared(config: Config) -> batch.Ready:
+    """The compiled programs of a config: those of the last one where they serve."""
     _KEPT["program"] = batch.prepare(config, _KEPT.get("program"))
     return _KEPT["program"]
 
