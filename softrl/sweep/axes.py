@@ -61,8 +61,8 @@ def axis(name: str, form: Any, config: Config, *, sampled: bool = False) -> Axis
         raise ConfigError(f"{name} cannot be an axis: {NOT_SWEEPABLE[name]}")
     static = name not in flat(config.hypers)
     new = _listed(name, form, static) if isinstance(form, (list, tuple)) else _ranged(name, form, static, sampled)
-    for value in new.values or (new.low, new.high):
-        if name != "env":  # the registry knows environments, and says so when a group's preset is made
+    if name != "env":  # the registry knows environments, and says so when a group's preset is made
+        for value in new.values if new.kind == "list" else (new.low, new.high):
             change(config, **{name: value})
     _refuse_repeats(new)
     return new

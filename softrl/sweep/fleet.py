@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from softrl.errors import SoftRLError
+from softrl.errors import ConfigError, SoftRLError
 from softrl.sweep.worker import Told
 from softrl.training import folders
 from softrl.training.session import Listener
@@ -127,9 +127,9 @@ def _wait_for_all(fleet: Fleet, tasks: list[Hashable]) -> None:
 def chosen(options: Mapping[str, Any], defaults: Mapping[str, Any], launcher: str) -> dict[str, Any]:
     """A launcher's options with its defaults.
 
-    Raises: SoftRLError naming an option that it does not have.
+    Raises: ConfigError naming an option that it does not have.
     """
     for name in options:
         if name not in defaults:
-            raise SoftRLError(f"launcher {launcher} has no option {name!r}; it has {', '.join(defaults)}")
+            raise ConfigError(f"launcher {launcher} has no option {name!r}; it has {', '.join(defaults)}")
     return {**defaults, **options}

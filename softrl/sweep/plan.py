@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from softrl.agents.sac import resolve
 from softrl.config import change
 from softrl.envs import HostEnv
 from softrl.errors import ConfigError
@@ -17,7 +19,7 @@ from softrl.sweep.groups import Batch, Group, expand, split
 from softrl.sweep.search import Halving, Optuna, Pbt, Search
 from softrl.sweep.spec import Spec, load
 from softrl.training import memory
-from softrl.training.assemble import Assembled, assemble, with_members
+from softrl.training.assemble import Assembled, assemble
 from softrl.training.programs import abstract_run
 from softrl.training.state import init_run
 
@@ -122,11 +124,14 @@ def _member_bytes(assembled: Assembled) -> int:
 
 
 def _check_members(assembled: Assembled, group: Group) -> None:
-    """Every distinct setting of a group, resolved once: out of range is said now and not hours later."""
-    static = group.changes.keys()
-    own = {tuple((n, v) for n, v in member.changes.items() if n not in static): member.seed for member in group.members}
-    for changes, seed in own.items():
-        with_members(assembled, [{"seed": seed, **dict(changes)}])
+    """Every distinct setting of a group, resolved once: what this robot cannot do is said now and not hours later.
+
+    Each value by itself was checked with its axis.
+    """
+    hypers, size = group.config.hypers, assembled.program.env.spec.action_size
+    settings = (tuple((n, v) for n, v in m.changes.items() if n not in group.changes) for m in group.members)
+    for changes in dict.fromkeys(settings):
+        resolve(replace(hypers, **dict(changes)), size)
 
 
 def _population(spec: Spec, group: Group) -> int:

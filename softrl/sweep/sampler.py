@@ -52,12 +52,12 @@ def propose(out: Path, search: Optuna, sweep: Sweep, ledger: Ledger) -> list[dic
 
 def wave(out: Path, sweep: Sweep, ledger: Ledger) -> list[Path]:
     """Directories of the proposed batches that are not finished."""
-    jobs = []
+    jobs, members = [], [results.proposed(line) for line in ledger.lines() if line["kind"] == "member"]
     for group in sweep.groups:
         proposed: dict[str, list[Member]] = {}
-        for line in ledger.lines():
-            if line["kind"] == "member" and line["group"] == group.id:
-                proposed.setdefault(line["batch"], []).append(results.proposed(line))
+        for member in members:
+            if member.group == group.id:
+                proposed.setdefault(member.batch, []).append(member)
         jobs += [
             batch.Job(group.id, name, group.config, tuple(members))
             for name, members in proposed.items()

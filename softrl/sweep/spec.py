@@ -21,6 +21,7 @@ same `n` and make one sample of n rows, as random search does.
 """
 
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +136,7 @@ def _seeds(given: Any) -> tuple[int, ...]:
         raise ConfigError(f"seeds must be a number of seeds or a list of whole numbers in [0, 2³¹), got {given!r}")
     if not seeds:
         raise ConfigError(f"seeds is empty, got {given!r}: give at least one")
-    repeated = sorted({seed for seed in seeds if list(seeds).count(seed) > 1}) if not isinstance(seeds, range) else []
+    repeated = sorted(seed for seed, count in Counter(seeds).items() if count > 1)
     if repeated:
         raise ConfigError(f"seeds holds {', '.join(map(str, repeated))} twice: every seed once")
     return tuple(seeds)

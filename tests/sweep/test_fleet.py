@@ -5,7 +5,7 @@ from collections import deque
 
 import pytest
 
-from softrl.errors import SoftRLError
+from softrl.errors import ConfigError, SoftRLError
 from softrl.sweep import batch, fleet, worker
 from softrl.sweep.worker import Told
 from softrl.training import directory
@@ -128,7 +128,7 @@ def test_a_request_to_stop_asks_the_running_ones_to_save_and_hands_out_no_more(t
 
 
 def test_an_unknown_option_is_named():
-    with pytest.raises(SoftRLError, match="no option 'gpu'; it has cpus, gpus"):
+    with pytest.raises(ConfigError, match="no option 'gpu'; it has cpus, gpus"):
         fleet.chosen({"gpu": 1}, {"cpus": 1, "gpus": 0}, "ray")
 
 

@@ -24,6 +24,10 @@ def test_ten_thousand_members_are_planned_without_ten_thousand_of_anything_slow(
     made = plan(load(words))
     assert made.members == 10_000
     assert len(traced) == len(made.groups) == 2
+    checked = []
+    monkeypatch.setattr("softrl.config.checked", lambda config: checked.append(config) or config)
+    sampled = plan(load(tiny.spec({"critic_lr": {**LR, "n": 10_000}})))
+    assert sampled.members == 10_000 and len(checked) < 100, "a random sample is checked by its range"
     text = planned(words)
     assert "10,000 members" in text[0] and "2 compiled programs" in text[0]
 
