@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from softrl.config import change
-from softrl.envs import require_known, time_limit
+from softrl.envs import on_host, require_known, time_limit
 from softrl.errors import ConfigError, suggestion
 from softrl.training.config import Config
 
@@ -115,8 +115,8 @@ def preset(
 
         platform = jax.local_devices()[0].platform
     device = CPU if platform == "cpu" else ACCELERATOR
-    if env.startswith("gym/"):
-        device = {**HOST, "episode_length": time_limit(env.removeprefix("gym/")) or 1000}
+    if on_host(env):
+        device = {**HOST, "episode_length": time_limit(env) or 1000}
     config = change(Config(), env=env, **device)
     config = change(config, **ROBOTS.get(env, {}))
     if name == "classic":

@@ -61,6 +61,7 @@ ONLY_IN = {
     "brax": ("softrl.envs.brax", "softrl.reporting"),
     "mujoco_playground": ("softrl.envs",),
     "gymnasium": ("softrl.envs",),
+    "envpool": ("softrl.envs.envpool",),
     "orbax": ("softrl.training.checkpoint",),
     "ray": ("softrl.sweep",),
     "optuna": ("softrl.sweep",),

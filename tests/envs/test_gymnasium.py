@@ -118,6 +118,7 @@ def test_non_finite_numbers_are_kept_out_and_their_environment_starts_anew():
     assert not bad.valid.any()
     assert np.isfinite(bad.obs).all()
     np.testing.assert_array_equal(bad.final_obs, first.obs)
+    np.testing.assert_array_equal(bad.obs[:, 0], 0.0)
     np.testing.assert_array_equal(after.obs[:, 0], 1.0)
 
 

@@ -1,0 +1,151 @@
+"""EnvPool's simulators behind the `HostEnv` door: many environments in C++ threads. EnvPool is imported only here.
+
+EnvPool resets an environment in the step after its end, which would be a row without meaning; here those that ended
+are reset at once, which draws the same episodes.
+"""
+
+import importlib
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from softrl.envs import boxes
+from softrl.envs.boxes import Boxes
+from softrl.envs.host import HostEnv, HostStep
+from softrl.envs.quiet import quiet
+from softrl.errors import ConfigError, suggestion
+from softrl.types import PyTree
+
+KNOWN = (
+    "Ant-v4",
+    "HalfCheetah-v4",
+    "Hopper-v4",
+    "Humanoid-v4",
+    "HumanoidStandup-v4",
+    "InvertedDoublePendulum-v4",
+    "InvertedPendulum-v4",
+    "Pusher-v4",
+    "Reacher-v4",
+    "Swimmer-v4",
+    "Walker2d-v4",
+    "Pendulum-v1",
+)
+"""What `softrl envs` lists; any of EnvPool's environments with continuous actions will do."""
+
+
+def library() -> Any:
+    """EnvPool itself.
+
+    Raises: ConfigError where it is not installed.
+    """
+    try:
+        return importlib.import_module("envpool")
+    except ImportError:
+        raise ConfigError("envpool/ environments need EnvPool: pip install 'softrl[envpool]'") from None
+
+
+def time_limit(name: str) -> int:
+    """The time limit that an environment is registered with, in its steps.
+
+    Raises: ConfigError for an unknown name, with the nearest one.
+    """
+    return _registered(name).config.max_episode_steps
+
+
+def _registered(name: str) -> Any:
+    with quiet():
+        envpool = library()
+    names = envpool.list_all_envs()
+    if name not in names:
+        raise ConfigError(f"unknown EnvPool environment {name!r}{suggestion(name, names)}; see envpool.list_all_envs()")
+    with quiet():
+        return envpool.make_spec(name)
+
+
+@dataclass
+class Pool:
+    """N environments while they are open, and how to open them. name, num_envs, limit: as asked for.
+
+    env: EnvPool's own, None while closed. last: the newest observations, `[N, ...]`.
+    """
+
+    name: str
+    num_envs: int
+    limit: int
+    boxes: Boxes
+    env: Any = None
+    last: PyTree = field(default=None)
+
+
+def envpool_env(name: str, *, num_envs: int, episode_length: int, vectorization: str = "sync") -> HostEnv:
+    """N copies of one of EnvPool's environments.
+
+    Args:
+      name: its id, for example `HalfCheetah-v4`.
+      episode_length: time limit L, in place of the registered one.
+      vectorization: `sync`: a step waits for all.
+    Returns:
+      `HostEnv`; actions and observations as of `softrl.envs.gymnasium.gymnasium_env`. It cannot be snapshot: a resumed
+      run begins new episodes. EnvPool calls an end at the time limit truncated, also where the robot fell in that step.
+    Raises:
+      ConfigError: unknown name, actions that are not a bounded row of numbers, observations without a fixed shape.
+    """
+    if vectorization != "sync":
+        raise ConfigError(f"backend of envpool/{name} must be sync, got {vectorization!r}")
+    registered = _registered(name)
+    with quiet():
+        spaces = registered.gymnasium_observation_space, registered.gymnasium_action_space
+    its = boxes.boxes(f"envpool/{name}", *spaces)
+    pool = Pool(name, num_envs, episode_length, its)
+    return HostEnv(
+        spec=boxes.spec(its, f"envpool/{name}", num_envs, episode_length),
+        reset=partial(_reset, pool),
+        step=partial(_step, pool),
+        snapshot=lambda: np.zeros(0, np.uint8),
+        restore=partial(_refuse, pool),
+        snapshot_size=0,
+        close=partial(_close, pool),
+    )
+
+
+def _reset(pool: Pool, seed: int) -> PyTree:
+    # Seeds are EnvPool's only when it is made.
+    wishes = {"num_envs": pool.num_envs, "seed": seed, "max_episode_steps": pool.limit}
+    with quiet():
+        pool.env = library().make(pool.name, env_type="gymnasium", **wishes)
+    pool.last = boxes.cast(pool.boxes, pool.env.reset()[0])
+    return pool.last
+
+
+def _step(pool: Pool, action: np.ndarray) -> HostStep:
+    obs, reward, terminated, truncated, _ = pool.env.step(boxes.scaled(pool.boxes, action))
+    final = boxes.cast(pool.boxes, obs)
+    valid = boxes.finite(final, reward)
+    terminated, truncated = terminated & valid, truncated & ~terminated & valid
+    obs = final
+    over = terminated | truncated | ~valid
+    if over.any():
+        obs = jax.tree.map(np.copy, final)
+        ended = np.flatnonzero(over).astype(np.int32)
+        fresh, info = pool.env.reset(ended)
+        fresh = boxes.cast(pool.boxes, fresh)
+        for row, n in enumerate(info["env_id"]):
+            boxes.put(obs, n, fresh, at=row)
+        for n in np.flatnonzero(~valid):  # the last good observation stands for what cannot be stored
+            boxes.put(final, n, pool.last, at=n)
+    pool.last = obs
+    reward = np.where(valid, reward, 0.0).astype(np.float32)
+    return HostStep(obs, reward, np.array(terminated), np.array(truncated), final, valid)
+
+
+def _refuse(pool: Pool, snapshot: np.ndarray) -> None:
+    raise ConfigError(f"envpool/{pool.name} cannot be put back to a snapshot of {len(snapshot)} bytes")
+
+
+def _close(pool: Pool) -> None:
+    env, pool.env = pool.env, None
+    if env is not None:
+        env.close()
