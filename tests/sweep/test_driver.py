@@ -168,8 +168,7 @@ def test_a_damaged_sweep_json_is_told_and_not_overwritten(calm, tmp_path):
 
 
 @pytest.mark.usefixtures("compiled_once")
-@pytest.mark.parametrize("content", ["", '{"group": "g0", "ba', "[1, 2]"])
-def test_a_damaged_batch_json_is_told_and_the_same_command_writes_it_again(calm, tmp_path, content):
+def test_a_damaged_batch_json_is_told_and_the_same_command_writes_it_again(calm, tmp_path):
     def listener(event):
         if event["event"] == "saved":
             raise Killed
@@ -178,7 +177,7 @@ def test_a_damaged_batch_json_is_told_and_the_same_command_writes_it_again(calm,
         sweep.run(WORDS, tmp_path, per_batch=2, listener=listener)
     path = tmp_path / "groups" / "g0" / "b0" / "batch.json"
     good = path.read_bytes()
-    path.write_text(content)
+    path.write_bytes(good[: len(good) // 2])
     with pytest.raises(CheckpointError, match=r"batch.json is damaged.*same sweep command writes it again"):
         batch.read(path.parent)
     assert repr(sweep.run(WORDS, tmp_path).results) == repr(calm.results)
