@@ -82,17 +82,20 @@ class Intake:
     turn: threading.Condition = field(default_factory=threading.Condition)
 
 
-def open_intake(learner: Learner, directory: Path, behind: Callable[[Intake], bool] = lambda _: False) -> Intake:
+def open_intake(
+    learner: Learner, directory: Path, behind: Callable[[Intake], bool] = lambda _: False, *, sync: bool = False
+) -> Intake:
     """Opens the journal in `directory`/journal and stores what a killed server had acknowledged after its last save.
 
-    Raises: CheckpointError: the file system refused.
+    Args: `sync`: whether a push waits for the disk. Raises: CheckpointError: the file system refused.
     """
     first = int(learner.extra.get("journal", 0))
     actors = {name: Actor(int(sequence)) for name, sequence in learner.extra.get("actors", {}).items()}
     replayed = 0
     for record in journal.read(directory / "journal", first):
         replayed += _replay(learner, actors, PushRequest.FromString(record))
-    log, stored = journal.open_journal(directory / "journal", first), learner.stored + learner.demonstrations
+    log = journal.open_journal(directory / "journal", first, sync=sync)
+    stored = learner.stored + learner.demonstrations
     return Intake(learner, log, behind, actors, replayed, first, learner.version, stored)
 
 

@@ -2,7 +2,8 @@
 
 A segment is a file `<number>.journal` of records: 4 bytes of length, 32 of sha256, then the record. A new one is begun
 at every save, and the save says which; so a save and the segments from there on are everything that was stored. A
-record reaches the operating system before its push is acknowledged: it outlives the process, not a loss of power.
+record reaches the operating system before its push is acknowledged: it outlives the process; a loss of power only where
+the journal is synced, which waits for the disk at every record.
 """
 
 import contextlib
@@ -21,12 +22,14 @@ _PREFIX = 36
 
 @dataclass
 class Journal:
-    """An open journal; used by one thread at a time. number, size: of the segment that is written to, in bytes."""
+    """An open journal; used by one thread at a time. number, size: of the segment that is written to, in bytes. sync:
+    whether a record is on the disk when `append` returns."""
 
     directory: Path
     number: int
     size: int
     descriptor: int
+    sync: bool
 
 
 def read(directory: Path, first: int) -> Iterator[bytes]:
@@ -40,15 +43,15 @@ def read(directory: Path, first: int) -> Iterator[bytes]:
                 yield from _records(file)
 
 
-def open_journal(directory: Path, first: int) -> Journal:
+def open_journal(directory: Path, first: int, *, sync: bool = False) -> Journal:
     """Opens a new segment after all that are there, and never before `first`.
 
-    Raises: CheckpointError: the file system refused.
+    Args: `sync`: whether `append` waits for the disk. Raises: CheckpointError: the file system refused.
     """
     with durable.explained("write the journal in", directory):
         directory.mkdir(parents=True, exist_ok=True)
         number = max([first, *(number + 1 for number, _ in _segments(directory))])
-        return Journal(directory, number, 0, _new_segment(directory, number))
+        return Journal(directory, number, 0, _new_segment(directory, number), sync)
 
 
 def append(journal: Journal, record: bytes) -> None:
@@ -62,6 +65,8 @@ def append(journal: Journal, record: bytes) -> None:
             written = os.write(journal.descriptor, data)
             while written < len(data):
                 written += os.write(journal.descriptor, data[written:])
+            if journal.sync:
+                os.fsync(journal.descriptor)
         except OSError:
             take_back(journal, journal.size)
             raise

@@ -41,6 +41,8 @@ class ServeConfig:
     """Seconds between saves; between them the journal keeps what was pushed."""
     journal_mib: Annotated[int, Within(1)] = 256
     """A journal of this many MiB is followed by a save."""
+    sync: bool = False
+    """Wait for the disk at every push, so that a loss of power takes none that was acknowledged; a kill never does."""
     message_mib: Annotated[int, Within(1, 1024)] = wire.MAX_BYTES // 2**20
     """Longest message that is read, in MiB."""
     metrics_port: Annotated[int | None, Within(0, 65535)] = None
@@ -64,7 +66,8 @@ def running(learner: Learner, directory: Path, access: Access, config: ServeConf
 
     Raises: ConfigError: the address cannot be had. CheckpointError: the journal or the save was refused.
     """
-    door = intake.open_intake(learner, directory, lambda door: owed(door, config) > config.updates_behind)
+    behind = lambda door: owed(door, config) > config.updates_behind
+    door = intake.open_intake(learner, directory, behind, sync=config.sync)
     metrics = Metrics()
     metrics.watch(version=lambda: door.version, transitions=lambda: door.stored, journal=lambda: door.log.size)
     server = _grpc_server(access, metrics, config.message_mib * 2**20)

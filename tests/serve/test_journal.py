@@ -56,6 +56,30 @@ def test_a_record_taken_back_is_gone_and_the_next_takes_its_place(tmp_path):
     assert list(journal.read(tmp_path, 0)) == [*RECORDS, b"good"]
 
 
+@pytest.mark.parametrize("sync", [False, True])
+def test_only_a_synced_journal_waits_for_the_disk_at_every_record(tmp_path, monkeypatch, sync):
+    log, synced, real = journal.open_journal(tmp_path, 0, sync=sync), [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(descriptor) or real(descriptor))
+    for record in RECORDS:
+        journal.append(log, record)
+    assert synced == [log.descriptor] * (len(RECORDS) if sync else 0)
+    assert list(journal.read(tmp_path, 0)) == RECORDS
+
+
+def test_what_the_disk_would_not_keep_is_taken_back(tmp_path, monkeypatch):
+    log = journal.open_journal(tmp_path, 0, sync=True)
+    journal.append(log, b"kept")
+
+    def refuse(descriptor):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched, pytest.raises(CheckpointError, match="cannot write the journal"):
+        patched.setattr(os, "fsync", refuse)
+        journal.append(log, b"lost")
+    journal.append(log, b"next")
+    assert list(journal.read(tmp_path, 0)) == [b"kept", b"next"]
+
+
 def test_a_full_disk_leaves_no_part_of_a_record(tmp_path, monkeypatch):
     log, real = written(tmp_path), os.write
 
