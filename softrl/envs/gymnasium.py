@@ -4,9 +4,10 @@ Its vector environments reset in the same step and keep the true last observatio
 """
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -169,6 +170,46 @@ def _quarantined(held: Held, obs: PyTree, final: PyTree, valid: np.ndarray) -> t
         boxes.put(obs, n, boxes.cast(held.boxes, fresh))
         boxes.put(final, n, held.last, at=n)
     return obs, final
+
+
+class Motion(NamedTuple):
+    """An episode's poses. model: `mujoco.MjModel`. pos: `[T, L, 3]`, rot: `[T, L, 4]` (w, x, y, z), frames of its L
+    bodies but the world. fps: of them a second."""
+
+    model: Any
+    pos: np.ndarray
+    rot: np.ndarray
+    fps: float
+
+
+def rollout(
+    name: str, act: Callable[[PyTree], np.ndarray], *, episode_length: int, seed: int = 0, steps: int = 250
+) -> Motion:
+    """One episode of one of Gymnasium's MuJoCo robots, for a film.
+
+    Args: `act`: `obs [1, ...] -> action [1, A]` in [−1, 1]; `steps`: at most so many; it ends sooner where the episode
+    does.
+    Raises: ConfigError: an environment without a body.
+    """
+    with quiet():
+        env = library().make(name, max_episode_steps=episode_length)
+        its = boxes.boxes(f"gym/{name}", env.observation_space, env.action_space)
+        obs, _ = env.reset(seed=seed)
+        data = mujoco_state.physics(env)
+        if data is None:
+            env.close()
+            raise ConfigError(f"gym/{name} has no body to film; of Gymnasium's, films are for MuJoCo robots")
+        poses = [(data.xpos[1:].copy(), data.xquat[1:].copy())]
+        for _ in range(steps):
+            single = jax.tree.map(lambda x: x[None], boxes.cast(its, obs))
+            obs, _, terminated, truncated, _ = env.step(boxes.scaled(its, act(single)[0]))
+            poses.append((data.xpos[1:].copy(), data.xquat[1:].copy()))
+            if terminated or truncated:
+                break
+        pos, rot = (np.stack(part) for part in zip(*poses, strict=True))
+        motion = Motion(env.unwrapped.model, pos, rot, 1.0 / env.unwrapped.dt)
+        env.close()
+    return motion
 
 
 def _snapshot(held: Held, size: int) -> np.ndarray:

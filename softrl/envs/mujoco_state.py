@@ -50,6 +50,12 @@ def write(env: Any, snapshot: np.ndarray) -> None:
         offset += array.nbytes
 
 
+def physics(env: Any) -> Any:
+    """MuJoCo's data of a Gymnasium environment; None for another kind of environment."""
+    data = getattr(env.unwrapped, "data", None)
+    return data if type(data).__name__ == "MjData" else None
+
+
 def _words(number: int) -> tuple[int, int]:
     return number >> 64, number & (2**64 - 1)
 
@@ -65,8 +71,8 @@ def _limit(env: Any) -> Any:
 
 def _fields(env: Any) -> dict[str, np.ndarray]:
     """MuJoCo's arrays by name, in alphabetical order; none for another kind of environment."""
-    data = getattr(env.unwrapped, "data", None)
-    if type(data).__name__ != "MjData":
+    data = physics(env)
+    if data is None:
         return {}
     names = [name for name in dir(data) if not name.startswith(("_", *_COMPUTED))]
     arrays = {name: getattr(data, name) for name in names}

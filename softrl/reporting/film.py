@@ -1,10 +1,13 @@
 """A film of a policy: roll one episode out, hand its poses to the camera."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import jax
 
+from softrl.agents.sac import act_on_host
+from softrl.envs import gymnasium
 from softrl.errors import ConfigError
 from softrl.training.assemble import Assembled
 from softrl.types import PyTree
@@ -25,15 +28,29 @@ def film(
     Returns: the file that was written.
     Raises: ConfigError for an environment without a body. RenderError where no frame can be drawn.
     """
+    family, _, robot = assembled.config.env.env.partition("/")
+    if family == "gym":
+        return _gymnasium(assembled, policy, path, robot, steps=steps, seed=seed, note=note)
+    if family != "brax" or robot == "fast":
+        raise ConfigError(f"{assembled.config.env.env} has no body to film; films are for robots of brax/ and gym/")
     from softrl.envs import brax
     from softrl.reporting import video
 
-    config, agent = assembled.config.env, assembled.program.agent
-    family, _, robot = config.env.partition("/")
-    if family != "brax" or robot == "fast":
-        raise ConfigError(f"{config.env} has no body to film; films are for Brax robots")
-    env = brax.make_brax(robot, config.backend)
+    env, agent = brax.make_brax(robot, assembled.config.env.backend), assembled.program.agent
     states = brax.rollout(env, lambda obs: agent.act(policy, (), obs[None], None)[0][0], jax.random.key(seed), steps)
     if path.suffix == ".html":
         return video.html(states, env.sys, path)
     return video.video(states, env.sys, path, fps=1.0 / float(env.dt), note=note)
+
+
+def _gymnasium(
+    assembled: Assembled, policy: PyTree, path: Path, robot: str, *, steps: int, seed: int, note: Callable | None
+) -> Path:
+    from softrl.reporting import video
+
+    if path.suffix == ".html":
+        raise ConfigError(f"Brax's viewer shows no {assembled.config.env.env}; films of it are mp4 or gif")
+    act = partial(act_on_host, assembled.config.agent, assembled.program.env.spec, jax.device_get(policy))
+    limit = assembled.config.env.episode_length
+    motion = gymnasium.rollout(robot, lambda obs: act(obs, None), episode_length=limit, seed=seed, steps=steps)
+    return video.poses(motion.model, motion.pos, motion.rot, path, fps=motion.fps, note=note)

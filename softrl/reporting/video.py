@@ -47,11 +47,32 @@ def video(
     Raises:
       ConfigError: a format, size, rate or renderer that there is not. RenderError: no film can be made, and why.
     """
+    _check(Path(path), fps, size, renderer)
+    shown = {"fps": fps, "size": size, "camera": camera, "renderer": renderer, "note": note}
+    return poses(system.mj_model, *_links(trajectory), path, **shown)
+
+
+def poses(
+    model: Any,
+    pos: np.ndarray,
+    rot: np.ndarray,
+    path: str | Path,
+    *,
+    fps: float,
+    size: tuple[int, int] = (640, 360),
+    camera: Camera | None = None,
+    renderer: str = "auto",
+    note: Note | None = None,
+) -> Path:
+    """Writes a film of a MuJoCo model's bodies.
+
+    Args: `model`: `mujoco.MjModel`; `pos`: `[T, L, 3]` and `rot`: `[T, L, 4]` (w, x, y, z), frames of its L bodies but
+      the world; the others as of `video`. Returns and raises: as `video`.
+    """
     path, note = Path(path), note or _silent
     _check(path, fps, size, renderer)
     every = int(np.ceil(fps / MAX_FPS - 1e-6))
-    pos, rot = (array[::every] for array in _links(trajectory))
-    film = scene(system.mj_model, pos, rot, size=size, camera=camera or Camera(), fps=fps / every)
+    film = scene(model, pos[::every], rot[::every], size=size, camera=camera or Camera(), fps=fps / every)
     if path.suffix == ".mp4" and encode.ffmpeg() is None:
         note("there is no ffmpeg (`pip install imageio-ffmpeg` brings one); writing a GIF")
         path = path.with_suffix(".gif")
