@@ -70,9 +70,8 @@ def test_a_batch_that_no_machine_can_hold_is_refused_instead_of_waiting_for_ever
 def cluster(monkeypatch):
     """The first machine of a Ray cluster, with room for one batch; all its processes are this one's."""
     pytest.importorskip("ray", reason="no ray: pip install -e .[ray]")
-    monkeypatch.setenv(
-        "RAY_worker_niceness", "0"
-    )  # by default workers yield to everything else, on a busy machine for ever
+    # By default Ray's workers yield to everything else, and on a busy machine get nowhere.
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     utils = importlib.import_module("ray.cluster_utils")
     made = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     yield made
