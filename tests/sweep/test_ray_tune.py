@@ -136,7 +136,7 @@ def test_schedulers_of_a_real_ray_tune_stop_copy_and_restore_trials(tmp_path):
         killer = KillOnce()
         hurt = fit("hurt", None, [killer], critic_lr=1e-3)
         mutations = {"critic_lr": tune.loguniform(1e-5, 1e-1)}
-        pbt = PopulationBasedTraining(perturbation_interval=2, hyperparam_mutations=mutations, seed=0)
+        pbt = PopulationBasedTraining(perturbation_interval=2, hyperparam_mutations=mutations)
         copied = fit("copied", pbt, critic_lr=tune.grid_search(rates))
     finally:
         ray.shutdown()
