@@ -20,20 +20,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from softrl import tensors
+from softrl import numpy_network, tensors
 from softrl.errors import TensorError
+from softrl.numpy_network import Layer
 
 FORMAT = "softrl-policy-1"
-
-_GELU = math.sqrt(2.0 / math.pi)
-
-ACTIVATIONS = {
-    "relu": lambda x: np.maximum(x, 0.0),
-    "silu": lambda x: x * _sigmoid(x),
-    "elu": lambda x: np.where(x > 0.0, x, np.expm1(np.minimum(x, 0.0))),
-    "gelu": lambda x: 0.5 * x * (1.0 + np.tanh(_GELU * (x + 0.044715 * x * x * x))),
-    "tanh": np.tanh,
-}
 
 
 class PolicySpec(NamedTuple):
@@ -83,13 +74,11 @@ class NumpyPolicy(NamedTuple):
         Raises: TensorError naming an observation that is missing or has another shape.
         """
         x, single = _joined(self, obs)
-        mean, raw = np.split(_mlp(self, x), 2, axis=-1)
-        if rng is not None:
-            half = 0.5 * (self.spec.log_std_max - self.spec.log_std_min)
-            log_std = 0.5 * (self.spec.log_std_max + self.spec.log_std_min) + half * np.tanh(raw)
-            mean = mean + np.exp(log_std) * rng.standard_normal(mean.shape, np.float32)
+        noise = None if rng is None else rng.standard_normal((len(x), self.spec.action_size), np.float32)
+        bounds = {"log_std_min": self.spec.log_std_min, "log_std_max": self.spec.log_std_max}
         low, high = self.arrays["action/low"], self.arrays["action/high"]
-        action = 0.5 * (low + high) + 0.5 * (high - low) * np.tanh(mean)
+        unit = numpy_network.tanh_gaussian(_perceptron(self, x), noise, **bounds)
+        action = 0.5 * (low + high) + 0.5 * (high - low) * unit
         return action[0] if single else action
 
 
@@ -111,7 +100,7 @@ def decode(data: bytes) -> NumpyPolicy:
         fields = json.loads(metadata["spec"])
         inputs = tuple((str(name), tuple(map(int, shape))) for name, shape in fields.pop("inputs"))
         spec, version = PolicySpec(inputs=inputs, **fields), int(metadata.get("version", "0"))
-        ACTIVATIONS[spec.activation]
+        numpy_network.ACTIVATIONS[spec.activation]
         # Before anything is built as large as a damaged spec says.
         expected = shapes(spec) if len(inputs) + spec.depth < len(arrays) else {}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -153,7 +142,7 @@ def _joined(policy: NumpyPolicy, obs: Any) -> tuple[np.ndarray, bool]:
         x = x.reshape(-1, *shape)
         if spec.normalize_obs:
             mean, variance = (policy.arrays[moment] for moment in moments(spec, name))
-            x = np.clip((x - mean) / np.sqrt(variance + np.float32(spec.epsilon)), -spec.clip, spec.clip)
+            x = numpy_network.normalized(x, mean, variance, epsilon=spec.epsilon, clip=spec.clip)
         parts.append(x.reshape(len(x), -1))
     return np.concatenate(parts, axis=-1), not batch
 
@@ -166,18 +155,12 @@ def _entry(obs: Any, name: str) -> Any:
     return obs
 
 
-def _mlp(policy: NumpyPolicy, x: np.ndarray) -> np.ndarray:
-    spec, arrays = policy.spec, policy.arrays
+def _perceptron(policy: NumpyPolicy, x: np.ndarray) -> np.ndarray:
+    spec, layers = policy.spec, []
     for i in range(spec.depth + 1):
-        x = x @ arrays[f"policy/Dense_{i}/kernel"] + arrays[f"policy/Dense_{i}/bias"]
-        if i == spec.depth:
-            return x
-        if spec.layer_norm:
-            x = x - x.mean(axis=-1, keepdims=True)
-            x = x / np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(spec.layer_norm_epsilon))
-            x = x * arrays[f"policy/LayerNorm_{i}/scale"] + arrays[f"policy/LayerNorm_{i}/bias"]
-        x = ACTIVATIONS[spec.activation](x)
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 0.5 * (1.0 + np.tanh(0.5 * x))  # exp would overflow, with a warning
+        names = [f"policy/Dense_{i}/kernel", f"policy/Dense_{i}/bias"]
+        if spec.layer_norm and i < spec.depth:
+            names += [f"policy/LayerNorm_{i}/scale", f"policy/LayerNorm_{i}/bias"]
+        layers.append(Layer(*(policy.arrays[name] for name in names)))
+    settings = {"activation": spec.activation, "layer_norm_epsilon": spec.layer_norm_epsilon}
+    return numpy_network.perceptron(x, layers[:-1], layers[-1], **settings)

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from softrl.config import change
+from softrl.envs import boxes
 from softrl.envs.gymnasium import library
 from softrl.errors import ConfigError
 from softrl.learner import Learner, LearnerConfig
@@ -77,8 +78,7 @@ class SAC:
             target_entropy=None if target_entropy == "auto" else float(target_entropy),
             **_architecture(policy_kwargs or {}),
         )
-        space = self.env.action_space
-        self.low, self.high = _bounds(space)
+        self.low, self.high = boxes.bounds("env", self.env.action_space)
         self.learner = Learner(
             config, self.env.observation_space, len(self.low), replay_capacity=buffer_size, seed=self.seed
         )
@@ -180,7 +180,7 @@ class SAC:
         return total
 
     def _scaled(self, action: np.ndarray) -> np.ndarray:
-        return (self.low + 0.5 * (action + 1.0) * (self.high - self.low)).astype(np.float32)
+        return boxes.scaled(self.low, self.high, action)
 
 
 def _environment(env: Any) -> Any:
@@ -189,13 +189,6 @@ def _environment(env: Any) -> Any:
     if env is None or hasattr(env, "num_envs") or not hasattr(env, "observation_space"):
         raise ConfigError(f"env must be a Gymnasium id or one Gymnasium environment, got {env!r}")
     return env
-
-
-def _bounds(space: Any) -> tuple[np.ndarray, np.ndarray]:
-    low, high = getattr(space, "low", None), getattr(space, "high", None)
-    if low is None or np.ndim(low) != 1 or not (np.all(np.isfinite(low)) and np.all(np.isfinite(high))):
-        raise ConfigError(f"soft actor-critic needs one row of bounded continuous actions, got {space}")
-    return low.astype(np.float32), high.astype(np.float32)
 
 
 def _temperature(ent_coef: str | float) -> float:

@@ -23,10 +23,15 @@ def boxes(env: str, observation: Any, action: Any) -> Boxes:
 
     Raises: ConfigError: actions that are not a bounded row of numbers, observations without a fixed shape.
     """
+    return Boxes(_shapes(env, observation), *bounds(env, action))
+
+
+def bounds(env: str, action: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Action bounds `[A]`, float32. Raises: ConfigError: actions that are not a bounded row of numbers."""
     low, high = getattr(action, "low", None), getattr(action, "high", None)
     if low is None or np.ndim(low) != 1 or not (np.all(np.isfinite(low)) and np.all(np.isfinite(high))):
         raise ConfigError(f"{env}: soft actor-critic needs one row of bounded continuous actions, got {action}")
-    return Boxes(_shapes(env, observation), low.astype(np.float32), high.astype(np.float32))
+    return low.astype(np.float32), high.astype(np.float32)
 
 
 def _shapes(env: str, space: Any) -> PyTree:
@@ -39,14 +44,14 @@ def _shapes(env: str, space: Any) -> PyTree:
 
 def spec(boxes: Boxes, env: str, num_envs: int, episode_length: int) -> EnvSpec:
     """The spec of `num_envs` such environments."""
-    bounds = {"action_low": tuple(boxes.low.tolist()), "action_high": tuple(boxes.high.tolist())}
-    return EnvSpec(env, boxes.obs, len(boxes.low), num_envs, episode_length, **bounds)
+    ends = {"action_low": tuple(boxes.low.tolist()), "action_high": tuple(boxes.high.tolist())}
+    return EnvSpec(env, boxes.obs, len(boxes.low), num_envs, episode_length, **ends)
 
 
-def scaled(boxes: Boxes, action: np.ndarray) -> np.ndarray:
-    """Actions in [−1, 1] (clipped) within the environment's bounds, float32."""
+def scaled(low: np.ndarray, high: np.ndarray, action: np.ndarray) -> np.ndarray:
+    """Actions in [−1, 1] (clipped) within the bounds `[A]`, float32."""
     unit = 0.5 * (np.clip(action, -1.0, 1.0) + 1.0)
-    return (boxes.low + unit * (boxes.high - boxes.low)).astype(np.float32)
+    return (low + unit * (high - low)).astype(np.float32)
 
 
 def cast(boxes: Boxes, obs: PyTree) -> PyTree:

@@ -121,7 +121,7 @@ def _reset(pool: Pool, seed: int) -> PyTree:
 
 
 def _step(pool: Pool, action: np.ndarray) -> HostStep:
-    obs, reward, terminated, truncated, _ = pool.env.step(boxes.scaled(pool.boxes, action))
+    obs, reward, terminated, truncated, _ = pool.env.step(boxes.scaled(pool.boxes.low, pool.boxes.high, action))
     final = boxes.cast(pool.boxes, obs)
     valid = boxes.finite(final, reward)
     terminated, truncated = terminated & valid, truncated & ~terminated & valid

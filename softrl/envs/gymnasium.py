@@ -137,7 +137,7 @@ def _reset(held: Held, seed: int) -> PyTree:
 
 
 def _step(held: Held, action: np.ndarray) -> HostStep:
-    obs, reward, terminated, truncated, info = held.env.step(boxes.scaled(held.boxes, action))
+    obs, reward, terminated, truncated, info = held.env.step(boxes.scaled(held.boxes.low, held.boxes.high, action))
     obs = boxes.cast(held.boxes, obs)
     final = obs
     if "final_obs" in info:
@@ -202,7 +202,7 @@ def rollout(
         poses = [(data.xpos[1:].copy(), data.xquat[1:].copy())]
         for _ in range(steps):
             single = jax.tree.map(lambda x: x[None], boxes.cast(its, obs))
-            obs, _, terminated, truncated, _ = env.step(boxes.scaled(its, act(single)[0]))
+            obs, _, terminated, truncated, _ = env.step(boxes.scaled(its.low, its.high, act(single)[0]))
             poses.append((data.xpos[1:].copy(), data.xquat[1:].copy()))
             if terminated or truncated:
                 break
