@@ -12,6 +12,7 @@ import numpy as np
 from softrl.learner import compute
 from softrl.learner.batches import Rows
 from softrl.learner.compute import Parts, State
+from softrl.training.compilation import compiler_options
 from softrl.types import PyTree, Spec, Transition
 
 WIDTHS = (1, 16, 256)
@@ -42,11 +43,9 @@ def compile_learner(parts: Parts, hypers: PyTree) -> Compiled:
     stores = {(width, ring): _store(parts, abstract, width, ring) for width in WIDTHS for ring in rings}
     acts = {width: _act(parts, abstract, width) for width in WIDTHS}
     improve = jax.jit(partial(compute.improve, parts), donate_argnums=0).lower(abstract, hypers, jnp.int32(0))
-    # LLVM's first level on a CPU: half the compile time, and updates as fast (see softrl.training.programs).
-    options = {"xla_backend_optimization_level": 1} if jax.local_devices()[0].platform == "cpu" else {}
     lowered = [jax.jit(start).lower(key), improve, *stores.values(), *acts.values()]
     with ThreadPoolExecutor() as pool:
-        init, improve, *rest = pool.map(lambda program: program.compile(compiler_options=options), lowered)
+        init, improve, *rest = pool.map(lambda program: program.compile(compiler_options=compiler_options()), lowered)
     stores, acts = dict(zip(stores, rest, strict=False)), dict(zip(acts, rest[len(stores) :], strict=True))
     return Compiled(init, stores, improve, acts, abstract)
 

@@ -10,9 +10,10 @@ import jax
 
 from softrl.clock import Counter, Purpose, at
 from softrl.envs.host import HostEnv
-from softrl.training import devices, hosted, members
+from softrl.training import devices, hosted, lanes, members
 from softrl.training.assemble import Assembled, member_hypers, member_keys
 from softrl.training.chunk import ChunkInfo
+from softrl.training.compilation import compiler_options
 from softrl.training.evaluate import Evaluation
 from softrl.training.state import RunState
 from softrl.types import PyTree
@@ -64,19 +65,18 @@ def compile_programs(assembled: Assembled) -> Programs:
     look = partial(members.evaluate_members, assembled.evaluation, assembled.program, how=how)
     both = {} if where is None else {"out_shardings": (where, None)}
     eval_key = at(jax.random.key(0), Counter.of(0), Purpose.EVALUATE)
+    beside = lanes.count(how, config.training.seeds) if platform == "cpu" else 1
     lowered = (
         jax.jit(partial(members.init_members, assembled.program), **placed).lower(keys, hypers),
-        jax.jit(step, donate_argnums=0, **both).lower(abstract, hypers),
+        jax.jit(step, donate_argnums=0, **both).lower(*lanes.share(beside, abstract, hypers)),
         jax.jit(look).lower(abstract.learner.agent, eval_key),
     )
-    # LLVM's first level: half the compile time, updates as fast, physics slower by 4 % (`scripts/bench` measures).
-    options = {"xla_backend_optimization_level": 1} if platform == "cpu" else {}
     with ThreadPoolExecutor(len(lowered)) as pool:
-        start, chunk, evaluate = pool.map(lambda program: program.compile(compiler_options=options), lowered)
+        start, chunk, evaluate = pool.map(lambda program: program.compile(compiler_options=compiler_options()), lowered)
     return Programs(
         init=partial(start, keys, hypers),
         start=start,
-        chunk=chunk,
+        chunk=lanes.side_by_side(chunk, beside),
         evaluate=lambda agents: evaluate(agents, eval_key),
         hypers=hypers,
         abstract=abstract,

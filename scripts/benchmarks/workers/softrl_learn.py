@@ -6,6 +6,7 @@ from benchmarks import protocol
 from benchmarks.workers import softrl_parts as parts
 from softrl.clock import Clock
 from softrl.training import Health, LearnerState, learn
+from softrl.training.compilation import compiler_options
 
 
 def variant(settings: dict, options: dict[str, int]) -> protocol.Call:
@@ -33,7 +34,7 @@ def variant(settings: dict, options: dict[str, int]) -> protocol.Call:
 def main() -> None:
     """Serves `softrl`, as it is shipped, and on a CPU the same with LLVM's best effort."""
     settings, device = protocol.settings(), jax.local_devices()[0]
-    variants = {"softrl": variant(settings, parts.compiler_options())}
+    variants = {"softrl": variant(settings, compiler_options())}
     if device.platform == "cpu":
         variants["softrl, full LLVM"] = variant(settings, {})
     about = {

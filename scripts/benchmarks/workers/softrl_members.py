@@ -1,10 +1,17 @@
-"""softrl's whole chunk for M members, each scheme, on an environment that costs nothing: aggregate updates."""
+"""softrl's whole chunk for M members, each scheme, on an environment that costs nothing: aggregate updates.
+
+As a sweep runs it: on a CPU `sequential` members are shared out among the cores.
+"""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 
 from benchmarks import protocol
 from benchmarks.workers import softrl_parts as parts
+from softrl.training import lanes
+from softrl.training.compilation import compiler_options
 from softrl.training.members import chunk_members, init_members
 
 UPDATES_PER_STEP = 8
@@ -26,12 +33,14 @@ def variant(sizes, members: int, how: str) -> protocol.Call:
         return run._replace(learner=learner, clock=clock)
 
     run = start(jax.vmap(jax.random.key)(jnp.arange(members)))
-    step = jax.jit(lambda run: chunk_members(program, run, hypers, length=CHUNK_STEPS, how=how)[0], donate_argnums=0)
-    step = step.lower(run).compile(compiler_options=parts.compiler_options())
+    beside = lanes.count(how, members) if jax.local_devices()[0].platform == "cpu" else 1
+    step = jax.jit(partial(chunk_members, program, length=CHUNK_STEPS, how=how), donate_argnums=0)
+    step = step.lower(*lanes.share(beside, run, hypers)).compile(compiler_options=compiler_options())
+    step = lanes.side_by_side(step, beside)
 
     def advance():
         nonlocal run
-        run = jax.block_until_ready(step(run))
+        run = jax.block_until_ready(step(run, hypers)[0])
 
     def checked():
         timed = protocol.clocked(advance, members * UPDATES_PER_STEP * CHUNK_STEPS)()

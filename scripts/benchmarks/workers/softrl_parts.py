@@ -16,11 +16,6 @@ from softrl.types import Simulator, Transition
 NUM_ENVS = 64
 
 
-def compiler_options() -> dict[str, int]:
-    """What `softrl.training.programs` compiles with: on a CPU LLVM's first level."""
-    return {"xla_backend_optimization_level": 1} if jax.local_devices()[0].platform == "cpu" else {}
-
-
 def program(sizes: Sizes, updates_per_step: int) -> Program:
     """The published networks without LayerNorm, both critics, automatic temperature, normalised observations."""
     simulator = Simulator(

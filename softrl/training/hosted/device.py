@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from softrl.clock import Clock
 from softrl.envs.host import HostEnv
 from softrl.training import health
+from softrl.training.compilation import compiler_options
 from softrl.training.hosted.member import joined, single
 from softrl.training.learn import learn
 from softrl.training.state import LearnerState, Program, init_learner
@@ -40,9 +41,7 @@ def compile_device(program: Program, clock: Clock, learner: LearnerState, hypers
         jax.jit(partial(_store, program), donate_argnums=(0, 1)).lower(*shapes),
         jax.jit(partial(_numbered, program), donate_argnums=(0, 1)).lower(*shapes),
     )
-    # LLVM's first level on a CPU: half the compile time, and updates as fast (see softrl.training.programs).
-    options = {"xla_backend_optimization_level": 1} if jax.local_devices()[0].platform == "cpu" else {}
-    return Compiled(*(part.compile(compiler_options=options) for part in lowered), info)
+    return Compiled(*(part.compile(compiler_options=compiler_options()) for part in lowered), info)
 
 
 def _transition_shapes(env: HostEnv) -> Transition:
