@@ -97,8 +97,8 @@ def _group_plan(
     assembled = assemble(change(group.config, seeds=1))
     _check_members(assembled, group)
     size = _member_bytes(assembled)
-    # On a CPU a checkpoint's copy is in the same memory; a gather holds the population twice.
-    copies = 1 + cpu + isinstance(spec.search, Pbt | Halving)
+    # On a CPU a checkpoint's copy and the lanes' are in the same memory; a gather holds the population twice.
+    copies = 1 + 2 * cpu + isinstance(spec.search, Pbt | Halving)
     fits = 2**31 if free is None else int(MARGIN * free / (copies * size))
     if fits >= 1 and isinstance(assembled.program.env, HostEnv):
         fits = 1  # a simulator on the host steps for one member

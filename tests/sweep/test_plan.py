@@ -66,8 +66,8 @@ def test_what_cannot_fit_is_refused_with_what_does():
     with pytest.raises(ConfigError, match=r"one member takes .* lower replay_size"):
         plan(load(words), memory_bytes=size)
     with pytest.raises(ConfigError, match="64 members in a batch does not fit, 4 members do: use --per-batch 4"):
-        plan(load(words), memory_bytes=10 * size, per_batch=64)
-    assert plan(load(words), memory_bytes=10 * size).groups[0].group.config.training.seeds == 4
+        plan(load(words), memory_bytes=15 * size, per_batch=64)
+    assert plan(load(words), memory_bytes=15 * size).groups[0].group.config.training.seeds == 4
     with pytest.raises(ConfigError, match="a population of 32 does not fit"):
         plan(
             load(tiny.spec({"gamma": {"uniform": [0.8, 0.9], "n": 32}}, search={"method": "pbt"})),

@@ -1,0 +1,57 @@
+"""Lanes: threads that share out members change how long a sweep takes, and nothing else."""
+
+import jax
+import numpy as np
+import pytest
+
+from softrl.training import checkpoint, lanes
+from softrl.training.assemble import assemble
+from softrl.training.programs import compile_programs
+from tests import tiny
+
+
+def after_two_chunks(monkeypatch, cores: int):
+    monkeypatch.setattr(lanes, "cores", lambda: cores)
+    programs = compile_programs(assemble(tiny.config(seeds=4)))
+    run, _ = programs.chunk(programs.init(), programs.hypers)
+    return programs.chunk(run, programs.hypers)
+
+
+def test_members_are_the_same_to_the_bit_in_any_number_of_lanes(monkeypatch):
+    alone, told = after_two_chunks(monkeypatch, cores=1)
+    shared, also_told = after_two_chunks(monkeypatch, cores=2)
+    assert checkpoint.state_sha256(shared) == checkpoint.state_sha256(alone)
+    jax.tree.map(np.testing.assert_array_equal, also_told, told)
+
+
+def test_a_chunk_in_lanes_leaves_no_second_copy_of_its_run(monkeypatch):
+    monkeypatch.setattr(lanes, "cores", lambda: 2)
+    programs = compile_programs(assemble(tiny.config(seeds=4)))
+    run = programs.init()
+    programs.chunk(run, programs.hypers)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(run))
+
+
+@pytest.mark.parametrize(
+    ("how", "members", "cores", "expected"),
+    [
+        ("sequential", 16, 2, 2),
+        ("sequential", 15, 2, 1),
+        ("sequential", 6, 4, 3),
+        ("sequential", 3, 64, 3),
+        ("sequential", 1, 8, 1),
+        ("vmap", 16, 8, 1),
+    ],
+)
+def test_no_lane_is_longer_than_another_nor_without_a_core(monkeypatch, how, members, cores, expected):
+    monkeypatch.setattr(lanes, "cores", lambda: cores)
+    assert lanes.count(how, members) == expected
+
+
+def test_what_fails_in_a_lane_fails_the_chunk():
+    def broken(run, hypers):
+        raise RuntimeError("no memory left in a lane")
+
+    programs = compile_programs(assemble(tiny.config(seeds=2)))
+    with pytest.raises(RuntimeError, match="no memory left in a lane"):
+        lanes.side_by_side(broken, 2)(programs.init(), programs.hypers)
