@@ -8,6 +8,7 @@ from softrl.config import change
 from softrl.sweep import batch
 from softrl.sweep.groups import Group
 from softrl.sweep.plan import Plan
+from softrl.training import lanes
 from softrl.training.compilation import use_compilation_cache
 
 LIMIT_S = 120.0
@@ -17,7 +18,7 @@ LIMIT_S = 120.0
 def calibrated(plan: Plan) -> Plan:
     """The plan with times, from one chunk of each group's own program that learns.
 
-    On a CPU members go one after the other, so one member is timed; elsewhere a whole batch.
+    On a CPU as many members are timed as there are cores, since the others wait for them; elsewhere a whole batch.
     """
     use_compilation_cache()
     started, groups, rates = time.perf_counter(), [], []
@@ -34,8 +35,10 @@ def calibrated(plan: Plan) -> Plan:
 
 def _timed(group: Group) -> tuple[float, float]:
     """Seconds to compile, and seconds an environment step of one member once it learns."""
-    cpu = jax.local_devices()[0].platform == "cpu"
-    config = change(group.config, learning_starts=0, **({"seeds": 1} if cpu else {}))
+    width = group.config.training.seeds
+    if jax.local_devices()[0].platform == "cpu":
+        width = min(width, lanes.cores())
+    config = change(group.config, learning_starts=0, seeds=width)
     programs = batch.prepare(config).programs
     run, info = programs.chunk(programs.init(), programs.hypers)
     jax.block_until_ready(info)
