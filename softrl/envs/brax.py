@@ -3,6 +3,7 @@
 import contextlib
 import io
 import operator
+import types
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -48,7 +49,18 @@ def make_brax(robot: str, backend: str):
     with _silence(), jax.numpy_rank_promotion("allow"):
         from brax import envs
 
+        _mend_fluid()
         return envs.get_environment(robot, **({} if robot == "fast" else {"backend": backend}))
+
+
+def _mend_fluid() -> None:
+    """Forces in a fluid, of which the swimmer lives, call `clip` by the names that its arguments had in older JAX."""
+    from brax import fluid
+
+    def clip(x: jax.Array, a_min=None, a_max=None) -> jax.Array:
+        return jnp.clip(x, a_min, a_max)
+
+    fluid.jp = types.SimpleNamespace(**{**vars(jnp), "clip": clip})
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ class TrainingConfig:
     overlap: bool = True
     """Environments on the host: step them while the device learns, by a policy one step older; false waits."""
     member_map: Literal["auto", "vmap", "sequential"] = "auto"
-    """How members share a program: vmap on accelerators; on a CPU, where it is faster, threads go through them in turn."""
+    """How members share a program: vmap on accelerators; on a CPU threads, one a core, go through them in turn."""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,10 @@ def test_a_backend_that_does_not_step_under_strict_jax_is_no_backend(backend):
     is_sound(*steps(ROBOT, backend))
 
 
+def test_a_swimmer_feels_the_water():
+    is_sound(*steps("swimmer", "generalized"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("robot", ROBOTS)
