@@ -1,5 +1,7 @@
 """Presets: the defaults that `softrl train ENV` starts from."""
 
+from importlib.util import find_spec
+
 import pytest
 
 import softrl
@@ -14,6 +16,8 @@ from softrl.training.config import validated
 @pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])
 def test_every_default_is_a_run_that_validates(platform, name):
     for env in names():
+        if env.startswith("envpool/") and find_spec("envpool") is None:
+            continue  # 700 MB that the development extra does without
         config = validated(preset(env, platform=platform, name=name))
         assert config.env.env == env
         resolve(config.hypers, 6)
