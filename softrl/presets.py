@@ -82,7 +82,7 @@ PENDULUM: Mapping[str, Any] = {
     "tau": 0.02,
     "learning_starts": 1_000,
     "eval_every": 8_192,
-    "steps": 32_768,
+    "steps": 65_536,
 }
 """Every upright step pays the same, so a fall must be known long before: targets that move fast carry it back."""
 
