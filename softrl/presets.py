@@ -66,13 +66,14 @@ HOST: Mapping[str, Any] = {
     "temperature_lr": 1e-3,
     "temperature": 0.1,
     "learning_starts": 2_000,
-    "chunk_steps": 100,
+    "train_freq": 8,
+    "chunk_steps": 200,
     "eval_every": 10_000,
     "eval_episodes": 5,
     "replay_size": 1_000_000,
     "steps": 100_000,
 }
-"""Simulators on the host, whatever the device: one environment, one update a step."""
+"""Simulators on the host, whatever the device: one environment, one update a step, made eight at a time."""
 
 PENDULUM: Mapping[str, Any] = {
     "backend": "generalized",

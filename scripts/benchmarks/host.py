@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", default="HalfCheetah-v5", help="Gymnasium environment, of everybody")
     parser.add_argument("--batch-size", type=int, default=256, help="transitions an update, of everybody")
     parser.add_argument("--replay-size", type=int, default=1_000_000, help="transitions in replay, of everybody")
-    parser.add_argument("--steps", type=int, default=500, help="environment steps in one call, of everybody")
+    parser.add_argument("--steps", type=int, default=480, help="environment steps in one call, of everybody")
     parser.add_argument("--rounds", type=int, default=7, help="turns that everybody takes; medians are reported")
     parser.add_argument("--seconds", type=float, default=5.0, help="least length of a turn")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS, help="whom to measure against")

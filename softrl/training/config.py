@@ -39,8 +39,10 @@ class TrainingConfig:
     """Vector steps of one compiled call; a signal waits for its end."""
     data_shards: Annotated[int, Within(1)] = 1
     """Devices that one member's environments, replay and batches are spread over."""
+    train_freq: Annotated[int, Within(1)] = 1
+    """Environments on the host: vector steps handed to the device at once, with all the updates they are owed."""
     overlap: bool = True
-    """Environments on the host: step them while the device learns, by a policy one step older; false waits."""
+    """Environments on the host: step them while the device learns, by a policy one call older; false waits."""
     member_map: Literal["auto", "vmap", "sequential"] = "auto"
     """How members share a program: vmap on accelerators; on a CPU threads, one a core, go through them in turn."""
 

@@ -1,5 +1,6 @@
 """Training on the host: the same bits again, whoever was faster, and from a checkpoint."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 
 import softrl
 from softrl.agents.sac import SACConfig, act_on_host, build
+from softrl.clock import Clock
 from softrl.training import hosted
 from softrl.training.assemble import assemble
-from softrl.types import Spec
+from softrl.types import Spec, Transition
 from tests import tiny
 
 SIZES = {
@@ -73,27 +75,60 @@ def test_stored_successors_are_the_environments_own():
     assert np.abs(replay.obs[1:60][ended[:59]]).max() < 0.011
 
 
-def test_a_chunk_acts_by_a_policy_that_is_one_step_old_when_overlapping():
-    seen = {}
-    for overlap in (False, True):
-        assembled = assemble(config(overlap=overlap, learning_starts=4, num_envs=1))
-        made = hosted.compile_hosted(assembled, jax.tree.map(lambda x: jnp.float32([x]), assembled.hypers))
-        policies, act = [], made.act
+def made(**changes):
+    """A hosted run that is compiled but not started, and its hyperparameters."""
+    assembled = assemble(config(**changes))
+    hypers = jax.tree.map(lambda x: jnp.float32([x]), assembled.hypers)
+    return hosted.compile_hosted(assembled, hypers), hypers
 
-        def note(policy, obs, noise, policies=policies, act=act):
-            policies.append(float(policy.params["params"]["Dense_0"]["bias"][0]))
-            return act(policy, obs, noise)
 
-        made.act = note
-        keys = jax.random.key(0, impl="threefry2x32")[None]
-        hypers = jax.tree.map(lambda x: jnp.float32([x]), assembled.hypers)
-        hosted.chunk(made, hosted.started(made, keys, hypers), hypers)
-        seen[overlap] = policies
-    new, old = seen[False], seen[True]
+def acting_policies(**changes) -> list[float]:
+    """A number of the policy by which each step after the warm-up of one chunk acted."""
+    loop, hypers = made(learning_starts=4, num_envs=1, chunk_steps=12, **changes)
+    policies, act = [], loop.act
+
+    def note(policy, obs, noise):
+        policies.append(float(policy.params["params"]["Dense_0"]["bias"][0]))
+        return act(policy, obs, noise)
+
+    loop.act = note
+    hosted.chunk(loop, hosted.started(loop, jax.random.key(0, impl="threefry2x32")[None], hypers), hypers)
+    return policies
+
+
+def test_a_chunk_acts_by_a_policy_that_is_one_call_old_when_overlapping():
+    new, old = acting_policies(overlap=False), acting_policies(overlap=True)
     assert len(set(new)) == len(new)  # every step by another policy: the newest
     assert old[0] == 0.0  # the first update is not there yet
     assert old[1] == new[0]  # it came from the same data
     assert len(set(old)) == len(old)
+
+
+def test_steps_of_one_call_are_by_one_policy_and_learned_from_one_by_one():
+    new, old = (acting_policies(overlap=overlap, train_freq=2) for overlap in (False, True))
+    assert len(new) == 8
+    assert new[::2] == new[1::2]
+    assert len(set(new)) == 4
+    assert old[:2] == [0.0, 0.0]
+    assert old[2:4] == new[:2]
+    assert finished(train_freq=2)["updates"] == 30  # the tenth step, the first that may, is within a call
+
+
+def test_a_call_of_several_steps_is_as_many_calls():
+    rng = np.random.default_rng(0)
+    obs = rng.normal(size=(4, 2, 4)).astype(np.float32)
+    number, flag = rng.normal(size=(4, 2)).astype(np.float32), np.zeros((4, 2), bool)
+    rows = Transition(obs, np.tanh(number)[..., None], number, flag, flag, obs + 1.0, ~flag)
+    ends = []
+    for steps in (1, 4):
+        loop, hypers = made(train_freq=steps, chunk_steps=4)
+        clock, learner = Clock.start(), loop.device.start(jax.random.key(0, impl="threefry2x32"), hypers)
+        for begin in range(0, 4, steps):
+            call = jax.tree.map(lambda x, begin=begin, steps=steps: x[begin : begin + steps], rows)
+            clock, learner, policy, info = loop.device.improve(clock, learner, hypers, call)
+            assert len(info) == steps
+        ends.append((clock, learner._replace(key=()), policy))
+    chex.assert_trees_all_close(*ends, rtol=1e-5, atol=1e-6)  # two programs: sums may be taken in another order
 
 
 @pytest.mark.parametrize("activation", ["relu", "silu", "elu", "gelu", "tanh"])
@@ -116,7 +151,14 @@ def test_the_host_acts_as_the_device_does(activation, layer_norm):
     assert not np.allclose(act_on_host(agent_config, spec, jax.device_get(policy), obs, noise), host)
 
 
-@pytest.mark.parametrize("change", [{"seeds": 2}, {"data_shards": 2, "replay_shards": 2}])
-def test_what_the_host_cannot_do_is_refused_before_any_compile(change):
-    with pytest.raises(softrl.ConfigError, match="on the host"):
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"seeds": 2}, "on the host"),
+        ({"data_shards": 2, "replay_shards": 2}, "on the host"),
+        ({"train_freq": 4}, "chunk_steps must be a multiple of train_freq, 4; got 10"),
+    ],
+)
+def test_what_the_host_cannot_do_is_refused_before_any_compile(change, told):
+    with pytest.raises(softrl.ConfigError, match=told):
         softrl.train(config(**change))

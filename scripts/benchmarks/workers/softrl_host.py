@@ -1,4 +1,4 @@
-"""softrl's shipped host loop, `softrl train gym/…` without evaluations: learning while it steps, and waiting.
+"""softrl's shipped host loop, `softrl train gym/…` without evaluations: as shipped, a step a call, and waiting.
 
 Networks as published, without LayerNorm, as the peers have them; the observation normaliser stays on.
 """
@@ -9,18 +9,18 @@ from softrl.training.assemble import assemble
 from softrl.training.programs import compile_programs
 
 
-def variant(settings: dict, overlap: bool) -> protocol.Call:
+def variant(settings: dict, **changes: object) -> protocol.Call:
     """Whole chunks of a run that is past its warm-up."""
     steps = settings["steps"]
     config = preset(
         f"gym/{settings['env']}",
-        overlap=overlap,
         layer_norm=False,
         batch_size=settings["batch_size"],
         replay_size=settings["replay_size"],
         learning_starts=settings["batch_size"],
         chunk_steps=steps,
         eval_episodes=1,
+        **changes,
     )
     programs = compile_programs(assemble(config))
     run = programs.init()
@@ -35,9 +35,13 @@ def variant(settings: dict, overlap: bool) -> protocol.Call:
 
 
 def main() -> None:
-    """Serves `softrl` and `softrl, waiting`."""
+    """Serves `softrl`, `softrl, a step a call` and `softrl, waiting`."""
     settings = protocol.settings()
-    variants = {"softrl": variant(settings, overlap=True), "softrl, waiting": variant(settings, overlap=False)}
+    variants = {
+        "softrl": variant(settings),
+        "softrl, a step a call": variant(settings, train_freq=1),
+        "softrl, waiting": variant(settings, train_freq=1, overlap=False),
+    }
     protocol.serve(variants, {"versions": protocol.versions("softrl", "jax", "jaxlib", "gymnasium", "mujoco", "numpy")})
 
 

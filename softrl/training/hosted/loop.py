@@ -1,8 +1,8 @@
 """The host's loop: act, step, hand the rows to the device; which learns meanwhile.
 
-With `overlap` the policy that acts is always exactly one vector step older than the newest, and the newest itself at
-the first step of a chunk; without, the host waits for every update. Both are functions of the seed alone: nothing
-depends on who was faster.
+The device gets `train_freq` vector steps a call. With `overlap` the policy that acts is always exactly one call older
+than the newest, and the newest itself at the first call of a chunk; without, the host waits for every update. Both are
+functions of the seed alone: nothing depends on who was faster.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,8 @@ class Hosted:
 def compile_hosted(assembled: Assembled, hypers: PyTree) -> Hosted:
     """Compiles the device's part; the environments are not opened yet. Args: `hypers`: `[1]` leaves."""
     abstract = abstract_state(assembled)
-    device = compile_device(assembled.program, abstract.clock, abstract.learner, hypers)
+    steps = assembled.config.training.train_freq
+    device = compile_device(assembled.program, abstract.clock, abstract.learner, hypers, steps)
     return Hosted(assembled, device, partial(act_on_host, assembled.config.agent, assembled.program.env.spec))
 
 
@@ -66,10 +67,8 @@ def chunk(hosted: Hosted, run: RunState, hypers: PyTree) -> tuple[RunState, Chun
     clock, learner = run.clock, run.learner
     policy = on_host(single(program.agent.policy(learner.agent)))
     newest, words, tally, numbers = policy, run.env.key[0], Tally.of(run), []
-    for step in range(begin, begin + config.chunk_steps):
-        action = _action(hosted, policy, hosted.obs, words, step)
-        after = program.env.step(action)
-        rows = Transition(hosted.obs, action, *after[1:4], after.final_obs, after.valid)
+    for step in range(begin, begin + config.chunk_steps, config.train_freq):
+        rows, after = _collect(hosted, policy, words, range(step, step + config.train_freq), tally)
         ready = step + 1 >= program.learning_starts
         result = (hosted.device.improve if ready else hosted.device.store)(clock, learner, hypers, rows)
         if config.overlap:  # what the last call learned, while this one waits in line: the device is never idle
@@ -78,8 +77,6 @@ def chunk(hosted: Hosted, run: RunState, hypers: PyTree) -> tuple[RunState, Chun
         numbers += result[3:]
         if not config.overlap:
             policy = on_host(newest)
-        hosted.obs = after.obs
-        tally.count(after)
     hosted.at = begin + config.chunk_steps
     env = _environment(hosted, run.env, tally, after)
     jax.block_until_ready(learner)
@@ -111,6 +108,20 @@ def on_host(policy: PyTree) -> PyTree:
     return jax.tree.map(np.asarray, policy)
 
 
+def _collect(
+    hosted: Hosted, policy: PyTree, words: np.ndarray, steps: range, tally: Tally
+) -> tuple[Transition, HostStep]:
+    """Vector steps by one policy. Returns: their rows, `[F, N, ...]`, and the last step."""
+    rows = []
+    for step in steps:
+        action = _action(hosted, policy, hosted.obs, words, step)
+        after = hosted.assembled.program.env.step(action)
+        rows.append(Transition(hosted.obs, action, *after[1:4], after.final_obs, after.valid))
+        hosted.obs = after.obs
+        tally.count(after)
+    return jax.tree.map(lambda *x: np.stack(x), *rows), after
+
+
 def _action(hosted: Hosted, policy: PyTree, obs: PyTree, words: np.ndarray, step: int) -> np.ndarray:
     spec = hosted.assembled.program.env.spec
     draw, shape = generator(words, step, EXPLORE), (spec.num_envs, spec.action_size)
@@ -127,7 +138,11 @@ def _environment(hosted: Hosted, old: EnvState, tally: Tally, after: HostStep) -
 
 def _learned(hosted: Hosted, numbers: list[jax.Array]) -> LearnInfo:
     leaves, structure = jax.tree.flatten(hosted.device.info)
-    table = np.stack([np.asarray(row) for row in numbers]) if numbers else np.full((1, len(leaves)), np.nan, np.float32)
+    table = (
+        np.concatenate([np.asarray(rows) for rows in numbers])
+        if numbers
+        else np.full((1, len(leaves)), np.nan, np.float32)
+    )
     good = np.isfinite(table)
     total, seen = np.where(good, table, 0.0).sum(0), good.sum(0)
     means = np.where(seen > 0, total / np.maximum(seen, 1), np.nan).astype(np.float32)

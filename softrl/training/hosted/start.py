@@ -27,6 +27,11 @@ def require_possible(assembled: Assembled) -> None:
         )
     if training.data_shards != 1:
         raise ConfigError(f"{assembled.config.env.env} runs on the host: set data_shards 1, got {training.data_shards}")
+    if training.chunk_steps % training.train_freq:
+        raise ConfigError(
+            f"chunk_steps must be a multiple of train_freq, {training.train_freq}; got {training.chunk_steps}: change "
+            "either"
+        )
 
 
 def abstract_state(assembled: Assembled) -> RunState:
