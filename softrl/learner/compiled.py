@@ -23,13 +23,14 @@ class Compiled(NamedTuple):
     """Executables, which refuse any other shape.
 
     init: `(key) -> State`. store: (width, to demonstrations?) → `(State, Transition) -> State`, donates its state.
-    improve: `(State, hypers, updates) -> (State, info)`, donates its state. act: width →
+    improve: `(State, hypers, updates) -> (State, scalars [I])`, donates its state. scalars: their names. act: width →
     `(State, obs, deterministic) -> (acts, action)`. abstract: shapes of the state.
     """
 
     init: Callable[[jax.Array], State]
     store: dict[tuple[int, bool], Callable[[State, Transition], State]]
-    improve: Callable[[State, PyTree, jax.Array], tuple[State, Any]]
+    improve: Callable[[State, PyTree, jax.Array], tuple[State, jax.Array]]
+    scalars: tuple[str, ...]
     act: dict[int, Callable[[State, PyTree, jax.Array], tuple[Any, jax.Array]]]
     abstract: State
 
@@ -42,12 +43,19 @@ def compile_learner(parts: Parts, hypers: PyTree) -> Compiled:
     rings = (False, True) if parts.demonstrations is not None else (False,)
     stores = {(width, ring): _store(parts, abstract, width, ring) for width in WIDTHS for ring in rings}
     acts = {width: _act(parts, abstract, width) for width in WIDTHS}
-    improve = jax.jit(partial(compute.improve, parts), donate_argnums=0).lower(abstract, hypers, jnp.int32(0))
+    improve = jax.jit(partial(_improve, parts), donate_argnums=0).lower(abstract, hypers, jnp.int32(0))
+    info = jax.eval_shape(partial(compute.improve, parts), abstract, hypers, jnp.int32(0))[1]._asdict()
+    scalars = tuple(name for name, value in info.items() if not isinstance(value, tuple))
     lowered = [jax.jit(start).lower(key), improve, *stores.values(), *acts.values()]
     with ThreadPoolExecutor() as pool:
         init, improve, *rest = pool.map(lambda program: program.compile(compiler_options=compiler_options()), lowered)
     stores, acts = dict(zip(stores, rest, strict=False)), dict(zip(acts, rest[len(stores) :], strict=True))
-    return Compiled(init, stores, improve, acts, abstract)
+    return Compiled(init, stores, improve, scalars, acts, abstract)
+
+
+def _improve(parts: Parts, state: State, hypers: PyTree, updates: jax.Array) -> tuple[State, jax.Array]:
+    state, info = compute.improve(parts, state, hypers, updates)
+    return state, jnp.stack(jax.tree.leaves(info))  # one array, since each costs the host a call
 
 
 def _store(parts: Parts, state: State, width: int, demonstrations: bool):

@@ -150,9 +150,8 @@ class Learner:
             if self.stored + self.demonstrations < max(self.config.sampling.learning_starts, 1):
                 return {"updates": 0.0, "version": float(self.version)}
             self._require_health()
-            self._state, info = self._programs.improve(self._state, self._hypers, jnp.int32(updates))
-            values = jax.device_get(info)._asdict()
-            metrics = {name: float(value) for name, value in values.items() if not isinstance(value, tuple)}
+            self._state, scalars = self._programs.improve(self._state, self._hypers, np.int32(updates))
+            metrics = dict(zip(self._programs.scalars, np.asarray(scalars).tolist(), strict=True))
             return {**metrics, "updates": float(updates), "version": float(self.version)}
 
     def act(self, obs: Any, deterministic: bool = False) -> np.ndarray:
