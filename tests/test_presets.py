@@ -1,5 +1,6 @@
 """Presets: the defaults that `softrl train ENV` starts from."""
 
+import math
 from importlib.util import find_spec
 
 import pytest
@@ -30,6 +31,7 @@ def test_classic_is_the_published_algorithm():
         hypers, training = config.hypers, config.training
         assert (hypers.policy_lr, hypers.critic_lr, hypers.temperature_lr) == (3e-4, 3e-4, 3e-4)
         assert (hypers.gamma, hypers.tau, hypers.target_entropy) == (0.99, 0.005, None)
+        assert hypers.recency_horizon == math.inf
         assert (training.batch_size, training.n_step, training.updates_per_step) == (256, 1, 1)
         assert (config.env.num_envs, config.agent.layer_norm, config.agent.policy_delay) == (1, False, 1)
 
