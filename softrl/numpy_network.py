@@ -52,7 +52,8 @@ def tanh_gaussian(out: np.ndarray, noise: np.ndarray | None, *, log_std_min: flo
     Args: `out`: `[B, 2 A]`, mean and raw log standard deviation, which a tanh squashes into its range; `noise`:
       standard normal `[B, A]`; None: the mode.
     """
-    mean, raw = np.split(out, 2, axis=-1)
+    actions = out.shape[-1] // 2
+    mean, raw = out[..., :actions], out[..., actions:]  # np.split takes ten times as long
     if noise is not None:
         half, middle = 0.5 * (log_std_max - log_std_min), 0.5 * (log_std_max + log_std_min)
         mean = mean + np.exp(middle + half * np.tanh(raw)) * noise

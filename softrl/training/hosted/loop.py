@@ -111,23 +111,18 @@ def on_host(policy: PyTree) -> PyTree:
 def _collect(
     hosted: Hosted, policy: PyTree, words: np.ndarray, steps: range, tally: Tally
 ) -> tuple[Transition, HostStep]:
-    """Vector steps by one policy. Returns: their rows, `[F, N, ...]`, and the last step."""
-    rows = []
-    for step in steps:
-        action = _action(hosted, policy, hosted.obs, words, step)
+    """Vector steps by one policy, by uniform actions during warm-up. Returns: rows `[F, N, ...]` and the last step."""
+    rows, spec = [], hosted.assembled.program.env.spec
+    draw, shape = generator(words, steps.start, EXPLORE), (len(steps), spec.num_envs, spec.action_size)
+    warm = steps.start >= hosted.assembled.program.learning_starts
+    noise = draw.standard_normal(shape, np.float32) if warm else draw.uniform(-1.0, 1.0, shape).astype(np.float32)
+    for drawn in noise:
+        action = hosted.act(policy, hosted.obs, drawn) if warm else drawn
         after = hosted.assembled.program.env.step(action)
         rows.append(Transition(hosted.obs, action, *after[1:4], after.final_obs, after.valid))
         hosted.obs = after.obs
         tally.count(after)
     return jax.tree.map(lambda *x: np.stack(x), *rows), after
-
-
-def _action(hosted: Hosted, policy: PyTree, obs: PyTree, words: np.ndarray, step: int) -> np.ndarray:
-    spec = hosted.assembled.program.env.spec
-    draw, shape = generator(words, step, EXPLORE), (spec.num_envs, spec.action_size)
-    if step < hosted.assembled.program.learning_starts:
-        return draw.uniform(-1.0, 1.0, shape).astype(np.float32)
-    return hosted.act(policy, obs, draw.standard_normal(shape, np.float32))
 
 
 def _environment(hosted: Hosted, old: EnvState, tally: Tally, after: HostStep) -> EnvState:
