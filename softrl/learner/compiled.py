@@ -88,10 +88,10 @@ def pieces(tree: PyTree) -> Iterator[tuple[int, PyTree]]:
 
 
 def filled(tree: PyTree, width: int) -> PyTree:
-    """Arrays `[B, ...]` with rows of zeros added, up to `width`."""
+    """Copies of arrays `[B, ...]` with rows of zeros added, up to `width`; callers may write over theirs meanwhile."""
 
     def fill(x: np.ndarray) -> np.ndarray:
-        return x if len(x) == width else np.concatenate([x, np.zeros((width - len(x), *x.shape[1:]), x.dtype)])
+        return np.concatenate([x, np.zeros((width - len(x), *x.shape[1:]), x.dtype)])
 
     return jax.tree.map(fill, tree)
 

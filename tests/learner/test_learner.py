@@ -58,6 +58,30 @@ def test_how_a_push_is_cut_does_not_matter():
     assert whole.stored == cut.stored == 40
 
 
+@pytest.mark.parametrize("count", [1, 16, 256])
+def test_a_caller_may_write_over_its_arrays_as_soon_as_they_are_pushed(count):
+    one, other = learner(), learner()
+    batch = rows(count)
+    one.add({name: x.copy() for name, x in batch.items()})
+    other.add(batch)
+    for x in batch.values():
+        x[...] = 0
+    assert one.state_sha256() == other.state_sha256()
+    assert other.stored == count
+
+
+def test_looking_between_push_and_step_changes_nothing():
+    watched, alone = learner(), learner()
+    for seed in range(6):
+        for one in (watched, alone):
+            one.add(rows(3, seed))
+        watched.policy()
+        assert watched.stored == alone.stored == 3 * seed + 3
+        watched.state_sha256()
+        assert watched.step(2) == alone.step(2)
+    assert watched.state_sha256() == alone.state_sha256()
+
+
 def test_versions_count_updates_and_the_policy_is_a_copy(shared):
     shared.add(rows(8))
     before = shared.policy()
