@@ -17,6 +17,7 @@ CLASSIC: Mapping[str, Any] = {
     "log_std_min": -20.0,
     "num_envs": 1,
     "updates_per_step": 1,
+    "train_freq": 1,
     "learning_starts": 10_000,
     "steps": 1_000_000,
 }

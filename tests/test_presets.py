@@ -26,13 +26,15 @@ def test_every_default_is_a_run_that_validates(platform, name):
 
 def test_classic_is_the_published_algorithm():
     """Haarnoja et al. 2018, arXiv:1812.05905, table 1, whatever the device's tuned defaults are."""
-    for platform in ("cpu", "gpu"):
-        config = preset(platform=platform, name="classic")
+    runs = [("brax/halfcheetah", "cpu"), ("brax/halfcheetah", "gpu"), ("gym/HalfCheetah-v5", "cpu")]
+    for env, platform in runs:
+        config = preset(env, platform=platform, name="classic")
         hypers, training = config.hypers, config.training
         assert (hypers.policy_lr, hypers.critic_lr, hypers.temperature_lr) == (3e-4, 3e-4, 3e-4)
         assert (hypers.gamma, hypers.tau, hypers.target_entropy) == (0.99, 0.005, None)
         assert hypers.recency_horizon == math.inf
         assert (training.batch_size, training.n_step, training.updates_per_step) == (256, 1, 1)
+        assert training.train_freq == 1  # a host hands over each step as it comes
         assert (config.env.num_envs, config.agent.layer_norm, config.agent.policy_delay) == (1, False, 1)
 
 

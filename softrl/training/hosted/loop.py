@@ -113,11 +113,13 @@ def _collect(
 ) -> tuple[Transition, HostStep]:
     """Vector steps by one policy, by uniform actions during warm-up. Returns: rows `[F, N, ...]` and the last step."""
     rows, spec = [], hosted.assembled.program.env.spec
-    draw, shape = generator(words, steps.start, EXPLORE), (len(steps), spec.num_envs, spec.action_size)
-    warm = steps.start >= hosted.assembled.program.learning_starts
-    noise = draw.standard_normal(shape, np.float32) if warm else draw.uniform(-1.0, 1.0, shape).astype(np.float32)
-    for drawn in noise:
-        action = hosted.act(policy, hosted.obs, drawn) if warm else drawn
+    random, shape = generator(words, steps.start, EXPLORE), (len(steps), spec.num_envs, spec.action_size)
+    warming = steps.start < hosted.assembled.program.learning_starts
+    draws = (
+        random.uniform(-1.0, 1.0, shape).astype(np.float32) if warming else random.standard_normal(shape, np.float32)
+    )
+    for draw in draws:
+        action = draw if warming else hosted.act(policy, hosted.obs, draw)
         after = hosted.assembled.program.env.step(action)
         rows.append(Transition(hosted.obs, action, *after[1:4], after.final_obs, after.valid))
         hosted.obs = after.obs
