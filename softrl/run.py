@@ -12,7 +12,8 @@ import numpy as np
 
 from softrl.config import change, from_json
 from softrl.errors import CheckpointError, ConfigError
-from softrl.training import checkpoint, directory, memory, metrics, signals
+from softrl.storage import checkpoint, directory, metrics
+from softrl.training import memory, signals
 from softrl.training.assemble import Assembled, assemble
 from softrl.training.compilation import use_compilation_cache
 from softrl.training.config import Config

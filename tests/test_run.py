@@ -15,7 +15,7 @@ import pytest
 import softrl
 from softrl.config import change
 from softrl.run import load, train
-from softrl.training import metrics
+from softrl.storage import metrics
 from tests import tiny
 
 ROOT = Path(__file__).parents[1]

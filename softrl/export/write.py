@@ -15,7 +15,7 @@ from softrl.export import check
 from softrl.export.portable import portable, whole
 from softrl.learner.names import named
 from softrl.numpy_policy import NumpyPolicy
-from softrl.training import checkpoint, durable
+from softrl.storage import checkpoint, durable
 from softrl.training.assemble import Assembled
 from softrl.training.programs import abstract_run
 

@@ -18,7 +18,7 @@ from softrl.learner.batches import checked_obs, checked_rows
 from softrl.learner.compiled import compile_learner, filled, padded, pieces
 from softrl.learner.config import LearnerConfig, validated
 from softrl.learner.names import named
-from softrl.training import checkpoint
+from softrl.storage import checkpoint
 from softrl.training.health import message
 
 

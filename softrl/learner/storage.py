@@ -8,7 +8,7 @@ import jax
 from softrl.config import from_json, to_json
 from softrl.errors import CheckpointError, ConfigError
 from softrl.learner.config import LearnerConfig
-from softrl.training import checkpoint, directory
+from softrl.storage import checkpoint, directory
 from softrl.types import PyTree, Spec
 
 

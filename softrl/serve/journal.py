@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from softrl.training import durable
+from softrl.storage import durable
 
 _SEGMENT = re.compile(r"([0-9]{1,15})\.journal", re.ASCII)
 _PREFIX = 36

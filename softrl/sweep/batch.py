@@ -16,9 +16,10 @@ import jax.numpy as jnp
 
 from softrl.config import change, flat, from_json, to_json
 from softrl.errors import CheckpointError, ConfigError, DivergedError
+from softrl.storage import checkpoint, durable
 from softrl.sweep import pbt
 from softrl.sweep.groups import Member
-from softrl.training import checkpoint, durable, signals
+from softrl.training import signals
 from softrl.training.assemble import Assembled, assemble, with_members
 from softrl.training.compilation import use_compilation_cache
 from softrl.training.config import Config

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from softrl.errors import ConfigError, SoftRLError, suggestion
+from softrl.storage import directory, folders
 from softrl.sweep import batch, folder, harvest, results, waves
 from softrl.sweep.folder import Sweep
 from softrl.sweep.ledger import Ledger
@@ -17,7 +18,7 @@ from softrl.sweep.plan import Plan, plan
 from softrl.sweep.results import Result
 from softrl.sweep.search import Halving, Optuna
 from softrl.sweep.spec import Spec, load
-from softrl.training import directory, folders, identity, signals
+from softrl.training import identity, signals
 from softrl.training.compilation import use_compilation_cache
 from softrl.training.session import Listener
 

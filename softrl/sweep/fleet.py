@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from softrl.errors import ConfigError, SoftRLError
+from softrl.storage import folders
 from softrl.sweep.worker import Told
-from softrl.training import folders
 from softrl.training.session import Listener
 from softrl.training.signals import Request
 

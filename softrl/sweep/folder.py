@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 from softrl.config import from_json, to_json
 from softrl.errors import CheckpointError, ConfigError
+from softrl.storage import directory, durable
 from softrl.sweep import search
 from softrl.sweep.axes import Axis
 from softrl.sweep.groups import Group, Member
 from softrl.sweep.spec import Spec
-from softrl.training import directory, durable
 from softrl.training.config import Config
 
 NAME = "sweep.json"

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from softrl.storage import metrics
 from softrl.sweep import batch
 from softrl.sweep.groups import Member
 from softrl.sweep.ledger import Ledger
-from softrl.training import metrics
 from softrl.training.health import message
 
 EVAL = (

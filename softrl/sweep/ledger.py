@@ -30,7 +30,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from softrl.training import metrics
+from softrl.storage import metrics
 
 NAME = "ledger.jsonl"
 

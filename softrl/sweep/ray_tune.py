@@ -31,9 +31,9 @@ from softrl import presets
 from softrl.agents.sac import SACHypers, resolve
 from softrl.config import change, flat
 from softrl.errors import ConfigError, DivergedError
+from softrl.storage import checkpoint, directory, folders
 from softrl.sweep import worker
 from softrl.sweep.harvest import EVAL, TRAIN
-from softrl.training import checkpoint, directory, folders
 from softrl.training.compilation import use_compilation_cache
 from softrl.training.config import Config
 from softrl.training.identity import identity

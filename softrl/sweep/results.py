@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from softrl.storage import durable
 from softrl.sweep import folder, ledger
 from softrl.sweep.groups import Member
-from softrl.training import durable
 
 NAME = "results.csv"
 COLUMNS = ("status", "cause", "final_return", "best_return", "final_step", "best_step")

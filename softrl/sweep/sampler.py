@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from softrl.errors import ConfigError
+from softrl.storage import durable
 from softrl.sweep import batch, results, statistics
 from softrl.sweep.axes import Axis
 from softrl.sweep.folder import Sweep
@@ -19,7 +20,6 @@ from softrl.sweep.groups import Group, Member, in_order, names_of
 from softrl.sweep.ledger import Ledger
 from softrl.sweep.search import Optuna
 from softrl.sweep.waves import finished, written
-from softrl.training import durable
 
 NAME = "optuna.journal"
 

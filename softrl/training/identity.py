@@ -12,7 +12,7 @@ import jax
 
 from softrl.config import change, from_json, to_json
 from softrl.errors import ConfigError
-from softrl.training import directory
+from softrl.storage import directory
 from softrl.training.config import Config
 
 PACKAGES = ("softrl", "jax", "jaxlib", "flax", "optax", "brax", "mujoco", "mujoco-mjx", "numpy")

@@ -8,7 +8,8 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from softrl.training import checkpoint, directory, identity, metrics
+from softrl.storage import checkpoint, directory, metrics
+from softrl.training import identity
 from softrl.training.assemble import Assembled
 from softrl.training.programs import Programs, abstract_run, compile_programs
 from softrl.training.session import Listener, Session

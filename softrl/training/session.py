@@ -13,7 +13,8 @@ import jax
 import numpy as np
 
 from softrl.errors import DivergedError
-from softrl.training import checkpoint, metrics, records
+from softrl.storage import checkpoint, metrics
+from softrl.training import records
 from softrl.training.assemble import Assembled
 from softrl.training.health import message
 from softrl.training.programs import Programs

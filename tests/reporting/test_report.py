@@ -12,8 +12,8 @@ from softrl.errors import CheckpointError, ConfigError, RenderError
 from softrl.reporting import report
 from softrl.reporting.report import curves, data, effects, footage, frame, page, svg, tables
 from softrl.reporting.report.data import Axis, Member
+from softrl.storage import directory, metrics
 from softrl.sweep import batch, groups, ledger
-from softrl.training import directory, metrics
 from softrl.training.config import Config
 from tests.reporting import sweeps
 

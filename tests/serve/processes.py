@@ -13,7 +13,7 @@ from softrl.agents.sac import resolve
 from softrl.agents.spaces import spec_of
 from softrl.config import change
 from softrl.learner import LearnerConfig, compute
-from softrl.training import checkpoint
+from softrl.storage import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"width": 16, "depth": 1, "batch_size": 32, "learning_starts": 64}

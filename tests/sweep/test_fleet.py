@@ -6,9 +6,9 @@ from collections import deque
 import pytest
 
 from softrl.errors import ConfigError, SoftRLError
+from softrl.storage import directory
 from softrl.sweep import batch, fleet, worker
 from softrl.sweep.worker import Told
-from softrl.training import directory
 from softrl.training.signals import Request
 
 

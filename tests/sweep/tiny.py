@@ -3,8 +3,8 @@
 from typing import Any
 
 from softrl.config import change, to_json
+from softrl.storage import durable
 from softrl.sweep import batch
-from softrl.training import durable
 from tests import tiny
 
 BASE = {name: value for name, value in tiny.SIZES.items() if name not in ("seed", "seeds")}

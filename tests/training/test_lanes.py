@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from softrl.training import checkpoint, lanes
+from softrl.storage import checkpoint
+from softrl.training import lanes
 from softrl.training.assemble import assemble
 from softrl.training.programs import compile_programs
 from tests import tiny

@@ -8,8 +8,8 @@ from softrl.errors import CheckpointError, SoftRLError
 from softrl.reporting.film import film
 from softrl.reporting.report import data
 from softrl.reporting.report.data import Report
+from softrl.storage import metrics
 from softrl.sweep import batch
-from softrl.training import metrics
 
 LARGEST = 24 * 2**20
 """Bytes of a video that a page may carry."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from softrl.reporting.report.data import Member, Report
-from softrl.training import directory, metrics
+from softrl.storage import directory, metrics
 from softrl.training.health import message
 from softrl.training.records import METRICS
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from softrl.errors import CheckpointError, ConfigError
-from softrl.training import durable
+from softrl.storage import durable
 
 _LOCK = ".lock"
 _CONFIG = "config.json"

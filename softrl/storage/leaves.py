@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from softrl.errors import CheckpointError
-from softrl.training import durable
+from softrl.storage import durable
 from softrl.types import PyTree
 
 _ALIGNMENT = 64  # bytes; every leaf starts where NumPy and XLA read any dtype without a copy

@@ -19,7 +19,7 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from softrl.errors import CheckpointError, ConfigError
-from softrl.training import checkpoint, durable, folders, manifest
+from softrl.storage import checkpoint, durable, folders, manifest
 
 
 class State(NamedTuple):
@@ -627,7 +627,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 from softrl.errors import CheckpointError
-from softrl.training import checkpoint
+from softrl.storage import checkpoint
 
 directory = Path(sys.argv[1])
 store = checkpoint.open_store(directory)
@@ -687,7 +687,7 @@ _SAVING = """
 import sys
 from pathlib import Path
 import jax, jax.numpy as jnp
-from softrl.training import checkpoint
+from softrl.storage import checkpoint
 
 step = jax.jit(lambda state: {"x": state["x"] * 1.0001 + 1, "n": state["n"] + 1}, donate_argnums=0)
 start = lambda: {"x": jnp.arange(200_000.0), "n": jnp.int32(0)}
@@ -749,7 +749,7 @@ _ENDING = """
 import sys
 from pathlib import Path
 import jax.numpy as jnp
-from softrl.training import checkpoint
+from softrl.storage import checkpoint
 store = checkpoint.open_store(Path(sys.argv[1]))
 checkpoint.save(store, 3, {"other": jnp.ones(100_000)}, {})
 raise SystemExit("on purpose")

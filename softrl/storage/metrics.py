@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from softrl.errors import CheckpointError
-from softrl.training import durable
+from softrl.storage import durable
 
 
 class Log(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from softrl.errors import CheckpointError
-from softrl.training import metrics
+from softrl.storage import metrics
 
 
 def test_truncating_to_the_offset_of_a_checkpoint_leaves_no_gap_and_no_duplicate(tmp_path):

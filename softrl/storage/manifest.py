@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from softrl.errors import CheckpointError
-from softrl.training import durable
-from softrl.training.leaves import Leaf
+from softrl.storage import durable
+from softrl.storage.leaves import Leaf
 
 NAME = "manifest.json"
 _FORMAT = 1

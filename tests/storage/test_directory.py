@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from softrl.errors import CheckpointError, ConfigError
-from softrl.training import directory
+from softrl.storage import directory
 
 _HOLD = """
 import sys
 from pathlib import Path
-from softrl.training import directory
+from softrl.storage import directory
 claim = directory.claim(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

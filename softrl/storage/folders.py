@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from softrl.errors import CheckpointError
-from softrl.training import manifest
+from softrl.storage import manifest
 
 _STEP = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 _UNCOMMITTED = ".orbax-checkpoint-tmp"  # in the name of a folder that Orbax has not finished

@@ -19,7 +19,7 @@ from etils import epath
 from orbax.checkpoint import type_handlers
 
 from softrl.errors import CheckpointError, ConfigError
-from softrl.training import durable, folders, leaves, manifest
+from softrl.storage import durable, folders, leaves, manifest
 from softrl.types import PyTree
 
 _CHUNK_BYTES = 32 * 2**20  # Orbax compresses chunk by chunk, on several cores; a chunk is in memory twice

@@ -1,0 +1,80 @@
+"""Approximate messages: the losses of deep maximum-entropy learners, one equation a function.
+
+Rows of weight 0 do not count and may hold any finite value. Targets are constants: no gradient flows through them.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from softrl import soft
+
+
+def weighted_mean(x: jax.Array, weight: jax.Array) -> jax.Array:
+    """Σ_b w_b x_b / max(Σ_b w_b, 1) over the last axis; rows of weight 0 may hold any finite value.
+
+    Args: `x` `[..., B]`, `weight` `[B]`. Returns: `[...]`.
+    """
+    return x @ weight / jnp.maximum(jnp.sum(weight), 1.0)
+
+
+def critic(q: jax.Array, target: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Soft Bellman error of the ensemble, J_Q = Σ_k ½ E[w (Q_k(s,a) − y)²].
+
+    Args:
+      q: `[K, B]` current estimates, in units of return.
+      target: `[B]` y = `soft.backup(r, discount, V(s′))`; no gradient flows through it.
+      weight: `[B]`, 0 for rows to ignore.
+    Returns:
+      Scalar loss (return²) and the TD errors `[K, B]`, Q − y.
+    Source: Haarnoja et al. 2018, arXiv:1812.05905, Eq 5. Differs: K critics summed, per-row weights.
+    """
+    td_error = q - jax.lax.stop_gradient(target)[None, :]
+    return jnp.sum(weighted_mean(0.5 * td_error * td_error, weight)), td_error
+
+
+def value(v: jax.Array, target: jax.Array, weight: jax.Array) -> jax.Array:
+    """J_V = ½ E[w (V(s) − (min_k Q_k(s,a) − α log π(a|s)))²], a ~ π.
+
+    Args:
+      v: `[B]` current estimate, in units of return.
+      target: `[B]` `soft.sampled_value` of a fresh action; no gradient flows through it.
+      weight: `[B]`, 0 for rows to ignore.
+    Returns: scalar (return²).
+    Source: Haarnoja et al. 2018, arXiv:1801.01290, Eq 5; Levine 2018, §4.2. Differs: min over K critics.
+    """
+    error = v - jax.lax.stop_gradient(target)
+    return weighted_mean(0.5 * error * error, weight)
+
+
+def policy(
+    q: jax.Array, log_prob: jax.Array, weight: jax.Array, *, temperature: jax.Array, log_prior: jax.Array | float = 0.0
+) -> jax.Array:
+    """J_π = −E[w (Q(s,a) − α (log π(a|s) − log p(a|s)))], a ~ π reparameterised; KL(π ‖ p e^{Q/α}) up to a constant.
+
+    Args:
+      q: `[B]` (reduced over the ensemble) value of a sampled action, gradient flowing through the action.
+      log_prob: `[B]` of that action, in nats.
+      weight: `[B]`, 0 for rows to ignore.
+      temperature: α `[]`; no gradient flows through it.
+      log_prior: `[B]` log density of the action prior; 0 is the Lebesgue measure (plain entropy).
+    Returns: scalar, in units of return.
+    Source: Haarnoja et al. 2018, arXiv:1812.05905, Eq 7; Levine 2018, §4.2.
+    """
+    return -weighted_mean(soft.sampled_value(q, log_prob, jax.lax.stop_gradient(temperature), log_prior), weight)
+
+
+def temperature(
+    log_temperature: jax.Array, log_prob: jax.Array, weight: jax.Array, *, target_entropy: jax.Array
+) -> jax.Array:
+    """J_α = α · sg(E[−log π(a|s)] − H̄): α grows while the policy's entropy is below its target H̄.
+
+    Args:
+      log_temperature: `[]` log α, which keeps α positive.
+      log_prob: `[B]`, in nats, relative to the action prior where there is one.
+      weight: `[B]`, 0 for rows to ignore.
+      target_entropy: H̄ `[]`, in nats, relative to the same base measure.
+    Returns: scalar; its gradient in log α is α (H − H̄).
+    Source: Haarnoja et al. 2018, arXiv:1812.05905, Eq 18. Differs: per-row weights.
+    """
+    entropy = -weighted_mean(log_prob, weight)
+    return jnp.exp(log_temperature) * jax.lax.stop_gradient(entropy - target_entropy)

@@ -1,0 +1,1 @@
+"""Durable files: a state's leaves, manifests, checkpoints, a run's directory and its metrics; nothing of training."""
