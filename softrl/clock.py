@@ -81,6 +81,7 @@ class Purpose:
     UPDATE = 3
     INIT = 4
     EVALUATE = 5
+    CARRY = 6
 
 
 def at(key: jax.Array, counter: Counter, purpose: int) -> jax.Array:

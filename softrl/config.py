@@ -35,6 +35,13 @@ class Within:
         return f"{left}{self.low:g}, {self.high:g}{right}"
 
 
+@dataclass(frozen=True)
+class Instead:
+    """Marks a field that is another way to give `field`: the two exclude each other. Use in `Annotated`."""
+
+    field: str
+
+
 def flat(config: Any) -> dict[str, Any]:
     """Every leaf field of a config and its parts, by plain name."""
     leaves = {}
@@ -54,7 +61,19 @@ def change(config: T, **flat_values: Any) -> T:
     for name in flat_values:
         if name not in known:
             raise ConfigError(f"unknown setting {name!r}{suggestion(name, known)}; `softrl train --help` lists all")
-    return checked(_change(config, flat_values))
+    return checked(replaced(config, flat_values))
+
+
+def replaced(config: T, flat_values: Mapping[str, Any]) -> T:
+    """As `change`, of values that need no check: the arrays that a program takes, say."""
+    new = {}
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            new[field.name] = replaced(value, flat_values)
+        elif field.name in flat_values:
+            new[field.name] = flat_values[field.name]
+    return replace(config, **new)
 
 
 def checked(config: T) -> T:
@@ -69,7 +88,18 @@ def checked(config: T) -> T:
             checked(value)
         else:
             _check(field.name, value, hints[field.name])
+    for one, other in exclusive(config).items():
+        values = getattr(config, one), getattr(config, other)
+        if None not in values:
+            raise ConfigError(f"give {other} or {one}, not both; got {values[1]!r} and {values[0]!r}")
     return config
+
+
+def exclusive(config: Any) -> dict[str, str]:
+    """Fields that are another way to give a field -> that field, of one part of a config."""
+    hints = typing.get_type_hints(type(config), include_extras=True)
+    notes = ((name, note) for name, hint in hints.items() for note in getattr(hint, "__metadata__", ()))
+    return {name: note.field for name, note in notes if isinstance(note, Instead)}
 
 
 def to_json(config: Any) -> dict[str, Any]:
@@ -93,19 +123,9 @@ def from_json(kind: type[T], data: Mapping[str, Any]) -> T:
                 f"{kind.__name__} has no field {name!r}{suggestion(name, hints)}; written by another version?"
             )
         hint = hints[name]
-        values[name] = from_json(hint, value) if is_dataclass(hint) else _parsed(value, hint)
+        read = is_dataclass(hint) and not is_dataclass(value)
+        values[name] = from_json(hint, value) if read else _parsed(value, hint)
     return checked(kind(**values))
-
-
-def _change(config: Any, flat_values: Mapping[str, Any]) -> Any:
-    new = {}
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if is_dataclass(value):
-            new[field.name] = _change(value, flat_values)
-        elif field.name in flat_values:
-            new[field.name] = flat_values[field.name]
-    return replace(config, **new)
 
 
 def _check(name: str, value: Any, hint: Any) -> None:

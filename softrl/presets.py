@@ -1,141 +1,43 @@
-"""Defaults that were tuned, by robot and kind of device, and the published algorithm as `classic`."""
+"""An algorithm's defaults for a robot and a kind of device, by name."""
 
-import math
-from collections.abc import Mapping
 from typing import Any
 
+from softrl.agents import algorithm as registered
 from softrl.config import change
 from softrl.envs import on_host, require_known, time_limit
 from softrl.errors import ConfigError, suggestion
 from softrl.training.config import Config
 
-PRESETS = ("tuned", "classic")
-
-CLASSIC: Mapping[str, Any] = {
-    "layer_norm": False,
-    "normalize_obs": False,
-    "log_std_min": -20.0,
-    "num_envs": 1,
-    "updates_per_step": 1,
-    "train_freq": 1,
-    "learning_starts": 10_000,
-    "steps": 1_000_000,
-}
-"""Haarnoja et al. 2018, arXiv:1812.05905, table 1: one environment, one update a step, batch 256, rates 3e-4."""
-
-CPU: Mapping[str, Any] = {
-    "num_envs": 64,
-    "updates_per_step": 8,
-    "batch_size": 128,
-    "n_step": 8,
-    "recency_horizon": 30_000.0,
-    "recency_floor": 0.02,
-    "policy_lr": 6e-4,
-    "critic_lr": 6e-4,
-    "temperature_lr": 1e-3,
-    "temperature": 0.1,
-    "eval_episodes": 8,
-    "eval_every": 73_728,
-    "replay_size": 327_680,
-    "steps": 294_912,
-}
-"""Two cores: updates are dear and fresh transitions cheap, so small batches, mostly of the newest, for which eight-step
-targets are nearly on-policy."""
-
-ACCELERATOR: Mapping[str, Any] = {
-    "num_envs": 1024,
-    "updates_per_step": 32,
-    "batch_size": 512,
-    "n_step": 3,
-    "policy_lr": 6e-4,
-    "critic_lr": 6e-4,
-    "temperature_lr": 1e-3,
-    "temperature": 0.1,
-    "eval_episodes": 128,
-    "eval_every": 1_048_576,
-    "replay_size": 4_194_304,
-    "learning_starts": 65_536,
-    "chunk_steps": 64,
-    "steps": 16_777_216,
-}
-"""A GPU or TPU: thousands of environments step as fast as one."""
-
-HOST: Mapping[str, Any] = {
-    "backend": "sync",
-    "num_envs": 1,
-    "updates_per_step": 1,
-    "batch_size": 256,
-    "n_step": 1,
-    "policy_lr": 6e-4,
-    "critic_lr": 6e-4,
-    "temperature_lr": 1e-3,
-    "temperature": 0.1,
-    "learning_starts": 2_000,
-    "train_freq": 8,
-    "chunk_steps": 200,
-    "eval_every": 10_000,
-    "eval_episodes": 5,
-    "replay_size": 1_000_000,
-    "steps": 100_000,
-}
-"""Simulators on the host, whatever the device: one environment, one update a step, made eight at a time."""
-
-PENDULUM: Mapping[str, Any] = {
-    "backend": "generalized",
-    "num_envs": 16,
-    "updates_per_step": 8,
-    "n_step": 1,
-    "recency_horizon": math.inf,
-    "tau": 0.02,
-    "learning_starts": 1_000,
-    "eval_every": 8_192,
-    "steps": 65_536,
-}
-"""Every upright step pays the same, so a fall must be known long before: targets that move fast carry it back."""
-
-ROBOTS: Mapping[str, Mapping[str, Any]] = {
-    "brax/inverted_pendulum": PENDULUM,
-    "brax/inverted_double_pendulum": PENDULUM,
-    "brax/swimmer": {"backend": "generalized"},
-}
-"""What differs for one robot, on every device."""
-
 
 def preset(
-    env: str = "brax/halfcheetah", *, platform: str | None = None, name: str = "tuned", **changes: Any
+    env: str = "brax/halfcheetah",
+    *,
+    algorithm: str = "sac",
+    platform: str | None = None,
+    name: str = "tuned",
+    **changes: Any,
 ) -> Config:
     """The default config for a robot, with fields changed by their flat names.
 
     Args:
       env: as listed by `softrl envs`.
+      algorithm: one of `softrl.agents.ALGORITHMS`.
       platform: `cpu`, `gpu` or `tpu`; by default what JAX runs on here.
-      name: one of `PRESETS`.
+      name: one of the algorithm's presets: `tuned`, or `classic`, as published.
       changes: any field of the config, for example `gamma=0.97, num_envs=128, backend="mjx"`.
     Raises:
-      ConfigError: unknown environment, preset or field, with a suggestion.
+      ConfigError: unknown environment, algorithm, preset or field, with a suggestion.
     """
     require_known(env)
-    if name not in PRESETS:
-        raise ConfigError(f"unknown preset {name!r}{suggestion(name, PRESETS)}; known: {', '.join(PRESETS)}")
+    presets = registered(algorithm).presets
+    if name not in presets:
+        raise ConfigError(f"unknown preset {name!r}{suggestion(name, presets)}; known: {', '.join(presets)}")
     if platform is None:
         import jax
 
         platform = jax.local_devices()[0].platform
-    device = CPU if platform == "cpu" else ACCELERATOR
-    if on_host(env):
-        device = {**HOST, "episode_length": time_limit(env) or 1000}
-    config = change(Config(), env=env, **device)
-    config = change(config, **ROBOTS.get(env, {}))
-    if name == "classic":
-        config = change(config, **CLASSIC)
-        defaults = {
-            "policy_lr": 3e-4,
-            "critic_lr": 3e-4,
-            "temperature_lr": 3e-4,
-            "temperature": 1.0,
-            "batch_size": 256,
-            "n_step": 1,
-            "recency_horizon": math.inf,
-        }
-        config = change(config, **defaults)
+    hosted = on_host(env)
+    device = "host" if hosted else "cpu" if platform == "cpu" else "accelerator"
+    limit = {"episode_length": time_limit(env) or 1000} if hosted else {}
+    config = change(Config(algorithm=algorithm), env=env, **limit, **presets[name](env, device))
     return change(config, **changes)

@@ -10,16 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from softrl.config import change, from_json
+from softrl.config import change
 from softrl.errors import CheckpointError, ConfigError
 from softrl.storage import checkpoint, directory, metrics
-from softrl.training import memory, signals
+from softrl.training import signals
 from softrl.training.assemble import Assembled, assemble
 from softrl.training.compilation import use_compilation_cache
-from softrl.training.config import Config
-from softrl.training.opening import abstract_policy, opened
-from softrl.training.programs import abstract_run, compile_programs
-from softrl.training.session import Listener, Session, advance
+from softrl.training.config import Config, read
+from softrl.training.opening import Past, abstract_policy, opened
+from softrl.training.programs import abstract_run
+from softrl.training.session import Listener, advance
 from softrl.training.state import RunState
 from softrl.types import PyTree
 
@@ -107,7 +107,6 @@ def train(
     use_compilation_cache()
     assembled = assemble(config, randomize=randomize, log_prior=log_prior, members=members)
     tell = _tellers(progress_fn, listener)
-    tell({"event": "assembled", "assembled": assembled, "memory": _check_memory(assembled)})
     start = None if from_run is None else functools.partial(_inherit, from_run=from_run)
     out = None if out is None else Path(out)
     with opened(assembled, out, tell, start=start) as session, signals.graceful() as request:
@@ -120,13 +119,12 @@ def _resume_in_memory(
     run: Run, config: Config, *, progress_fn: ProgressFn | None = None, listener: Listener | None = None
 ) -> Run:
     assembled = run.assembled._replace(config=config)
+    best = max(max(line["eval"]["return_mean"]) for line in run.metrics)
+    past = Past(list(run.metrics), [], best, run.best_policy, run.metrics[-1]["timing"]["wall_s"])
     # Its own buffers: the chunk is donated its run, and `run.state` must stay readable.
-    session = Session(assembled, compile_programs(assembled), jax.tree.map(jnp.copy, run.state))
-    session.records, session.best_policy = list(run.metrics), run.best_policy
-    session.best = max(max(line["eval"]["return_mean"]) for line in run.metrics)
-    session.wall_before = run.metrics[-1]["timing"]["wall_s"]
-    with signals.graceful() as request:
-        advance(session, request, _tellers(progress_fn, listener))
+    start, tell = lambda _: jax.tree.map(jnp.copy, run.state), _tellers(progress_fn, listener)
+    with opened(assembled, None, tell, start=start, past=past) as session, signals.graceful() as request:
+        advance(session, request, tell)
     stopped = None if request.requested is None else int(request.requested)
     return Run(config, None, session.records, assembled, session.best_policy, session.run, stopped)
 
@@ -138,9 +136,9 @@ def load(run_directory: str | Path, *, randomize: Callable | None = None, log_pr
     """
     run_directory = Path(run_directory)
     written = directory.read_config(run_directory)
-    config = from_json(Config, written["config"])
+    config = read(written["config"])
     assembled = assemble(config, randomize=randomize, log_prior=log_prior, members=written.get("members"))
-    best = checkpoint.restore_best(run_directory / "checkpoints", abstract_policy(assembled))
+    best = checkpoint.restore_best(run_directory / "checkpoints", abstract_policy(assembled, abstract_run(assembled)))
     if best is None:
         raise CheckpointError(f"{run_directory} has no evaluated policy yet; train it further first")
     return Run(config, run_directory, metrics.read(run_directory / "metrics.jsonl"), assembled, best.state)
@@ -156,15 +154,10 @@ def _tellers(progress_fn: ProgressFn | None, listener: Listener | None) -> Liste
     return tell
 
 
-def _check_memory(assembled: Assembled) -> str:
-    run = abstract_run(assembled)
-    return memory.check_fits(run, replay=run.learner.replay, devices=assembled.config.training.data_shards)
-
-
 def _inherit(run: RunState, from_run: str | Path) -> RunState:
     """The new run with the old one's agent; replay, environments and clock start afresh."""
     source = Path(from_run)
-    old = assemble(from_json(Config, directory.read_config(source)["config"]))
+    old = assemble(read(directory.read_config(source)["config"]))
     restored = checkpoint.restore(source / "checkpoints", abstract_run(old))
     if restored is None:
         raise CheckpointError(f"{source} has no checkpoint to start from")
@@ -172,7 +165,7 @@ def _inherit(run: RunState, from_run: str | Path) -> RunState:
     shapes = [jax.tree.map(lambda x: (x.shape, str(x.dtype)), tree) for tree in (agent, fresh)]
     if shapes[0] != shapes[1]:
         raise ConfigError(
-            f"the learner of {source} has other shapes than this run's: use its env, width, depth, num_critics, "
-            "layer_norm, value_network and seeds"
+            f"the learner of {source} has other shapes than this run's: use its env, algorithm, seeds and the "
+            f"{old.config.algorithm} settings that shape networks"
         )
     return run._replace(learner=run.learner._replace(agent=agent))

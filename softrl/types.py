@@ -1,25 +1,70 @@
-"""The types that rooms of the house exchange: one step of experience, a batch, and the bundles of pure functions.
+"""The types that packages exchange: actions, one step of experience, and the bundles of pure functions.
 
 Axes: `M` members, `N` environments, `T` time, `B` batch, `K` critics, `O` observation, `A` action.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import jax
 
+if TYPE_CHECKING:
+    from softrl.clock import Clock, Counter
+
 PyTree = Any
+
+
+class Continuous(NamedTuple):
+    """Actions that are a row of numbers, in (−1, 1)^A for agents and replay. Static.
+
+    size: A. low, high: what −1 and 1 are to the simulator, A numbers each; None: −1 and 1 themselves.
+    """
+
+    size: int
+    low: tuple[float, ...] | None = None
+    high: tuple[float, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one action."""
+        return (self.size,)
+
+    @property
+    def dtype(self) -> str:
+        """Of one action."""
+        return "float32"
+
+
+class Discrete(NamedTuple):
+    """Actions that are one of n, 0 … n − 1. Static."""
+
+    n: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one action."""
+        return ()
+
+    @property
+    def dtype(self) -> str:
+        """Of one action."""
+        return "int32"
+
+
+Action = Continuous | Discrete
+"""What an action can be."""
 
 
 class Spec(NamedTuple):
     """What an agent must know of its robot. Static.
 
-    obs: pytree of `jax.ShapeDtypeStruct`, one observation. action_size: A; actions are in (−1, 1)^A.
+    obs: pytree of `jax.ShapeDtypeStruct`, one observation. action: what an action is.
     actor_obs, critic_obs: which entry of a dictionary observation each sees; None: the whole of it.
     """
 
     obs: PyTree
-    action_size: int
+    action: Action
     actor_obs: str | None = None
     critic_obs: str | None = None
 
@@ -29,27 +74,19 @@ class EnvSpec(NamedTuple):
 
     name: as the user wrote it, for example `brax/halfcheetah`.
     obs: pytree of `jax.ShapeDtypeStruct`, one environment's observation.
-    action_size: A; actions are in (−1, 1)^A.
+    action: what one environment's action is.
     num_envs: N.
     episode_length: L, the time limit in environment steps; a longer episode is truncated.
     actor_obs, critic_obs: which entry of a dictionary observation each sees; None: the whole of it.
-    action_low, action_high: what −1 and 1 are to the simulator, A numbers each; None: −1 and 1 themselves.
     """
 
     name: str
     obs: PyTree
-    action_size: int
+    action: Action
     num_envs: int
     episode_length: int
     actor_obs: str | None = None
     critic_obs: str | None = None
-    action_low: tuple[float, ...] | None = None
-    action_high: tuple[float, ...] | None = None
-
-    @property
-    def action(self) -> jax.ShapeDtypeStruct:
-        """One environment's action."""
-        return jax.ShapeDtypeStruct((self.action_size,), "float32")
 
 
 class Transition(NamedTuple):
@@ -57,6 +94,7 @@ class Transition(NamedTuple):
 
     next_obs is the true successor, also where the environment was reset afterwards. `terminated` ends with zero
     continuation value, `truncated` (a time limit) does not. `valid` is False where physics gave non-finite numbers.
+    extras: what the agent's `act` said of its action (log-probabilities, say); a replay may keep it.
     """
 
     obs: PyTree
@@ -66,13 +104,26 @@ class Transition(NamedTuple):
     truncated: jax.Array
     next_obs: PyTree
     valid: jax.Array
+    extras: PyTree = ()
+
+
+class Window(NamedTuple):
+    """The steps that a row's reward adds up, `[B, n, ...]`; step 0 is the row's own.
+
+    obs, action: of each step. discount: γⁱ at step i of the window, 0 beyond its true length m.
+    """
+
+    obs: PyTree
+    action: jax.Array
+    discount: jax.Array
 
 
 class Batch(NamedTuple):
-    """What a learner sees, `[B, ...]`.
+    """What a replay of transitions yields, `[B, ...]`.
 
     reward: Σ_{i<m} γⁱ rᵢ over the window's true length m; discount: γᵐ (1 − terminated); next_obs: the observation
     m steps later; weight: 0 for rows to ignore (they may hold anything finite), 1 otherwise; index: where it came from.
+    window: the steps in between, `()` where the replay was not asked for them.
     """
 
     obs: PyTree
@@ -82,6 +133,7 @@ class Batch(NamedTuple):
     next_obs: PyTree
     weight: jax.Array
     index: jax.Array
+    window: Window | tuple[()] = ()
 
 
 class EnvState(NamedTuple):
@@ -104,7 +156,7 @@ class EnvState(NamedTuple):
 
 
 class Env(NamedTuple):
-    """N auto-resetting environments. `reset(key) -> EnvState`; `step(state, action[N, A]) -> EnvState`."""
+    """N auto-resetting environments. `reset(key) -> EnvState`; `step(state, action[N, ...]) -> EnvState`."""
 
     spec: EnvSpec
     reset: Callable[[jax.Array], EnvState]
@@ -115,12 +167,12 @@ class Simulator(NamedTuple):
     """One environment's physics, without episodes: what an adapter must provide.
 
     reset: `(key, index) -> (sim, obs)`; `index` says which of the N environments this is.
-    step: `(sim, action[A]) -> (sim, obs, reward[], terminated[])`.
+    step: `(sim, action) -> (sim, obs, reward[], terminated[])`, with an action as `action` says: within its bounds.
     """
 
     reset: Callable[[jax.Array, jax.Array], tuple[PyTree, PyTree]]
     step: Callable[[PyTree, jax.Array], tuple[PyTree, PyTree, jax.Array, jax.Array]]
-    action_size: int
+    action: Action
 
 
 class Network(NamedTuple):
@@ -133,32 +185,157 @@ class Network(NamedTuple):
     apply: Callable[..., tuple[Any, PyTree]]
 
 
-class Replay(NamedTuple):
-    """A ring buffer on the device.
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Hypers:
+    """All numbers that a compiled program is given: plain ones as the user sets them, arrays inside.
 
-    init: `() -> state`. add: `(state, step, transition) -> state`. sample: `(state, step, key, hypers) -> Batch`.
-    feedback: `(state, index, td_error) -> state`. `step` is the clock's counter of vector steps already added.
+    agent: the algorithm's own, among them γ. replay: how its replay samples.
     """
 
-    init: Callable[..., PyTree]
-    add: Callable[..., PyTree]
-    sample: Callable[..., Batch]
-    feedback: Callable[..., PyTree]
+    agent: PyTree
+    replay: PyTree
+
+
+class Feedback(NamedTuple):
+    """What the house must know of an update, apart from what may be thrown away.
+
+    finite: `[]`, whether every loss and gradient was a number. td_error: `[B]`, what priorities follow; `()` where
+    nothing follows it.
+    """
+
+    finite: jax.Array
+    td_error: jax.Array | tuple[()]
+
+
+class ReplayInit(Protocol):
+    """An empty replay."""
+
+    def __call__(self) -> PyTree: ...
+
+
+class ReplayAdd(Protocol):
+    """Stores one vector step. `step`: how many are stored already."""
+
+    def __call__(self, state: PyTree, step: "Counter", transition: Transition) -> PyTree: ...
+
+
+class ReplaySample(Protocol):
+    """What one update learns from. Reads γ of `hypers.agent`, and `hypers.replay`."""
+
+    def __call__(self, state: PyTree, step: "Counter", key: jax.Array, hypers: Hypers) -> Any: ...
+
+
+class ReplayFeedback(Protocol):
+    """Takes the TD errors `[B]` of the rows at `index` `[B]`."""
+
+    def __call__(self, state: PyTree, index: jax.Array, td_error: jax.Array) -> PyTree: ...
+
+
+class Replay(NamedTuple):
+    """What an agent learns from, on the device. horizon: vector steps stored between two calls of `learn`."""
+
+    init: ReplayInit
+    add: ReplayAdd
+    sample: ReplaySample
+    feedback: ReplayFeedback
+    horizon: int = 1
+
+
+class Init(Protocol):
+    """The first state of all that learns."""
+
+    def __call__(self, key: jax.Array, hypers: PyTree) -> PyTree: ...
+
+
+class Carry(Protocol):
+    """What N environments carry from step to step for the agent (noise, memory), at their first step."""
+
+    def __call__(self, num_envs: int, key: jax.Array) -> PyTree: ...
+
+
+class Act(Protocol):
+    """`(actions [N, ...], carry, extras)` for observations `[N, ...]`. `key` None asks for the mode."""
+
+    def __call__(
+        self, policy: PyTree, carry: PyTree, obs: PyTree, key: jax.Array | None
+    ) -> tuple[jax.Array, PyTree, PyTree]: ...
+
+
+class Explore(Protocol):
+    """Actions before anything was learned, one for each environment of the carry."""
+
+    def __call__(self, carry: PyTree, key: jax.Array) -> tuple[jax.Array, PyTree]: ...
+
+
+class Observe(Protocol):
+    """The only place where running statistics change; carries of rows whose episode ended start afresh."""
+
+    def __call__(
+        self, state: PyTree, carry: PyTree, transition: Transition, hypers: PyTree
+    ) -> tuple[PyTree, PyTree]: ...
+
+
+class Update(Protocol):
+    """One update from what the replay yields; a network whose gradient is not finite stays as it was.
+
+    Returns: the state, `Feedback`, and a NamedTuple of scalars `[]` that may be thrown away.
+    """
+
+    def __call__(
+        self, state: PyTree, batch: Any, hypers: PyTree, key: jax.Array, clock: "Clock"
+    ) -> tuple[PyTree, Feedback, Any]: ...
+
+
+class Publish(Protocol):
+    """The small pytree that one publishes of a state: enough to act."""
+
+    def __call__(self, state: PyTree) -> PyTree: ...
 
 
 class Agent(NamedTuple):
-    """An algorithm as pure functions.
+    """An algorithm for one robot, as pure functions; `hypers` are its own (`Hypers.agent`), as `[]` arrays."""
 
-    init: `(key, hypers) -> state`.
-    act: `(policy, carry, obs, key or None) -> (action, carry, extras)`; None asks for the mode.
-    observe: `(state, transition) -> state`; the only place where running statistics change.
-    update: `(state, batch, hypers, key, clock) -> (state, info)`; `info` is a NamedTuple of scalars `[]`, among them
-        `finite`, and `td_error[B]`. A network whose gradient is not finite stays as it was.
-    policy: `(state) -> policy`, the small pytree that one publishes.
+    init: Init
+    carry: Carry
+    act: Act
+    explore: Explore
+    observe: Observe
+    update: Update
+    policy: Publish
+
+
+class Metric(NamedTuple):
+    """A number that training tells. meaning: its equation in words. unit: for example nats. brief: sweeps keep it."""
+
+    meaning: str
+    unit: str
+    brief: bool = False
+
+
+class Algorithm(NamedTuple):
+    """All that the house knows of an algorithm: one entry of the registry `softrl.agents`.
+
+    config: dataclass of static fields. hypers: dataclass of traced numbers, `gamma` among them.
+    validate: `(config, hypers)` raises ConfigError where fields contradict one another.
+    resolve: `(hypers, spec) -> hypers` with every number known for this robot.
+    build: `(config, spec, log_prior=None) -> Agent`.
+    replay: `(spec, capacity=, batch_size=, n_step=, shards=) -> Replay` for environments that step together.
+    actor: `(config, spec, policy) -> NumpyPolicy`, the policy without JAX: for files, servers and hosts' loops.
+    metrics: of its updates, in order. summary: `(config, hypers, spec)` in a few words, hypers resolved.
+    presets: name -> `(env, device) -> flat settings`, device `cpu`, `accelerator` or `host`.
+    old_fields: fields that older configs lack -> what they then did.
     """
 
-    init: Callable[..., PyTree]
-    act: Callable[..., tuple[jax.Array, PyTree, PyTree]]
-    observe: Callable[..., PyTree]
-    update: Callable[..., tuple[PyTree, Any]]
-    policy: Callable[..., PyTree]
+    name: str
+    config: type
+    hypers: type
+    validate: Callable[[Any, Any], None]
+    resolve: Callable[[Any, Spec | EnvSpec], Any]
+    build: Callable[..., Agent]
+    replay: Callable[..., Replay]
+    actor: Callable[[Any, Spec | EnvSpec, PyTree], Any]
+    metrics: Mapping[str, Metric]
+    summary: Callable[[Any, Any, Spec | EnvSpec], str]
+    presets: Mapping[str, Callable[[str, str], Mapping[str, Any]]]
+    old_fields: Mapping[str, Any] = {}

@@ -1,6 +1,5 @@
 """Runs so small that they compile and train in seconds, and a look at what they have learned."""
 
-import dataclasses
 from functools import partial
 from typing import NamedTuple
 
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from softrl import networks, statistics
-from softrl.config import change
+from softrl.config import change, replaced
 from softrl.networks import Torso
 from softrl.training import members
 from softrl.training.assemble import Assembled, assemble, member_hypers, member_keys
@@ -85,10 +84,8 @@ def compiled(function, *args, quick: bool = True):
 
 def with_hypers(hypers, **values):
     """Hyperparameters of all members with some replaced by a number, or by one for each member."""
-    members = len(hypers.gamma)
-    return dataclasses.replace(
-        hypers, **{name: jnp.broadcast_to(jnp.float32(value), members) for name, value in values.items()}
-    )
+    members = jnp.shape(hypers.agent.gamma)
+    return replaced(hypers, {name: jnp.broadcast_to(jnp.float32(value), members) for name, value in values.items()})
 
 
 def member(tree, index: int):
@@ -113,8 +110,8 @@ def learned(assembled: Assembled, agent, obs, actions) -> Learned:
     torso = Torso(parts.width, parts.depth, parts.activation, parts.layer_norm)
     size = int(np.prod(spec.obs.shape))
     bounds = {"log_std_min": parts.log_std_min, "log_std_max": parts.log_std_max}
-    policy = networks.policy(torso, size, spec.action_size, **bounds)
-    critic = networks.soft_q(torso, size, spec.action_size, num_critics=parts.num_critics)
+    policy = networks.policy(torso, size, spec.action.size, **bounds)
+    critic = networks.soft_q(torso, size, spec.action.size, num_critics=parts.num_critics)
 
     @jax.jit
     def ask(agent, obs, actions):

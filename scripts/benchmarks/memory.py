@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> dict:
     rows = [["softrl", softrl_bytes], ["Brax", brax_bytes], ["ratio", ratio]]
     report.table(f"{options.env}: bytes a stored transition", ["", ""], rows)
     result |= {"softrl": softrl_bytes, "brax": brax_bytes, "ratio": ratio}
-    result["obs_size"], result["action_size"] = spec.obs.shape[0], spec.action_size
+    result["obs_size"], result["action_size"] = spec.obs.shape[0], spec.action.size
     result["bars"] = report.bars([Bar("bytes, softrl to Brax", ratio, 0.55, at_least=False)])
     return result
 
@@ -45,6 +45,6 @@ def _brax_replay(spec, capacity: int):
 
     obs = jnp.zeros(spec.obs.shape)
     extras = {"state_extras": {"truncation": 0.0}, "policy_extras": {}}
-    one = Transition(obs, jnp.zeros(spec.action_size), 0.0, 0.0, obs, extras)
+    one = Transition(obs, jnp.zeros(spec.action.size), 0.0, 0.0, obs, extras)
     queue = replay_buffers.UniformSamplingQueue(capacity, one, sample_batch_size=256)
     return lambda: queue.init(jax.random.PRNGKey(0))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from softrl.errors import ConfigError
-from softrl.types import PyTree, Spec
+from softrl.types import Action, Continuous, Discrete, PyTree, Spec
 
 ACTOR_OBS, CRITIC_OBS = "state", "privileged_state"
 """Entries of a dictionary observation that, where both are there, go to the actor and to the critic."""
@@ -19,11 +19,13 @@ def spec_of(obs_spec: Any, action_spec: Any, *, actor_obs: str | None = None, cr
     Args:
       obs_spec: anything whose leaves have `shape` and `dtype`: `jax.ShapeDtypeStruct`, an array, Gymnasium's `Box` or
         `Dict`, a dictionary of these.
-      action_spec: the same for an action `[A]`, or A itself. Bounds, where it has them, must be −1 and 1.
+      action_spec: `Continuous` or `Discrete`; the same as above for a row of A numbers, or A itself, with bounds, where
+        it has them, of −1 and 1; Gymnasium's `Discrete`.
       actor_obs, critic_obs: which entry of a dictionary observation each sees. Where neither is given and there are
         entries `state` and `privileged_state`, the actor sees the one and the critic the other.
     Raises:
-      ConfigError: an observation without entries, an action that is not one row of numbers, or an unknown entry.
+      ConfigError: an observation without entries, an action that is neither a row of numbers nor one of
+        n, or an unknown entry.
     """
     obs = _shapes(obs_spec)
     leaves = jax.tree.leaves(obs)
@@ -35,7 +37,7 @@ def spec_of(obs_spec: Any, action_spec: Any, *, actor_obs: str | None = None, cr
         if entry is not None and not (isinstance(obs, dict) and entry in obs):
             known = ", ".join(map(repr, obs)) if isinstance(obs, dict) else "none: the observation is one array"
             raise ConfigError(f"{name} {entry!r} is no entry of the observation; entries: {known}")
-    return Spec(obs, _action_size(action_spec), actor_obs, critic_obs)
+    return Spec(obs, _action(action_spec), actor_obs, critic_obs)
 
 
 def _shapes(spec: Any) -> PyTree:
@@ -57,14 +59,23 @@ def _shapes(spec: Any) -> PyTree:
     return jax.ShapeDtypeStruct(tuple(spec.shape), dtype)
 
 
-def _action_size(spec: Any) -> int:
+def _action(spec: Any) -> Action:
+    if isinstance(spec, Continuous | Discrete):
+        return spec
+    if hasattr(spec, "n") and not hasattr(spec, "low"):
+        if getattr(spec, "start", 0) != 0:
+            raise ConfigError(f"action_spec: actions are 0 … n − 1 here, got {spec!r}: shift them at the environment")
+        return Discrete(int(spec.n))
     if isinstance(spec, int | np.integer) and not isinstance(spec, bool):
         shape: Any = (int(spec),)
     else:
         shape = tuple(getattr(spec, "shape", None) or ())
         dtype = getattr(spec, "dtype", None)
         if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
-            raise ConfigError(f"action_spec must be continuous, one row of A numbers or A itself, got {spec!r}")
+            raise ConfigError(
+                "action_spec must be one row of A floating-point numbers, A itself, or softrl.Discrete(n) for one of "
+                f"n; got {spec!r}"
+            )
     if len(shape) != 1 or shape[0] < 1:
         raise ConfigError(f"action_spec must be one row of A ≥ 1 numbers, got shape {shape}")
     low, high = getattr(spec, "low", -1.0), getattr(spec, "high", 1.0)
@@ -73,4 +84,4 @@ def _action_size(spec: Any) -> int:
             f"actions are in (−1, 1) here, got bounds {low} and {high}: scale them at the environment, for example "
             "with gymnasium.wrappers.RescaleAction(env, -1.0, 1.0)"
         )
-    return int(shape[0])
+    return Continuous(int(shape[0]))

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from softrl.errors import ConfigError
-from softrl.types import EnvSpec, PyTree
+from softrl.types import Continuous, EnvSpec, PyTree
 
 
 class Boxes(NamedTuple):
@@ -44,8 +44,8 @@ def _shapes(env: str, space: Any) -> PyTree:
 
 def spec(boxes: Boxes, env: str, num_envs: int, episode_length: int) -> EnvSpec:
     """The spec of `num_envs` such environments."""
-    ends = {"action_low": tuple(boxes.low.tolist()), "action_high": tuple(boxes.high.tolist())}
-    return EnvSpec(env, boxes.obs, len(boxes.low), num_envs, episode_length, **ends)
+    action = Continuous(len(boxes.low), tuple(boxes.low.tolist()), tuple(boxes.high.tolist()))
+    return EnvSpec(env, boxes.obs, action, num_envs, episode_length)
 
 
 def scaled(low: np.ndarray, high: np.ndarray, action: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from softrl.errors import ConfigError, suggestion
-from softrl.types import Simulator
+from softrl.types import Continuous, Simulator
 
 ROBOTS = (
     "ant",
@@ -99,7 +99,7 @@ def simulator_of(env: Any, *, action_repeat: int = 1, randomize: Randomize | Non
     `simulator`.
     """
     model = Model(env, getattr(env, "sys", None), action_repeat, randomize)
-    return Simulator(partial(_reset, model), partial(_step, model), env.action_size)
+    return Simulator(partial(_reset, model), partial(_step, model), Continuous(env.action_size))
 
 
 class Model(NamedTuple):

@@ -33,7 +33,7 @@ def episodes(
       non-finite numbers is reset, `valid` is False, its reward 0 and its `final_obs` the last good observation.
     """
     shape = jax.eval_shape(lambda k: simulator.reset(k, jnp.int32(0))[1], jax.random.key(0))
-    spec = EnvSpec(name, shape, simulator.action_size, num_envs, episode_length, **selectors)
+    spec = EnvSpec(name, shape, simulator.action, num_envs, episode_length, **selectors)
     return Env(spec, _reset(simulator, spec, stagger), _step(simulator, spec))
 
 

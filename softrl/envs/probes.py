@@ -6,7 +6,7 @@ The idea is Andy Jones', "Debugging reinforcement learning systems" (2021). Valu
 import jax
 import jax.numpy as jnp
 
-from softrl.types import Simulator
+from softrl.types import Continuous, Simulator
 
 
 def constant_reward() -> Simulator:
@@ -14,7 +14,7 @@ def constant_reward() -> Simulator:
     return Simulator(
         lambda key, index: (jnp.zeros(()), jnp.zeros(1)),
         lambda sim, action: (sim, jnp.zeros(1), jnp.float32(1.0), jnp.bool_(False)),
-        action_size=1,
+        action=Continuous(1),
     )
 
 
@@ -24,7 +24,7 @@ def two_step_discount() -> Simulator:
     def step(sim, action):
         return sim + 1.0, jnp.ones(1), sim, sim > 0.5
 
-    return Simulator(lambda key, index: (jnp.float32(0.0), jnp.zeros(1)), step, action_size=1)
+    return Simulator(lambda key, index: (jnp.float32(0.0), jnp.zeros(1)), step, action=Continuous(1))
 
 
 def action_reward() -> Simulator:
@@ -33,7 +33,7 @@ def action_reward() -> Simulator:
     def step(sim, action):
         return sim, jnp.zeros(1), -jnp.square(action[0] - 0.5), jnp.bool_(True)
 
-    return Simulator(lambda key, index: (jnp.zeros(()), jnp.zeros(1)), step, action_size=1)
+    return Simulator(lambda key, index: (jnp.zeros(()), jnp.zeros(1)), step, action=Continuous(1))
 
 
 def time_limit() -> Simulator:
@@ -48,7 +48,7 @@ def death() -> Simulator:
         sim = sim + 1.0
         return sim, sim[None], jnp.float32(1.0), sim > 2.5
 
-    return Simulator(lambda key, index: (jnp.float32(0.0), jnp.zeros(1)), step, action_size=1)
+    return Simulator(lambda key, index: (jnp.float32(0.0), jnp.zeros(1)), step, action=Continuous(1))
 
 
 def nan_emitter(*, index: int = 3, period: int = 17) -> Simulator:
@@ -67,7 +67,7 @@ def nan_emitter(*, index: int = 3, period: int = 17) -> Simulator:
         poison = jnp.where(bad & (steps % period == 0), jnp.nan, 0.0)
         return (x, steps, bad), x + poison, -jnp.square(x[0]) + poison, jnp.bool_(False)
 
-    return Simulator(reset, step, action_size=1)
+    return Simulator(reset, step, action=Continuous(1))
 
 
 def bounded_lq(*, start: float = 3.0) -> Simulator:
@@ -89,7 +89,7 @@ def bounded_lq(*, start: float = 3.0) -> Simulator:
         x = 0.9 * x + 0.5 * action + noise
         return (x, key, steps + 1), x, reward, jnp.bool_(False)
 
-    return Simulator(reset, step, action_size=1)
+    return Simulator(reset, step, action=Continuous(1))
 
 
 PROBES = {

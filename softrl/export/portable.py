@@ -26,7 +26,7 @@ def portable(
 
     Args:
       arrays: as `softrl.learner.names.named(policy)` or `Learner.policy().arrays` gives them.
-      spec: actions leave within its `action_low` and `action_high`, where it has them.
+      spec: actions leave within the bounds of `spec.action`, where it has them.
     Raises:
       ExportError: observations that are not an array or (nested) dictionaries of arrays.
     """
@@ -35,7 +35,7 @@ def portable(
     description = PolicySpec(
         inputs=inputs,
         nested=isinstance(spec.obs, dict),
-        action_size=spec.action_size,
+        action_size=spec.action.size,
         width=config.width,
         depth=config.depth,
         activation=config.activation,
@@ -47,9 +47,9 @@ def portable(
         log_std_min=config.log_std_min,
         log_std_max=config.log_std_max,
     )
-    low, high = (getattr(spec, f"action_{end}", None) for end in ("low", "high"))
+    low, high = spec.action.low, spec.action.high
     bounds = {"action/low": -1.0 if low is None else low, "action/high": 1.0 if high is None else high}
-    known = {**arrays, **{name: np.broadcast_to(value, spec.action_size) for name, value in bounds.items()}}
+    known = {**arrays, **{name: np.broadcast_to(value, spec.action.size) for name, value in bounds.items()}}
     return NumpyPolicy(description, {name: np.array(known[name], np.float32) for name in shapes(description)}, version)
 
 

@@ -43,7 +43,7 @@ def checked_rows(spec: Spec, transitions: Mapping[str, Any]) -> Rows:
     truncated = transitions.get("truncated")
     rows = Rows(
         _tree("obs", transitions["obs"], spec.obs),
-        _numbers("action", transitions["action"], jax.ShapeDtypeStruct((spec.action_size,), np.dtype(np.float32))),
+        _numbers("action", transitions["action"], jax.ShapeDtypeStruct(spec.action.shape, np.dtype(spec.action.dtype))),
         _numbers("reward", transitions["reward"], jax.ShapeDtypeStruct((), np.dtype(np.float32))),
         _flags("terminated", transitions["terminated"]),
         _tree("next_obs", transitions["next_obs"], spec.obs),

@@ -13,7 +13,7 @@ from softrl.learner import compute
 from softrl.learner.batches import Rows
 from softrl.learner.compute import Parts, State
 from softrl.training.compilation import compiler_options
-from softrl.types import PyTree, Spec, Transition
+from softrl.types import Hypers, PyTree, Spec, Transition
 
 WIDTHS = (1, 16, 256)
 """Rows of a compiled call: a push or a question is cut into pieces and each is padded to the least that holds it."""
@@ -22,30 +22,30 @@ WIDTHS = (1, 16, 256)
 class Compiled(NamedTuple):
     """Executables, which refuse any other shape.
 
-    init: `(key) -> State`. store: (width, to demonstrations?) → `(State, Transition) -> State`, donates its state.
-    improve: `(State, hypers, updates) -> (State, scalars [I])`, donates its state. scalars: their names. act: width →
-    `(State, obs, deterministic) -> (acts, action)`. abstract: shapes of the state.
+    init: `(key) -> State`. store: (width, to demonstrations?) → `(State, hypers, Transition) -> State`, donates its
+    state. improve: `(State, hypers, updates) -> (State, scalars [I])`, donates its state. scalars: their names.
+    act: width → `(State, obs, deterministic) -> (acts, action)`. abstract: shapes of the state.
     """
 
     init: Callable[[jax.Array], State]
-    store: dict[tuple[int, bool], Callable[[State, Transition], State]]
+    store: dict[tuple[int, bool], Callable[[State, Hypers, Transition], State]]
     improve: Callable[[State, PyTree, jax.Array], tuple[State, jax.Array]]
     scalars: tuple[str, ...]
     act: dict[int, Callable[[State, PyTree, jax.Array], tuple[Any, jax.Array]]]
     abstract: State
 
 
-def compile_learner(parts: Parts, hypers: PyTree) -> Compiled:
+def compile_learner(parts: Parts, hypers: Hypers) -> Compiled:
     """Traces and compiles everything; XLA compiles in parallel threads."""
     key = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
     start = partial(compute.init, parts, hypers)
     abstract = jax.eval_shape(start, key)
     rings = (False, True) if parts.demonstrations is not None else (False,)
-    stores = {(width, ring): _store(parts, abstract, width, ring) for width in WIDTHS for ring in rings}
+    stores = {(width, ring): _store(parts, abstract, hypers, width, ring) for width in WIDTHS for ring in rings}
     acts = {width: _act(parts, abstract, width) for width in WIDTHS}
     improve = jax.jit(partial(_improve, parts), donate_argnums=0).lower(abstract, hypers, jnp.int32(0))
-    info = jax.eval_shape(partial(compute.improve, parts), abstract, hypers, jnp.int32(0))[1]._asdict()
-    scalars = tuple(name for name, value in info.items() if not isinstance(value, tuple))
+    info = jax.eval_shape(partial(compute.improve, parts), abstract, hypers, jnp.int32(0))[1]
+    scalars = (*info.agent._fields, "finite")
     lowered = [jax.jit(start).lower(key), improve, *stores.values(), *acts.values()]
     with ThreadPoolExecutor() as pool:
         init, improve, *rest = pool.map(lambda program: program.compile(compiler_options=compiler_options()), lowered)
@@ -58,12 +58,12 @@ def _improve(parts: Parts, state: State, hypers: PyTree, updates: jax.Array) -> 
     return state, jnp.stack(jax.tree.leaves(info))  # one array, since each costs the host a call
 
 
-def _store(parts: Parts, state: State, width: int, demonstrations: bool):
+def _store(parts: Parts, state: State, hypers: Hypers, width: int, demonstrations: bool):
     rows = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), padded(parts.spec, blank(parts.spec, 1), width)
     )
     store = partial(compute.store, parts, demonstrations=demonstrations)
-    return jax.jit(store, donate_argnums=0).lower(state, rows)
+    return jax.jit(store, donate_argnums=0).lower(state, hypers, rows)
 
 
 def _act(parts: Parts, state: State, width: int):
@@ -74,7 +74,7 @@ def _act(parts: Parts, state: State, width: int):
 def blank(spec: Spec, count: int) -> Rows:
     """`count` rows of zeros."""
     obs = jax.tree.map(lambda s: np.zeros((count, *s.shape), s.dtype), spec.obs)
-    action = np.zeros((count, spec.action_size), np.float32)
+    action = np.zeros((count, *spec.action.shape), spec.action.dtype)
     return Rows(obs, action, np.zeros(count, np.float32), np.zeros(count, bool), obs)
 
 

@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from softrl.agents.sac import build
+from softrl.agents import algorithm
 from softrl.clock import Clock, Counter, Purpose, at
 from softrl.learner.config import LearnerConfig
 from softrl.replay import add_demonstrations, flat, mixed
+from softrl.training.collect import remember
 from softrl.training.learn import learn
 from softrl.training.state import LearnerState, Program, init_learner
-from softrl.types import PyTree, Replay, Spec, Transition
+from softrl.types import Hypers, PyTree, Replay, Spec, Transition
 
 
 class Parts(NamedTuple):
@@ -47,28 +48,34 @@ def parts(config: LearnerConfig, spec: Spec, replay_capacity: int) -> Parts:
     if config.demonstration_rows:
         demonstrations = ring(capacity=sampling.demonstration_capacity)
         replay = mixed(replay, demonstrations, rows=config.demonstration_rows, capacity=replay_capacity)
-    program = Program(None, build(config.agent, spec), replay, updates_per_step=1, learning_starts=0)
+    agent = algorithm(config.algorithm).build(config.agent, spec)
+    program = Program(None, agent, replay, updates_per_step=1, learning_starts=0)
     return Parts(program, demonstrations, spec, sampling.learning_starts)
 
 
-def init(parts: Parts, hypers: PyTree, key: jax.Array) -> State:
+def init(parts: Parts, hypers: Hypers, key: jax.Array) -> State:
     """A learner that has seen nothing."""
     return State(Clock.start(), Counter.of(0), init_learner(parts.program, key, hypers))
 
 
-def store(parts: Parts, state: State, transition: Transition, demonstrations: bool) -> State:
+def store(parts: Parts, state: State, hypers: Hypers, transition: Transition, demonstrations: bool) -> State:
     """Adds the valid rows of `[W, ...]`, and lets the agent observe them. `demonstrations`: static, to which ring."""
-    learner, clock = state.learner, state.clock
+    program, clock = parts.program, state.clock
     if demonstrations:
-        replay = add_demonstrations(parts.demonstrations, learner.replay, transition)
-    else:
-        replay = parts.program.replay.add(learner.replay, clock.step, transition)
+        program = program._replace(replay=program.replay._replace(add=partial(_demonstrate, parts)))
+    # Rows come from anywhere: none continues another, so each begins with a carry of its own.
+    carry = program.agent.carry(transition.reward.shape[0], at(state.learner.key, clock.step, Purpose.CARRY))
+    learner, _ = remember(program, state.learner, carry, clock.step, transition, hypers, quarantined=0)
+    if not demonstrations:
         clock = clock._replace(step=clock.step.plus(jnp.sum(transition.valid)))
-    agent = parts.program.agent.observe(learner.agent, transition)
-    return state._replace(clock=clock, learner=learner._replace(agent=agent, replay=replay))
+    return state._replace(clock=clock, learner=learner)
 
 
-def improve(parts: Parts, state: State, hypers: PyTree, updates: jax.Array) -> tuple[State, Any]:
+def _demonstrate(parts: Parts, replay: PyTree, step: Counter, transition: Transition) -> PyTree:
+    return add_demonstrations(parts.demonstrations, replay, transition)
+
+
+def improve(parts: Parts, state: State, hypers: Hypers, updates: jax.Array) -> tuple[State, Any]:
     """`updates` times sample → update, their number traced: one program for every number.
 
     Returns: the state and the agent's scalars, averaged over the updates that had them (NaN where none had).
@@ -77,11 +84,11 @@ def improve(parts: Parts, state: State, hypers: PyTree, updates: jax.Array) -> t
     def update(_, carry):
         clock, learner, sums, counts = carry
         clock, learner, info = learn(parts.program, clock, learner, hypers)
-        good = jax.tree.map(jnp.isfinite, info.agent)
-        sums = jax.tree.map(lambda s, x, ok: s + jnp.where(ok, x, 0.0), sums, info.agent, good)
+        good = jax.tree.map(jnp.isfinite, info)
+        sums = jax.tree.map(lambda s, x, ok: s + jnp.where(ok, x, 0.0), sums, info, good)
         return clock, learner, sums, jax.tree.map(lambda n, ok: n + ok.astype(jnp.float32), counts, good)
 
-    shapes = jax.eval_shape(lambda: learn(parts.program, state.clock, state.learner, hypers)[2].agent)
+    shapes = jax.eval_shape(lambda: learn(parts.program, state.clock, state.learner, hypers)[2])
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
     start = (state.clock, state.learner, zeros, jax.tree.map(jnp.copy, zeros))
     clock, learner, sums, counts = jax.lax.fori_loop(0, updates, update, start)
@@ -90,16 +97,17 @@ def improve(parts: Parts, state: State, hypers: PyTree, updates: jax.Array) -> t
 
 
 def act(parts: Parts, state: State, obs: PyTree, deterministic: jax.Array) -> tuple[Counter, jax.Array]:
-    """Actions `[W, A]` for observations `[W, ...]`, and the moved counter. `deterministic`: `[]`, whether by the mode.
+    """Actions `[W, ...]` for observations `[W, ...]`, and the moved counter. `deterministic`: `[]`, by the mode or not.
 
-    Drawn actions are uniform on (−1, 1)^A until `learning_starts` transitions have been stored.
+    Until `learning_starts` transitions have been stored drawn actions are those of the agent's exploration.
     """
     agent = parts.program.agent
     policy = agent.policy(state.learner.agent)
     key = at(state.learner.key, state.acts, Purpose.ACT)
-    mode, drawn = (agent.act(policy, (), obs, how)[0] for how in (None, key))
-    uniform = jax.random.uniform(key, drawn.shape, minval=-1.0, maxval=1.0)
-    drawn = jnp.where(stored(state).at_least(parts.learning_starts), drawn, uniform)
+    carry = agent.carry(jax.tree.leaves(obs)[0].shape[0], at(state.learner.key, state.acts, Purpose.CARRY))
+    mode, drawn = (agent.act(policy, carry, obs, how)[0] for how in (None, key))
+    exploring, _ = agent.explore(carry, key)
+    drawn = jnp.where(stored(state).at_least(parts.learning_starts), drawn, exploring)
     return state.acts.plus(~deterministic), jnp.where(deterministic, mode, drawn)
 
 

@@ -1,11 +1,15 @@
 """What can be set about a learner that others feed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
-from softrl.agents.sac import SACConfig, SACHypers
-from softrl.config import Within, checked
+from softrl.agents import algorithm
+from softrl.config import Within, checked, from_json
 from softrl.errors import ConfigError
+from softrl.replay import ReplayHypers
+from softrl.training.config import with_parts, with_types
+from softrl.types import Hypers
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,22 @@ class SamplingConfig:
 class LearnerConfig:
     """A learner. `softrl.change(softrl.LearnerConfig(), width=512, gamma=0.98)` edits it by plain names."""
 
-    agent: SACConfig = field(default_factory=SACConfig)
-    hypers: SACHypers = field(default_factory=SACHypers)
+    algorithm: str = "sac"
+    """Algorithm, one of `softrl.agents.ALGORITHMS` that learn from single transitions."""
+    agent: Any = None
+    """The algorithm's static fields; None: its defaults."""
+    hypers: Any = None
+    """The algorithm's traced numbers; None: its defaults."""
+    replay: ReplayHypers = field(default_factory=ReplayHypers)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    def __post_init__(self):
+        with_parts(self)
+
+    @property
+    def traced(self) -> Hypers:
+        """All numbers that a compiled program is given."""
+        return Hypers(self.hypers, self.replay)
 
     @property
     def demonstration_rows(self) -> int:
@@ -46,13 +63,18 @@ def validated(config: LearnerConfig, replay_capacity: int) -> LearnerConfig:
     Raises: ConfigError saying what was given, what was expected and what to do.
     """
     checked(config)
+    algorithm(config.algorithm).validate(config.agent, config.hypers)
     batch = config.sampling.batch_size
     if isinstance(replay_capacity, bool) or not isinstance(replay_capacity, int):
         raise ConfigError(f"replay_capacity must be a whole number of transitions, got {replay_capacity!r}")
     if not batch <= replay_capacity <= 2**30:
         raise ConfigError(f"replay_capacity must be from batch_size {batch} to 2³⁰, got {replay_capacity}")
-    if config.agent.log_std_min >= config.agent.log_std_max:
-        raise ConfigError(
-            f"log_std_min {config.agent.log_std_min:g} must be below log_std_max {config.agent.log_std_max:g}"
-        )
     return config
+
+
+def read(data: Mapping[str, Any]) -> LearnerConfig:
+    """The config that `softrl.config.to_json` wrote, by this version or an older one.
+
+    Raises: ConfigError for a field or an algorithm that this version does not know.
+    """
+    return from_json(LearnerConfig, with_types(data))

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from softrl.agents.sac import resolve
+from softrl.agents import algorithm
 from softrl.agents.spaces import spec_of
 from softrl.errors import BatchError, ConfigError, DivergedError
 from softrl.learner import compute, storage
@@ -20,6 +20,7 @@ from softrl.learner.config import LearnerConfig, validated
 from softrl.learner.names import named
 from softrl.storage import checkpoint
 from softrl.training.health import message
+from softrl.types import Hypers
 
 
 class PublishedPolicy(NamedTuple):
@@ -30,7 +31,7 @@ class PublishedPolicy(NamedTuple):
 
 
 class Learner:
-    """Soft actor-critic for an actor loop of your own.
+    """An algorithm for an actor loop of your own.
 
     Every call is a transaction: it does all that it says, or raises and changes nothing. Calls may come from several
     threads; they take turns. All programs are compiled here, none later.
@@ -67,9 +68,9 @@ class Learner:
         """
         self.config = validated(config, replay_capacity)
         self.spec = spec_of(obs_spec, action_spec, actor_obs=actor_obs, critic_obs=critic_obs)
-        self._parts = compute.parts(self.config, self.spec, replay_capacity)
-        hypers = resolve(config.hypers, self.spec.action_size)
+        hypers = Hypers(algorithm(config.algorithm).resolve(config.hypers, self.spec), config.replay)
         self._hypers = jax.tree.map(jnp.float32, hypers)
+        self._parts = compute.parts(self.config, self.spec, replay_capacity)
         self._lock = threading.RLock()
         self._shelf = None
         self._description = storage.described(config, self.spec, replay_capacity, seed)
@@ -133,15 +134,15 @@ class Learner:
         with self._lock:
             for width, part in pieces(rows):
                 store = self._programs.store[width, demonstrations]
-                self._state = store(self._state, padded(self.spec, part, width))
+                self._state = store(self._state, self._hypers, padded(self.spec, part, width))
         return len(rows.reward)
 
     def step(self, updates: int = 1) -> dict[str, float]:
         """Makes gradient updates, in one compiled call however many.
 
         Until `learning_starts` transitions are there it makes none.
-        Returns: the agent's scalars averaged over the updates (`critic_loss`, `entropy`, … as `softrl.agents.sac`'s
-          `SACInfo` says; absent where there were none), `updates` made now and `version`.
+        Returns: the agent's scalars averaged over the updates (of soft actor-critic `critic_loss`, `entropy`, …;
+          absent where there were none), `updates` made now and `version`.
         Raises: ConfigError: not a whole number ≥ 1. DivergedError: learning stopped because losses became non-finite.
         """
         if isinstance(updates, bool) or not isinstance(updates, int | np.integer) or not 1 <= updates < 2**31:

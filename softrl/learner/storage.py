@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 import jax
 
-from softrl.config import from_json, to_json
+from softrl.config import to_json
 from softrl.errors import CheckpointError, ConfigError
-from softrl.learner.config import LearnerConfig
+from softrl.learner.config import LearnerConfig, read
 from softrl.storage import checkpoint, directory
-from softrl.types import PyTree, Spec
+from softrl.types import Continuous, Discrete, PyTree, Spec
 
 
 class Shelf(NamedTuple):
@@ -24,7 +24,7 @@ def described(config: LearnerConfig, spec: Spec, replay_capacity: int, seed: int
     return {
         "learner": to_json(config),
         "obs": _written(spec.obs),
-        "action_size": spec.action_size,
+        "action": {"size": spec.action.size} if isinstance(spec.action, Continuous) else {"n": spec.action.n},
         "actor_obs": spec.actor_obs,
         "critic_obs": spec.critic_obs,
         "replay_capacity": replay_capacity,
@@ -37,15 +37,26 @@ def description(path: Path) -> dict[str, Any]:
 
     Raises: CheckpointError where there is no learner.
     """
-    written = directory.read_config(path)
+    written = _written_today(directory.read_config(path))
     if not isinstance(written.get("learner"), dict):
         raise CheckpointError(f"{path} holds no learner; `softrl.load` opens runs of `softrl train`")
     return {
-        "config": from_json(LearnerConfig, written["learner"]),
+        "config": read(written["learner"]),
         "obs_spec": _read(written["obs"]),
-        "action_spec": written["action_size"],
+        "action_spec": (Continuous if "size" in written["action"] else Discrete)(**written["action"]),
         **{name: written[name] for name in ("actor_obs", "critic_obs", "replay_capacity", "seed")},
     }
+
+
+def _written_today(description: dict[str, Any]) -> dict[str, Any]:
+    """A description that this or an older version wrote, as this one writes it."""
+    if "action_size" not in description:
+        return description
+    today = {**description, "action": {"size": description["action_size"]}}
+    del today["action_size"]
+    if isinstance(today.get("learner"), dict):
+        today["learner"] = to_json(read(today["learner"]))
+    return today
 
 
 def _written(obs: PyTree) -> dict[str, Any]:
@@ -72,7 +83,7 @@ def open_shelf(path: Path, description: dict[str, Any]) -> Shelf:
     claim = directory.claim(path)
     try:
         if (path / "config.json").exists():
-            different = directory.differences(directory.read_config(path), description)
+            different = directory.differences(_written_today(directory.read_config(path)), description)
             if different:
                 raise ConfigError(
                     f"{path} holds a learner with another {', '.join(different)}; use the same settings, or another dir"

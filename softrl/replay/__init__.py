@@ -2,6 +2,16 @@
 
 from softrl.replay.flat import FlatState, flat
 from softrl.replay.mixed import MixedState, add_demonstrations, mixed
+from softrl.replay.recency import ReplayHypers
 from softrl.replay.time_major import TimeMajorState, time_major
 
-__all__ = ["FlatState", "MixedState", "TimeMajorState", "add_demonstrations", "flat", "mixed", "time_major"]
+__all__ = [
+    "FlatState",
+    "MixedState",
+    "ReplayHypers",
+    "TimeMajorState",
+    "add_demonstrations",
+    "flat",
+    "mixed",
+    "time_major",
+]

@@ -4,7 +4,7 @@ Nothing is assumed about the order of rows, so an actor may stop, start again or
 """
 
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,16 +12,8 @@ import jax.numpy as jnp
 from softrl.clock import Counter
 from softrl.replay import priorities
 from softrl.replay.priorities import SumTree
-from softrl.replay.recency import draw_age
+from softrl.replay.recency import SamplingHypers, draw_age
 from softrl.types import Batch, PyTree, Replay, Spec, Transition
-
-
-class FlatHypers(Protocol):
-    """What sampling reads of an agent's traced hyperparameters; all `[]` float32."""
-
-    gamma: jax.Array
-    recency_horizon: jax.Array
-    recency_floor: jax.Array
 
 
 class FlatState(NamedTuple):
@@ -82,7 +74,7 @@ def _init(layout: Layout) -> FlatState:
         return jax.tree.map(lambda o: jnp.zeros((rows, *o.shape), o.dtype), spec.obs)
 
     tree = priorities.init(rows) if layout.priority_exponent else ()
-    action = jnp.zeros((rows, spec.action_size))
+    action = jnp.zeros((rows, *spec.action.shape), spec.action.dtype)
     return FlatState(table(), action, jnp.zeros(rows), jnp.zeros(rows, jnp.bool_), table(), tree)
 
 
@@ -105,7 +97,7 @@ def _add(layout: Layout, state: FlatState, step: Counter, transition: Transition
     return ring._replace(priorities=tree)
 
 
-def _sample(layout: Layout, state: FlatState, step: Counter, key: jax.Array, hypers: FlatHypers) -> Batch:
+def _sample(layout: Layout, state: FlatState, step: Counter, key: jax.Array, hypers: SamplingHypers) -> Batch:
     stored = step.capped(layout.capacity)
     uniform = jax.random.uniform(key, (layout.batch_size,))
     if layout.priority_exponent:
@@ -113,11 +105,11 @@ def _sample(layout: Layout, state: FlatState, step: Counter, key: jax.Array, hyp
         weight = (jnp.maximum(chance, 1e-30) * jnp.maximum(stored, 1)) ** -layout.importance_exponent
         weight = weight / jnp.max(weight)
     else:
-        age = draw_age(uniform, jnp.maximum(stored, 1), hypers.recency_horizon, hypers.recency_floor)
+        age = draw_age(uniform, jnp.maximum(stored, 1), hypers.replay.recency_horizon, hypers.replay.recency_floor)
         row = (step.minus(1).mod(layout.capacity) - age) % layout.capacity
         weight = jnp.ones(layout.batch_size)
     obs, next_obs = (jax.tree.map(lambda table: table[row], tree) for tree in (state.obs, state.next_obs))
-    discount = jnp.where(state.terminated[row], 0.0, hypers.gamma)
+    discount = jnp.where(state.terminated[row], 0.0, hypers.agent.gamma)
     weight = jnp.where(stored > 0, weight, 0.0)
     return Batch(obs, state.action[row], state.reward[row], discount, next_obs, weight, row)
 

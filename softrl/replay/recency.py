@@ -4,8 +4,38 @@ In a ring buffer age is known from the slot, so the cumulative weight is a parab
 inverted on paper. Weights: w(age) = max(floor, 1 − age / horizon). Source: WarpSAC, arXiv:2608.24479.
 """
 
+import math
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
 import jax
 import jax.numpy as jnp
+
+from softrl.config import Within
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ReplayHypers:
+    """Traced: how replay is sampled, plain numbers as the user gives them, arrays inside a program."""
+
+    recency_horizon: Annotated[float, Within(0.0, above=True)] = math.inf
+    """Replay weight falls linearly with age and would reach zero after this many transitions; inf is uniform."""
+    recency_floor: Annotated[float, Within(0.0, 1.0, above=True)] = 0.1
+    """Smallest replay weight of an old transition, relative to the newest."""
+
+
+class Discounted(Protocol):
+    """What sampling reads of an agent's hyperparameters: γ `[]`."""
+
+    gamma: jax.Array
+
+
+class SamplingHypers(Protocol):
+    """What sampling reads of a program's hyperparameters; all leaves `[]` float32."""
+
+    agent: Discounted
+    replay: ReplayHypers
 
 
 def draw_age(uniform: jax.Array, ages: jax.Array, horizon: jax.Array, floor: jax.Array) -> jax.Array:

@@ -7,22 +7,14 @@ side table. An environment truncates at most once in any L = `episode_length` st
 
 import math
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from softrl.clock import Counter
-from softrl.replay.recency import draw_age
-from softrl.types import Batch, EnvSpec, PyTree, Replay, Transition
-
-
-class ReplayHypers(Protocol):
-    """What sampling reads of an agent's traced hyperparameters; all `[]` float32."""
-
-    gamma: jax.Array
-    recency_horizon: jax.Array
-    recency_floor: jax.Array
+from softrl.replay.recency import SamplingHypers, draw_age
+from softrl.types import Batch, EnvSpec, PyTree, Replay, Transition, Window
 
 
 class TimeMajorState(NamedTuple):
@@ -41,7 +33,9 @@ class TimeMajorState(NamedTuple):
     final_obs: PyTree
 
 
-def time_major(spec: EnvSpec, *, capacity: int, batch_size: int, n_step: int = 1, shards: int = 1) -> Replay:
+def time_major(
+    spec: EnvSpec, *, capacity: int, batch_size: int, n_step: int = 1, shards: int = 1, window: bool = False
+) -> Replay:
     """A replay of the last `capacity` transitions, rounded up to whole rows of N.
 
     Args:
@@ -50,12 +44,13 @@ def time_major(spec: EnvSpec, *, capacity: int, batch_size: int, n_step: int = 1
       n_step: longest window; it ends early at the end of an episode.
       shards: the batch is stratified over this many equal slices of the N environments, whatever the device count,
         so that draws do not depend on the machine.
+      window: whether batches carry the observations and actions of their windows (`Batch.window`).
     Returns:
       `Replay`; `sample` draws valid starts uniformly or by age (`recency_horizon`, in transitions).
     """
     rows = max(math.ceil(capacity / spec.num_envs), n_step + 1)
     blocks = math.ceil((rows + spec.episode_length - 1) / spec.episode_length)
-    layout = Layout(spec, rows, blocks, batch_size, n_step, shards)
+    layout = Layout(spec, rows, blocks, batch_size, n_step, shards, window)
     return Replay(
         init=partial(_init, layout),
         add=partial(_add, layout),
@@ -73,6 +68,7 @@ class Layout(NamedTuple):
     batch_size: int
     n_step: int
     shards: int
+    window: bool
 
 
 def _init(layout: Layout) -> TimeMajorState:
@@ -84,7 +80,7 @@ def _init(layout: Layout) -> TimeMajorState:
     flags = (jnp.zeros((layout.rows, num_envs), jnp.bool_) for _ in range(3))
     return TimeMajorState(
         table(layout.rows),
-        jnp.zeros((layout.rows, num_envs, spec.action_size)),
+        jnp.zeros((layout.rows, num_envs, *spec.action.shape), spec.action.dtype),
         jnp.zeros((layout.rows, num_envs)),
         *flags,
         table(layout.blocks),
@@ -106,7 +102,7 @@ def _add(layout: Layout, state: TimeMajorState, step: Counter, transition: Trans
     return ring._replace(final_obs=finals)
 
 
-def _sample(layout: Layout, state: TimeMajorState, step: Counter, key: jax.Array, hypers: ReplayHypers) -> Batch:
+def _sample(layout: Layout, state: TimeMajorState, step: Counter, key: jax.Array, hypers: SamplingHypers) -> Batch:
     spec, rows, shards = layout.spec, layout.rows, layout.shards
     lanes, span = spec.num_envs // shards, layout.blocks * spec.episode_length
     draws = (shards, layout.batch_size // shards)
@@ -115,32 +111,33 @@ def _sample(layout: Layout, state: TimeMajorState, step: Counter, key: jax.Array
     starts = jnp.maximum(step.capped(rows) - layout.n_step, 1)
     # One draw for both: every call of the generator is a loop of its own on a CPU.
     when, where = jax.random.uniform(key, (2, *draws))
-    age = layout.n_step + draw_age(when, starts, hypers.recency_horizon / spec.num_envs, hypers.recency_floor)
+    age = layout.n_step + draw_age(
+        when, starts, hypers.replay.recency_horizon / spec.num_envs, hypers.replay.recency_floor
+    )
     lane = (where * lanes).astype(jnp.int32)
     row, block = (newest.mod(rows) - age) % rows, (newest.mod(span) - age) % span
     sharded = jax.tree.map(lambda x: x.reshape(x.shape[0], shards, lanes, *x.shape[2:]), state)
-    batch = jax.vmap(_window, in_axes=(1, 0, 0, 0, None, None, None))(
-        sharded, row, block, lane, layout.n_step, spec.episode_length, hypers.gamma
-    )
+    batch = jax.vmap(_windowed, in_axes=(1, 0, 0, 0, None, None))(sharded, row, block, lane, layout, hypers.agent.gamma)
     index = row * spec.num_envs + jnp.arange(shards)[:, None] * lanes + lane
     return jax.tree.map(lambda x: x.reshape(layout.batch_size, *x.shape[2:]), batch._replace(index=index))
 
 
-def _window(state: TimeMajorState, row, block, lane, n_step: int, length: int, gamma) -> Batch:
+def _windowed(state: TimeMajorState, row, block, lane, layout: Layout, gamma) -> Batch:
     """The one place that builds a learner's rows: windows of up to `n_step` transitions from `(row, lane)`.
 
     reward = Σ_{i<m} γⁱ rᵢ, discount = γᵐ (1 − terminated), next_obs the true one m steps later; γ enters here only.
     """
-    rows = state.reward.shape[0]
-    blocks = jax.tree.leaves(state.final_obs)[0].shape[0]
+    rows, blocks, length = layout.rows, layout.blocks, layout.spec.episode_length
     reward, discount = jnp.zeros(row.shape), jnp.ones(row.shape)
     weight, going = jnp.ones(row.shape, jnp.bool_), jnp.ones(row.shape, jnp.bool_)
     span = jnp.zeros(row.shape, jnp.int32)
     truncated = jnp.zeros(row.shape, jnp.bool_)
-    for i in range(n_step):
+    discounts = []
+    for i in range(layout.n_step):
         at = ((row + i) % rows, lane)
         reward += jnp.where(going, discount * state.reward[at], 0.0)
         weight &= ~going | state.valid[at]
+        discounts.append(jnp.where(going, discount, 0.0))
         ended, cut = state.terminated[at], state.truncated[at]
         truncated |= going & cut
         discount = jnp.where(going, jnp.where(ended, 0.0, discount * gamma), discount)
@@ -155,9 +152,16 @@ def _window(state: TimeMajorState, row, block, lane, n_step: int, length: int, g
         state.final_obs,
     )
     obs = jax.tree.map(lambda table: table[row, lane], state.obs)
-    return Batch(
-        obs, state.action[row, lane], reward, discount, next_obs, weight.astype(jnp.float32), jnp.zeros_like(row)
-    )
+    window = _steps(state, row, lane, jnp.stack(discounts, -1)) if layout.window else ()
+    weight = weight.astype(jnp.float32)
+    return Batch(obs, state.action[row, lane], reward, discount, next_obs, weight, jnp.zeros_like(row), window)
+
+
+def _steps(state: TimeMajorState, row, lane, discount) -> Window:
+    """The observations and actions of whole windows; what lies beyond a window's end has discount 0."""
+    rows = (row[:, None] + jnp.arange(discount.shape[-1])) % state.reward.shape[0]
+    obs, action = jax.tree.map(lambda table: table[rows, lane[:, None]], (state.obs, state.action))
+    return Window(obs, action, discount)
 
 
 def _write(table: jax.Array, index: jax.Array, value: jax.Array) -> jax.Array:

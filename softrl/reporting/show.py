@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from softrl.agents import algorithm
 from softrl.agents.sac import act_on_host
 from softrl.clock import Counter, Purpose, at
 from softrl.config import change
@@ -54,10 +55,10 @@ class Watcher:
     def _plan(self, assembled: Assembled, memory: str) -> None:
         config, spec = assembled.config, assembled.program.env.spec
         updates = config.training.updates_per_step
+        about = algorithm(config.algorithm).summary(config.agent, assembled.hypers.agent, spec)
         self.note(
             f"{title(config)}: {spec.num_envs} environments, {updates} updates a vector step "
-            f"({updates / spec.num_envs:.3g} a transition), target entropy {assembled.hypers.target_entropy:.3g} nats "
-            f"over {spec.action_size} actions"
+            f"({updates / spec.num_envs:.3g} a transition), {about}"
         )
         self.note(f"allocating {memory}; compiling")
 

@@ -59,7 +59,7 @@ def axis(name: str, form: Any, config: Config, *, sampled: bool = False) -> Axis
         raise ConfigError(f"unknown axis {name!r}{suggestion(name, known)}; `softrl train --help` lists all settings")
     if name in NOT_SWEEPABLE:
         raise ConfigError(f"{name} cannot be an axis: {NOT_SWEEPABLE[name]}")
-    static = name not in flat(config.hypers)
+    static = name not in flat(config.traced)
     new = _listed(name, form, static) if isinstance(form, (list, tuple)) else _ranged(name, form, static, sampled)
     if name != "env":  # the registry knows environments, and says so when a group's preset is made
         for value in new.values if new.kind == "list" else (new.low, new.high):

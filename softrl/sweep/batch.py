@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from softrl.config import change, flat, from_json, to_json
+from softrl.config import change, flat, to_json
 from softrl.errors import CheckpointError, ConfigError, DivergedError
 from softrl.storage import checkpoint, durable
 from softrl.sweep import pbt
@@ -23,6 +23,7 @@ from softrl.training import signals
 from softrl.training.assemble import Assembled, assemble, with_members
 from softrl.training.compilation import use_compilation_cache
 from softrl.training.config import Config
+from softrl.training.config import read as read_config
 from softrl.training.opening import opened
 from softrl.training.programs import Programs, abstract_run, compile_programs, for_members
 from softrl.training.session import Listener, advance
@@ -81,7 +82,7 @@ def read(directory: Path) -> Job:
     if about is None:
         raise CheckpointError(f"{path} is damaged: not a JSON object; the same sweep command writes it again")
     members = tuple(Member(**row) for row in about.pop("members"))
-    config = from_json(Config, about.pop("config"))
+    config = read_config(about.pop("config"))
     return Job(**about, config=config, members=members)
 
 
@@ -117,12 +118,13 @@ def train(
     assembled = with_members(ready.assembled._replace(config=job.config), slots(job))
     programs = for_members(ready.programs, assembled)
     start = None if job.start is None else partial(_continued, directory, job)
+    between = None
+    if job.search is not None and job.search["method"] == "pbt":
+        between = pbt.between(job.search, job.ranges, len(job.members), job.config)
+    going = {"programs": programs, "start": start, "between": between, "save_every_s": SAVE_EVERY_S}
     with contextlib.ExitStack() as stack:
         request = request or stack.enter_context(signals.graceful())
-        session = stack.enter_context(opened(assembled, directory, listener, programs=programs, start=start))
-        session.save_every_s = SAVE_EVERY_S
-        if job.search is not None and job.search["method"] == "pbt":
-            session.between = pbt.between(job.search, job.ranges, len(job.members), job.config)
+        session = stack.enter_context(opened(assembled, directory, listener, **going))
         try:
             advance(session, request, listener)
         except DivergedError:  # its members' health says it, member by member
@@ -145,7 +147,7 @@ def _too_wide(job: Job) -> str:
 
 def slots(job: Job) -> list[dict[str, Any]]:
     """Seed and hyperparameters of every slot of the program."""
-    traced = flat(job.config.hypers)
+    traced = flat(job.config.traced)
     own = [
         {"seed": member.seed, **{name: value for name, value in member.changes.items() if name in traced}}
         for member in job.members

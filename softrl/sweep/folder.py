@@ -13,14 +13,14 @@ The run directory of a batch is DIR/groups/<group>/<batch>; successive halving n
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from softrl.config import from_json, to_json
+from softrl.config import to_json
 from softrl.errors import CheckpointError, ConfigError
 from softrl.storage import directory, durable
 from softrl.sweep import search
 from softrl.sweep.axes import Axis
 from softrl.sweep.groups import Group, Member
 from softrl.sweep.spec import Spec
-from softrl.training.config import Config
+from softrl.training.config import read as read_config
 
 NAME = "sweep.json"
 FORMAT = 1
@@ -82,7 +82,7 @@ def read(out: str | Path) -> Sweep:
     for row in about["members"]:
         members.setdefault(row["group"], []).append(Member(**row))
     groups = tuple(
-        Group(row["id"], row["changes"], from_json(Config, row["config"]), tuple(members.get(row["id"], ())))
+        Group(row["id"], row["changes"], read_config(row["config"]), tuple(members.get(row["id"], ())))
         for row in about["groups"]
     )
     axes = tuple(Axis(**{**row, "values": tuple(row["values"])}) for row in about["axes"])
@@ -96,7 +96,9 @@ def _read(out: Path) -> dict[str, Any]:
     about = durable.read_object(path)
     if about is None or about.get("format") != FORMAT:
         raise CheckpointError(f"{path} is damaged, or written by another version; choose another directory")
-    return about
+    # An older version's configs as this one writes them, so that they can be compared.
+    groups = [{**row, "config": to_json(read_config(row["config"]))} for row in about["groups"]]
+    return {**about, "groups": groups}
 
 
 def exists(out: Path) -> bool:

@@ -4,21 +4,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from softrl.agents import algorithm
 from softrl.storage import metrics
 from softrl.sweep import batch
 from softrl.sweep.groups import Member
 from softrl.sweep.ledger import Ledger
 from softrl.training.health import message
-
-EVAL = (
-    "return_mean",
-    "return_std",
-    "length_mean",
-    "stochastic_return_mean",
-    "stochastic_return_std",
-    "stochastic_length_mean",
-)
-TRAIN = ("entropy", "temperature")
+from softrl.training.records import EVALUATED, brief
 
 
 def harvest(directory: Path, ledger: Ledger) -> list[dict[str, Any]]:
@@ -34,12 +26,12 @@ def harvest(directory: Path, ledger: Ledger) -> list[dict[str, Any]]:
 
 def lines(job: batch.Job, records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The ledger's lines that these records of a batch tell, oldest first."""
-    found, frozen = [], set()
+    found, frozen, told = [], set(), brief(algorithm(job.config.algorithm))
     for record in records:
         for slot, member in enumerate(job.members):
             if member.id in frozen:
                 continue
-            found.append(_evaluation(member, record, slot))
+            found.append(_evaluation(member, record, slot, told))
             if record["health"]["code"][slot]:
                 frozen.add(member.id)
                 found.append(_diverged(member, record, slot))
@@ -49,7 +41,7 @@ def lines(job: batch.Job, records: Iterable[dict[str, Any]]) -> list[dict[str, A
     return found
 
 
-def _evaluation(member: Member, record: dict[str, Any], slot: int) -> dict[str, Any]:
+def _evaluation(member: Member, record: dict[str, Any], slot: int, told: tuple[str, ...]) -> dict[str, Any]:
     step = record["env_steps"]
     return {
         "key": f"{member.id}/evaluation/{step}",
@@ -57,8 +49,8 @@ def _evaluation(member: Member, record: dict[str, Any], slot: int) -> dict[str, 
         "member": member.id,
         "step": step,
         "updates": record["updates"],
-        **{name: record["eval"][name][slot] for name in EVAL},
-        **{name: record["train"][name][slot] for name in TRAIN if name in record["train"]},
+        **{name: record["eval"][name][slot] for name in EVALUATED},
+        **{name: record["train"][name][slot] for name in told if name in record["train"]},
         "quarantined": record["health"]["quarantined"][slot],
         "timing": record["timing"],
     }

@@ -5,7 +5,6 @@ state, replay and optimisers included, but its keys: those stay its own, so that
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from softrl.config import flat, replaced
 from softrl.training.config import Config
 from softrl.training.session import Between
 from softrl.training.state import RunState
@@ -36,7 +36,8 @@ def between(
         parents[:members] = ranked_parents(scores, frozen, search["share"])
         key = jax.random.fold_in(jax.random.key(search["seed"]), chunk)
         run, hypers = exploit_and_explore(run, hypers, jnp.asarray(parents), key, search["factor"], dict(ranges))
-        values = {name: np.asarray(getattr(hypers, name)).tolist() for name in ranges}
+        known = flat(hypers)
+        values = {name: np.asarray(known[name]).tolist() for name in ranges}
         return run, hypers, {"parent": parents.tolist(), "hypers": values}
 
     return select
@@ -84,8 +85,9 @@ def exploit_and_explore(
     Args: `run`: M members; `hypers`: `[M]` leaves; `parents`: `[M]`; `ranges`: hyperparameter -> (low, high).
     """
     moved, gathered, scale = _copied(run, hypers, parents, key, factor)
+    known = flat(gathered)
     values = {
-        name: jnp.clip(getattr(gathered, name) * row, low, high).astype(jnp.float32)
+        name: jnp.clip(known[name] * row, low, high).astype(jnp.float32)
         for (name, (low, high)), row in zip(ranges.items(), scale[: len(ranges)], strict=True)
     }
-    return moved, replace(gathered, **values)
+    return moved, replaced(gathered, values)

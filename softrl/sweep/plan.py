@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from softrl.agents.sac import resolve
 from softrl.config import change
 from softrl.envs import HostEnv
 from softrl.errors import ConfigError
@@ -19,7 +17,7 @@ from softrl.sweep.groups import Batch, Group, expand, split
 from softrl.sweep.search import Halving, Optuna, Pbt, Search
 from softrl.sweep.spec import Spec, load
 from softrl.training import memory
-from softrl.training.assemble import Assembled, assemble
+from softrl.training.assemble import Assembled, assemble, with_changes
 from softrl.training.programs import abstract_run
 from softrl.training.state import init_run
 
@@ -128,10 +126,9 @@ def _check_members(assembled: Assembled, group: Group) -> None:
 
     Each value by itself was checked with its axis.
     """
-    hypers, size = group.config.hypers, assembled.program.env.spec.action_size
     settings = (tuple((n, v) for n, v in m.changes.items() if n not in group.changes) for m in group.members)
     for changes in dict.fromkeys(settings):
-        resolve(replace(hypers, **dict(changes)), size)
+        with_changes(group.config, dict(changes), assembled.program.env.spec)
 
 
 def _population(spec: Spec, group: Group) -> int:

@@ -22,23 +22,26 @@ import functools
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from softrl import presets
-from softrl.agents.sac import SACHypers, resolve
-from softrl.config import change, flat
+from softrl.agents import algorithm
+from softrl.config import change
 from softrl.errors import ConfigError, DivergedError
+from softrl.replay import ReplayHypers
 from softrl.storage import checkpoint, directory, folders
 from softrl.sweep import worker
-from softrl.sweep.harvest import EVAL, TRAIN
+from softrl.training.assemble import with_changes
 from softrl.training.compilation import use_compilation_cache
 from softrl.training.config import Config
 from softrl.training.identity import identity
 from softrl.training.opening import opened
 from softrl.training.programs import for_members
+from softrl.training.records import EVALUATED, brief
 from softrl.training.session import Session, advance
 from softrl.training.signals import Request
 
@@ -74,9 +77,9 @@ def train(base: Mapping[str, Any], trial: Mapping[str, Any]) -> None:
             found.to_directory(out)
             directory.write_config(out, identity(config))  # perhaps another trial's, whose state this one takes
         # A process that Tune uses again compiles once for all trials that differ in numbers only.
-        ready = worker.prepared(change(config, seed=0, **flat(SACHypers())))
-        env_spec = ready.assembled.program.env.spec
-        assembled = ready.assembled._replace(config=config, hypers=resolve(config.hypers, env_spec.action_size))
+        ready = worker.prepared(replace(change(config, seed=0), hypers=None, replay=ReplayHypers()))
+        hypers = with_changes(config, {}, ready.assembled.program.env.spec)
+        assembled = ready.assembled._replace(config=config, hypers=hypers)
         programs = for_members(ready.programs, assembled)
         with (
             opened(assembled, out, lambda event: None, programs=programs) as session,
@@ -113,12 +116,16 @@ def _report(tune: Any, session: Session, event: dict[str, Any]) -> None:
     home = session.directory / "checkpoints"
     for old in folders.steps(home)[1:]:
         folders.delete(home / str(old))
-    tune.report(_metrics(event["record"]), checkpoint=tune.Checkpoint.from_directory(str(session.directory)))
+    tune.report(
+        _metrics(session.assembled.config, event["record"]),
+        checkpoint=tune.Checkpoint.from_directory(str(session.directory)),
+    )
 
 
-def _metrics(record: Mapping[str, Any]) -> dict[str, Any]:
-    parts = {name: record["eval"][name] for name in EVAL}
-    parts |= {name: record["train"][name] for name in TRAIN if name in record["train"]}
+def _metrics(config: Config, record: Mapping[str, Any]) -> dict[str, Any]:
+    parts = {name: record["eval"][name] for name in EVALUATED}
+    told = brief(algorithm(config.algorithm))
+    parts |= {name: record["train"][name] for name in told if name in record["train"]}
     means = {name: float(np.mean(values)) for name, values in parts.items()}
     diverged = all(record["health"]["code"])
     return {"env_steps": record["env_steps"], "updates": record["updates"], "diverged": diverged, **means}

@@ -22,11 +22,12 @@ same `n` and make one sample of n rows, as random search does.
 
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from softrl.config import exclusive
 from softrl.errors import ConfigError, suggestion
 from softrl.presets import preset
 from softrl.sweep import search as searches
@@ -72,13 +73,14 @@ def load(source: str | Path | Mapping[str, Any] | Spec) -> Spec:
     first = _first_env(env, axes_forms)
     _refuse_contradictions({"env": env, **base} if env else base, axes_forms)
     config = preset(first, name=name, **base)
+    _refuse_twofold(base.keys() | axes_forms.keys(), config)
     search = searches.search(words.get("search"))
     sampled = isinstance(search, searches.Optuna)
     axes = tuple(axis(field, form, config, sampled=sampled) for field, form in axes_forms.items())
     _refuse_unequal_samples(axes)
     seeds = _seeds(words.get("seeds", 1))
     if search is not None:
-        _check_search(search, axes, seeds)
+        _check_search(search, axes, seeds, config)
     return Spec(first, name, base, axes, seeds, search, config)
 
 
@@ -117,8 +119,12 @@ def _refuse_contradictions(base: Mapping[str, Any], axes: Mapping[str, Any]) -> 
     both = [name for name in axes if name in base]
     if both:
         raise ConfigError(f"{', '.join(both)} stands in [base] and in [axes]: keep one of the two")
-    if {"target_entropy", "target_sigma"} <= base.keys() | axes.keys():
-        raise ConfigError("target_entropy and target_sigma set the same thing: keep one of the two")
+
+
+def _refuse_twofold(names: Set[str], config: Config) -> None:
+    for one, other in exclusive(config.hypers).items():
+        if {one, other} <= names:
+            raise ConfigError(f"{other} and {one} set the same thing: keep one of the two")
 
 
 def _refuse_unequal_samples(axes: tuple[Axis, ...]) -> None:
@@ -142,7 +148,7 @@ def _seeds(given: Any) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _check_search(search: searches.Search, axes: tuple[Axis, ...], seeds: tuple[int, ...]) -> None:
+def _check_search(search: searches.Search, axes: tuple[Axis, ...], seeds: tuple[int, ...], config: Config) -> None:
     method = searches.method(search)
     traced = [axis for axis in axes if not axis.static]
     if not traced:
@@ -151,7 +157,7 @@ def _check_search(search: searches.Search, axes: tuple[Axis, ...], seeds: tuple[
         raise ConfigError(f"search {method} compares members with one another: give one seed, got {len(seeds)}")
     if isinstance(search, searches.Pbt):
         for one in traced:
-            if one.name == "target_sigma":
-                raise ConfigError("pbt cannot perturb target_sigma: search target_entropy instead")
+            if one.name in (instead := exclusive(config.hypers)):
+                raise ConfigError(f"pbt cannot perturb {one.name}: search {instead[one.name]} instead")
             if any(not isinstance(value, (int, float)) for value in one.values):
                 raise ConfigError(f"pbt cannot perturb {one.name}: its values must be numbers, got {one.values!r}")

@@ -8,27 +8,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from softrl.agents.sac import build, resolve
+from softrl.agents import algorithm
 from softrl.config import change, flat
 from softrl.envs import make_env
 from softrl.errors import ConfigError, suggestion
-from softrl.replay import time_major
 from softrl.training.config import Config, validated
 from softrl.training.state import Program
-from softrl.types import Env, PyTree
+from softrl.types import Env, EnvSpec, Hypers
 
 
 class Assembled(NamedTuple):
     """A config made concrete.
 
-    hypers: the agent's, resolved for this robot, plain numbers. evaluation: its own Env. members: what each has of its
-    own, as given to `assemble`; None: seeds that follow one another, hyperparameters as the config's.
+    hypers: resolved for this robot, plain numbers. evaluation: its own Env. members: what each has of its own, as given
+    to `assemble`; None: seeds that follow one another, hyperparameters as the config's.
     """
 
     config: Config
     program: Program
     evaluation: Env
-    hypers: PyTree
+    hypers: Hypers
     members: tuple[Mapping[str, Any], ...] | None = None
 
 
@@ -43,14 +42,17 @@ def assemble(
     """Builds environments, replay and agent.
 
     Args:
-      randomize: see `softrl.envs.make_env`. log_prior: see `softrl.agents.sac.build`. members: see `with_members`.
+      randomize: see `softrl.envs.make_env`. log_prior: an action prior of your own, for algorithms that know one.
+      members: see `with_members`.
       envs: environments of the caller's own to train and to evaluate in, in place of those that `config.env` names.
     Raises: ConfigError, before anything is compiled or allocated.
     """
     validated(config)
     training = config.training
     env = make_env(config.env, randomize=randomize) if envs is None else envs[0]
-    replay = time_major(
+    entry = algorithm(config.algorithm)
+    hypers = with_changes(config, {}, env.spec)
+    replay = entry.replay(
         env.spec,
         capacity=training.replay_size,
         batch_size=training.batch_size,
@@ -58,12 +60,11 @@ def assemble(
         shards=training.replay_shards,
     )
     starts = max(math.ceil(training.learning_starts / config.env.num_envs), training.n_step + 1)
-    program = Program(
-        env, build(config.agent, env.spec, log_prior=log_prior), replay, training.updates_per_step, starts
-    )
+    agent = entry.build(config.agent, env.spec, log_prior=log_prior)
+    program = Program(env, agent, replay, training.updates_per_step, starts)
     looks = 2 * training.eval_episodes
     evaluation = make_env(config.env, num_envs=looks, stagger=False) if envs is None else envs[1]
-    assembled = Assembled(config, program, evaluation, resolve(config.hypers, env.spec.action_size))
+    assembled = Assembled(config, program, evaluation, hypers)
     return assembled if members is None else with_members(assembled, members)
 
 
@@ -72,7 +73,7 @@ def with_members(assembled: Assembled, members: Sequence[Mapping[str, Any]]) -> 
 
     Raises: ConfigError where there are not as many as the config's `seeds`, or one has what only a program can have.
     """
-    wanted, known = assembled.config.training.seeds, ["seed", *flat(assembled.config.hypers)]
+    wanted, known = assembled.config.training.seeds, ["seed", *flat(assembled.config.traced)]
     if len(members) != wanted:
         raise ConfigError(f"seeds is {wanted}, so there must be as many members; got {len(members)}")
     for member in members:
@@ -86,7 +87,7 @@ def with_members(assembled: Assembled, members: Sequence[Mapping[str, Any]]) -> 
     return assembled
 
 
-def resolved(assembled: Assembled) -> list[PyTree]:
+def resolved(assembled: Assembled) -> list[Hypers]:
     """The hyperparameters of all M members, resolved for their robot, plain numbers.
 
     Raises: ConfigError where a member's are out of range.
@@ -94,19 +95,28 @@ def resolved(assembled: Assembled) -> list[PyTree]:
     config = assembled.config
     if assembled.members is None:
         return [assembled.hypers] * config.training.seeds
-    size, known = assembled.program.env.spec.action_size, {}
+    known = {}
     for member in assembled.members:
         key = _own(member)
         if key not in known:
-            known[key] = resolve(change(config.hypers, **dict(key)), size)
+            known[key] = with_changes(config, dict(key), assembled.program.env.spec)
     return [known[_own(member)] for member in assembled.members]
+
+
+def with_changes(config: Config, changes: Mapping[str, Any], spec: EnvSpec) -> Hypers:
+    """A config's hyperparameters with some changed by name, resolved for a robot.
+
+    Raises: ConfigError where they are out of range.
+    """
+    traced = change(config.traced, **changes)
+    return Hypers(algorithm(config.algorithm).resolve(traced.agent, spec), traced.replay)
 
 
 def _own(member: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple((name, value) for name, value in member.items() if name != "seed")
 
 
-def member_hypers(assembled: Assembled) -> PyTree:
+def member_hypers(assembled: Assembled) -> Hypers:
     """The hyperparameters of all M members as `[M]` float32 arrays."""
     stacked = jax.tree.map(lambda *values: np.asarray(values, np.float32), *resolved(assembled))
     return jax.tree.map(jnp.asarray, stacked)

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from softrl.training.collect import CollectInfo, collect
-from softrl.training.learn import LearnInfo, learn
+from softrl.training.learn import LearnInfo, blank, learn
 from softrl.training.state import Program, RunState
-from softrl.types import PyTree
+from softrl.types import Hypers
 
 
 class ChunkInfo(NamedTuple):
@@ -18,28 +18,30 @@ class ChunkInfo(NamedTuple):
     learn: LearnInfo
 
 
-def chunk(program: Program, run: RunState, hypers: PyTree, *, length: int) -> tuple[RunState, ChunkInfo]:
-    """`length` vector steps, each collect then learn; nothing returns to Python inside.
+def chunk(program: Program, run: RunState, hypers: Hypers, *, length: int) -> tuple[RunState, ChunkInfo]:
+    """`length` vector steps: again and again S × collect, then learn; nothing returns to Python inside.
 
-    Args: `run`: one member (no leading axis); `hypers`: the agent's, as `[]` arrays; `length`: static.
+    S is the replay's horizon: 1 for a replay of transitions.
+    Args: `run`: one member (no leading axis); `hypers`: `[]` arrays; `length`: static, a multiple of S.
     """
+    horizon = program.replay.horizon
+
+    def gather(run: RunState, _):
+        return collect(program, run, hypers)
 
     def step(run: RunState, _):
-        run, collected = collect(program, run)
+        run, collected = jax.lax.scan(gather, run, None, length=horizon, unroll=horizon == 1)
 
         def improve(clock, learner):
             return learn(program, clock, learner, hypers)
 
         def wait(clock, learner):
-            blank = jax.tree.map(
-                lambda s: jnp.full(s.shape, jnp.nan, s.dtype), jax.eval_shape(improve, clock, learner)[2]
-            )
-            return clock, learner, blank
+            return clock, learner, blank(jax.eval_shape(improve, clock, learner)[2])
 
         ready = run.clock.step.at_least(program.learning_starts)
         clock, learner, learned = jax.lax.cond(ready, improve, wait, run.clock, run.learner)
         return run._replace(clock=clock, learner=learner), ChunkInfo(collected, learned)
 
-    run, infos = jax.lax.scan(step, run, None, length=length)
-    collected = jax.tree.map(lambda x: jnp.sum(x, axis=0), infos.collect)
+    run, infos = jax.lax.scan(step, run, None, length=length // horizon)
+    collected = jax.tree.map(lambda x: jnp.sum(x, axis=(0, 1)), infos.collect)
     return run, ChunkInfo(collected, jax.tree.map(lambda x: jnp.nanmean(x, axis=0), infos.learn))

@@ -1,14 +1,14 @@
-"""One vector step: act, step all environments, remember, observe."""
+"""One vector step: act, step all environments, remember."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from softrl.clock import Purpose, at
+from softrl.clock import Counter, Purpose, at
 from softrl.training import health
-from softrl.training.state import Program, Rollout, RunState
-from softrl.types import Transition
+from softrl.training.state import LearnerState, Program, Rollout, RunState
+from softrl.types import Hypers, PyTree, Transition
 
 
 class CollectInfo(NamedTuple):
@@ -22,32 +22,53 @@ class CollectInfo(NamedTuple):
     episodes: jax.Array
 
 
-def collect(program: Program, run: RunState) -> tuple[RunState, CollectInfo]:
-    """act → step all environments → add to replay → observe; the clock moves on by one step.
+def collect(program: Program, run: RunState, hypers: Hypers) -> tuple[RunState, CollectInfo]:
+    """act → step all environments → remember; the clock moves on by one step.
 
-    During warm-up actions are uniform on (−1, 1)^A.
+    Before `learning_starts` the agent explores.
     """
-    spec, learner, clock = program.env.spec, run.learner, run.clock
+    learner, clock = run.learner, run.clock
     key = at(learner.key, clock.step, Purpose.ACT)
 
-    def explore(carry):
-        return jax.random.uniform(key, (spec.num_envs, spec.action_size), minval=-1.0, maxval=1.0), carry
-
     def act(carry):
-        action, carry, _ = program.agent.act(program.agent.policy(learner.agent), carry, run.env.obs, key)
-        return action, carry
+        return program.agent.act(program.agent.policy(learner.agent), carry, run.env.obs, key)
 
-    action, carry = jax.lax.cond(clock.step.at_least(program.learning_starts), act, explore, run.rollout.carry)
+    def explore(carry):
+        action, carry = program.agent.explore(carry, key)
+        extras = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(act, carry)[2])
+        return action, carry, extras
+
+    ready = clock.step.at_least(program.learning_starts)
+    action, carry, extras = jax.lax.cond(ready, act, explore, run.rollout.carry)
     env = program.env.step(run.env, action)
-    transition = Transition(run.env.obs, action, env.reward, env.terminated, env.truncated, env.final_obs, env.valid)
-    learner = learner._replace(
-        agent=program.agent.observe(learner.agent, transition),
-        replay=program.replay.add(learner.replay, clock.step, transition),
-        health=health.after_step(learner.health, env.valid),
+    transition = Transition(
+        run.env.obs, action, env.reward, env.terminated, env.truncated, env.final_obs, env.valid, extras
     )
+    bad = jnp.sum(~env.valid, dtype=jnp.uint32)
+    learner, carry = remember(program, learner, carry, clock.step, transition, hypers, quarantined=bad)
     rollout, info = _account(run.rollout._replace(carry=carry), run, transition)
     clock = clock._replace(step=clock.step.plus(1))
     return RunState(clock, learner, env, rollout), info
+
+
+def remember(
+    program: Program,
+    learner: LearnerState,
+    carry: PyTree,
+    step: Counter,
+    transition: Transition,
+    hypers: Hypers,
+    *,
+    quarantined: jax.Array | int,
+) -> tuple[LearnerState, PyTree]:
+    """Stores rows, lets the agent observe them, counts those that physics spoiled.
+
+    Args: `step`: as the replay counts. quarantined: how many rows to count.
+    """
+    agent, carry = program.agent.observe(learner.agent, carry, transition, hypers.agent)
+    replay = program.replay.add(learner.replay, step, transition)
+    fared = health.after_step(learner.health, quarantined)
+    return learner._replace(agent=agent, replay=replay, health=fared), carry
 
 
 def _account(rollout: Rollout, run: RunState, transition: Transition) -> tuple[Rollout, CollectInfo]:

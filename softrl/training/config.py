@@ -1,12 +1,15 @@
 """The whole description of a run: which robots, which agent, how long, how often to look."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from softrl.agents.sac import SACConfig, SACHypers
-from softrl.config import Within, checked
+from softrl.agents import algorithm
+from softrl.config import Within, checked, from_json
 from softrl.envs import EnvConfig
 from softrl.errors import ConfigError
+from softrl.replay import ReplayHypers
+from softrl.types import Algorithm, Hypers
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,23 @@ class TrainingConfig:
 class Config:
     """A run. `softrl.preset(env)` makes one with tuned defaults; `softrl.change(config, gamma=0.97)` edits it."""
 
+    algorithm: str = "sac"
+    """Algorithm, one of `softrl.agents.ALGORITHMS`."""
     env: EnvConfig = field(default_factory=EnvConfig)
-    agent: SACConfig = field(default_factory=SACConfig)
-    hypers: SACHypers = field(default_factory=SACHypers)
+    agent: Any = None
+    """The algorithm's static fields; None: its defaults."""
+    hypers: Any = None
+    """The algorithm's traced numbers; None: its defaults."""
+    replay: ReplayHypers = field(default_factory=ReplayHypers)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self):
+        with_parts(self)
+
+    @property
+    def traced(self) -> Hypers:
+        """All numbers that may differ between the members of one compiled program."""
+        return Hypers(self.hypers, self.replay)
 
     @property
     def chunk_transitions(self) -> int:
@@ -78,6 +94,7 @@ def validated(config: Config) -> Config:
     Raises: ConfigError saying what was given, what was expected and what to do.
     """
     checked(config)
+    algorithm(config.algorithm).validate(config.agent, config.hypers)
     training, num_envs = config.training, config.env.num_envs
     if training.batch_size > training.replay_size:
         raise ConfigError(
@@ -98,8 +115,41 @@ def validated(config: Config) -> Config:
             f"data_shards {training.data_shards} must divide replay_shards {training.replay_shards}: each device "
             "samples its own slices"
         )
-    if config.agent.log_std_min >= config.agent.log_std_max:
-        raise ConfigError(
-            f"log_std_min {config.agent.log_std_min:g} must be below log_std_max {config.agent.log_std_max:g}"
-        )
     return config
+
+
+def with_parts(config: Any) -> None:
+    """Gives a config without `agent` or `hypers` its algorithm's defaults.
+
+    Raises: ConfigError for an unknown algorithm, or parts that are another algorithm's.
+    """
+    entry = algorithm(config.algorithm)
+    for part in ("agent", "hypers"):
+        kind, value = {"agent": entry.config, "hypers": entry.hypers}[part], getattr(config, part)
+        if value is None:
+            object.__setattr__(config, part, kind())
+        elif not isinstance(value, kind):
+            raise ConfigError(
+                f"{part} of algorithm {config.algorithm!r} must be a {kind.__name__}, got {type(value).__name__}"
+            )
+
+
+def read(data: Mapping[str, Any]) -> Config:
+    """The config that `softrl.config.to_json` wrote, by this version or an older one.
+
+    Raises: ConfigError for a field or an algorithm that this version does not know.
+    """
+    return from_json(Config, with_types(data))
+
+
+def with_types(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A config's dictionaries with those of its algorithm's parts read, and what older versions wrote as today's."""
+    data = dict(data)
+    entry: Algorithm = algorithm(data.setdefault("algorithm", "sac"))
+    hypers = dict(data["hypers"])
+    moved = {name: hypers.pop(name) for name in list(hypers) if name in ReplayHypers.__dataclass_fields__}
+    old = {name: value for name, value in entry.old_fields.items() if name not in data["agent"]}
+    data["agent"] = from_json(entry.config, {**old, **data["agent"]})
+    data["hypers"] = from_json(entry.hypers, hypers)
+    data["replay"] = {**data.get("replay", {}), **moved}
+    return data

@@ -52,9 +52,9 @@ def after_update(health: Health, finite: jax.Array, update: Counter) -> Health:
     )
 
 
-def after_step(health: Health, valid: jax.Array) -> Health:
-    """Counts the quarantined rows of one vector step. `valid`: `[N]`."""
-    return health._replace(quarantined=health.quarantined + jnp.sum(~valid, dtype=jnp.uint32))
+def after_step(health: Health, quarantined: jax.Array | int) -> Health:
+    """Counts the rows of one vector step that were quarantined."""
+    return health._replace(quarantined=health.quarantined + jnp.uint32(quarantined))
 
 
 def message(code: int) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 
 import jax
 
-from softrl.config import change, from_json, to_json
+from softrl.config import change, to_json
 from softrl.errors import ConfigError
 from softrl.storage import directory
-from softrl.training.config import Config
+from softrl.training.config import Config, read
 
 PACKAGES = ("softrl", "jax", "jaxlib", "flax", "optax", "brax", "mujoco", "mujoco-mjx", "numpy")
 
@@ -60,7 +60,7 @@ def agree(out: Path, config: Config, members: Sequence[Mapping[str, Any]] | None
     now, before = identity(config, members), None
     if (out / "config.json").exists():
         before = directory.read_config(out)
-        old = from_json(Config, before["config"])
+        old = read(before["config"])
         _refuse_other(out, old, config)
         if directory.differences({"members": before.get("members")}, {"members": now.get("members")}):
             raise ConfigError(f"{out} holds a run with other members; use the same members, or another --out")

@@ -9,7 +9,7 @@ import jax
 from softrl.training.chunk import ChunkInfo, chunk
 from softrl.training.evaluate import Evaluation, evaluate
 from softrl.training.state import Program, RunState, init_run
-from softrl.types import Env, PyTree
+from softrl.types import Env, Hypers, PyTree
 
 AXES = RunState(clock=None, learner=0, env=0, rollout=0)
 """Everything has a member axis but the clock, so that branches on it stay branches."""
@@ -23,13 +23,13 @@ def scheme(member_map: str, members: int, platform: str) -> str:
     return "sequential" if platform == "cpu" or members == 1 else "vmap"
 
 
-def init_members(program: Program, keys: jax.Array, hypers: PyTree) -> RunState:
+def init_members(program: Program, keys: jax.Array, hypers: Hypers) -> RunState:
     """`init_run` for all members. `keys`: `[M]`; `hypers`: `[M]` leaves."""
     return jax.vmap(partial(init_run, program), out_axes=AXES)(keys, hypers)
 
 
 def chunk_members(
-    program: Program, run: RunState, hypers: PyTree, *, length: int, how: str
+    program: Program, run: RunState, hypers: Hypers, *, length: int, how: str
 ) -> tuple[RunState, ChunkInfo]:
     """`chunk` for all members; `how` as `scheme` returns it."""
     one = partial(chunk, program, length=length)
@@ -56,6 +56,15 @@ def evaluate_members(env: Env, program: Program, agents: PyTree, key: jax.Array,
 def _sequential(function: Callable[[Any], Any], members: PyTree) -> PyTree:
     if jax.tree.leaves(members)[0].shape[0] == 1:
         # A map over one would copy replay in and out of its loop.
-        out = function(jax.tree.map(lambda x: x[0], members))
-        return jax.tree.map(lambda x: x[None], out)
+        return joined(function(single(members)))
     return jax.lax.map(function, members)
+
+
+def single(tree: PyTree) -> PyTree:
+    """`[1, ...]` leaves without their member axis."""
+    return jax.tree.map(lambda x: x[0], tree)
+
+
+def joined(tree: PyTree) -> PyTree:
+    """Leaves with a member axis of one, which every run has."""
+    return jax.tree.map(lambda x: x[None], tree)

@@ -1,20 +1,32 @@
 """Opening a run: claim its directory, compile, restore, and hand over a session that goes on from there."""
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from softrl.config import replaced
 from softrl.storage import checkpoint, directory, metrics
-from softrl.training import identity
+from softrl.training import identity, memory
 from softrl.training.assemble import Assembled
 from softrl.training.programs import Programs, abstract_run, compile_programs
-from softrl.training.session import Listener, Session
+from softrl.training.session import Between, Listener, Session
 from softrl.training.state import RunState
-from softrl.types import PyTree
+from softrl.types import Hypers, PyTree
+
+
+class Past(NamedTuple):
+    """What earlier sessions of a run leave behind, as `Session` has it."""
+
+    records: list[dict[str, Any]]
+    tallies: list[dict[str, list[float]]]
+    best: float
+    best_policy: PyTree
+    wall_before: float
+    saved_step: int = -1
 
 
 @contextlib.contextmanager
@@ -25,6 +37,9 @@ def opened(
     *,
     programs: Programs | None = None,
     start: Callable[[RunState], RunState] | None = None,
+    past: Past | None = None,
+    between: Between | None = None,
+    save_every_s: float = 0.0,
 ) -> Iterator[Session]:
     """A run in the hands of this process while the block runs: new, or where its newest good checkpoint left it.
 
@@ -32,9 +47,14 @@ def opened(
       out: its directory; None keeps it in memory.
       programs: compiled already, for members of the same number; None compiles.
       start: makes the first state of a new run from the one that `programs.init` returns.
+      past: of a run in memory that goes on. between, save_every_s: see `Session`.
     Raises:
-      ConfigError: another run is in `out`; nothing is changed. CheckpointError: `out` is in use, damaged or refuses.
+      ConfigError: it does not fit into memory, or another run is in `out`; nothing is changed.
+      CheckpointError: `out` is in use, damaged or refuses.
     """
+    abstract = abstract_run(assembled) if programs is None else programs.abstract
+    size = memory.check_fits(abstract, replay=abstract.learner.replay, devices=assembled.config.training.data_shards)
+    tell({"event": "assembled", "assembled": assembled, "memory": size})
     with contextlib.ExitStack() as stack:
         restored = None
         if out is not None:
@@ -42,57 +62,50 @@ def opened(
             changed = identity.agree(out, assembled.config, assembled.members)
             if changed:
                 tell({"event": "changed", "names": changed})
-            restored = checkpoint.restore(out / "checkpoints", abstract_run(assembled))
+            restored = checkpoint.restore(out / "checkpoints", abstract)
         if programs is None:
-            programs = compile_programs(assembled)
+            programs = compile_programs(assembled, abstract)
             tell({"event": "compiled", "seconds": programs.seconds})
-        session = _session(assembled, programs, out, restored, start)
-        stack.callback(_close, session)
+        if restored is None:
+            run = programs.init() if start is None else start(programs.init())
+        else:
+            run, programs = restored.state, _searched(programs, restored.meta)
+        files = {} if out is None else _files(stack, out, restored)
         if restored is not None:
+            past = _past(assembled, abstract, out, restored)
             tell({"event": "resumed", "step": restored.step, "rejected": restored.rejected})
-        yield session
+        before = {} if past is None else past._asdict()
+        yield Session(assembled, programs, run, **files, **before, between=between, save_every_s=save_every_s)
 
 
-def _session(
-    assembled: Assembled,
-    programs: Programs,
-    out: Path | None,
-    restored: checkpoint.Restored | None,
-    start: Callable[[RunState], RunState] | None,
-) -> Session:
-    session = Session(assembled, programs, restored.state if restored else programs.init(), out)
-    if start is not None and restored is None:
-        session.run = start(session.run)
-    if out is None:
-        return session
-    session.store = checkpoint.open_store(out / "checkpoints")
-    session.offset = restored.meta["metrics_offset"] if restored else 0
-    session.log = metrics.open_log(out / "metrics.jsonl", session.offset)
-    if restored:
-        session.records = metrics.read(out / "metrics.jsonl")
-        session.tallies, session.best = restored.meta["tallies"], restored.meta["best"]
-        session.wall_before, session.saved_step = restored.meta["wall_s"], restored.step
-        if "hypers" in restored.meta:  # a search has changed them since
-            session.programs = programs._replace(hypers=_hypers(programs.hypers, restored.meta["hypers"]))
-        best = checkpoint.restore_best(out / "checkpoints", abstract_policy(assembled))
-        session.best_policy = best.state if best else None
-    return session
+def _files(stack: contextlib.ExitStack, out: Path, restored: checkpoint.Restored | None) -> dict[str, Any]:
+    """The open files of a run's directory, closed with the stack."""
+    store = checkpoint.open_store(out / "checkpoints")
+    stack.callback(checkpoint.close, store)
+    offset = restored.meta["metrics_offset"] if restored else 0
+    log = metrics.open_log(out / "metrics.jsonl", offset)
+    stack.callback(metrics.close, log)
+    return {"directory": out, "store": store, "log": log, "offset": offset}
 
 
-def _hypers(like: PyTree, saved: dict[str, list[float]]) -> PyTree:
-    values = {name: None if value is None else jnp.asarray(value, jnp.float32) for name, value in saved.items()}
-    return dataclasses.replace(like, **values)
+def _past(assembled: Assembled, abstract: RunState, out: Path, restored: checkpoint.Restored) -> Past:
+    best = checkpoint.restore_best(out / "checkpoints", abstract_policy(assembled, abstract))
+    meta, policy = restored.meta, best.state if best else None
+    return Past(
+        metrics.read(out / "metrics.jsonl"), meta["tallies"], meta["best"], policy, meta["wall_s"], restored.step
+    )
 
 
-def _close(session: Session) -> None:
-    if session.log is not None:
-        metrics.close(session.log)
-    if session.store is not None:
-        checkpoint.close(session.store)
+def _searched(programs: Programs, meta: dict[str, Any]) -> Programs:
+    """The programs with the hyperparameters of a checkpoint, where a search has changed them since."""
+    if "hypers" not in meta:
+        return programs
+    saved = {name: jnp.asarray(value, jnp.float32) for name, value in meta["hypers"].items() if value is not None}
+    hypers: Hypers = replaced(programs.hypers, saved)
+    return programs._replace(hypers=hypers)
 
 
-def abstract_policy(assembled: Assembled) -> PyTree:
+def abstract_policy(assembled: Assembled, abstract: RunState) -> PyTree:
     """Shapes and types of what one member publishes."""
-    agent = abstract_run(assembled).learner.agent
-    one = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape[1:], s.dtype), agent)
+    one = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape[1:], s.dtype), abstract.learner.agent)
     return jax.eval_shape(assembled.program.agent.policy, one)

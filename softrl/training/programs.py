@@ -16,7 +16,7 @@ from softrl.training.chunk import ChunkInfo
 from softrl.training.compilation import compiler_options
 from softrl.training.evaluate import Evaluation
 from softrl.training.state import RunState
-from softrl.types import PyTree
+from softrl.types import Hypers, PyTree
 
 
 class Programs(NamedTuple):
@@ -31,7 +31,7 @@ class Programs(NamedTuple):
     start: Callable[[jax.Array, PyTree], RunState]
     chunk: Callable[[RunState, PyTree], tuple[RunState, ChunkInfo]]
     evaluate: Callable[[PyTree], Evaluation]
-    hypers: PyTree
+    hypers: Hypers
     abstract: RunState
     seconds: float
 
@@ -49,13 +49,13 @@ def abstract_run(assembled: Assembled) -> RunState:
     return jax.tree.map(lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where), run, placed)
 
 
-def compile_programs(assembled: Assembled) -> Programs:
-    """Traces and compiles all three; XLA compiles them in parallel threads."""
+def compile_programs(assembled: Assembled, abstract: RunState | None = None) -> Programs:
+    """Traces and compiles all three; XLA compiles them in parallel threads. `abstract`: from `abstract_run`."""
     started = time.perf_counter()
+    abstract = abstract_run(assembled) if abstract is None else abstract
     if isinstance(assembled.program.env, HostEnv):
-        return _hosted(assembled)
-    config = assembled.config
-    abstract, mesh = abstract_run(assembled), _mesh(assembled)
+        return _hosted(assembled, abstract)
+    config, mesh = assembled.config, _mesh(assembled)
     platform = jax.local_devices()[0].platform
     how = "vmap" if mesh is not None else members.scheme(config.training.member_map, config.training.seeds, platform)
     where = None if mesh is None else devices.shardings(mesh, abstract)
@@ -84,10 +84,20 @@ def compile_programs(assembled: Assembled) -> Programs:
     )
 
 
-def _hosted(assembled: Assembled) -> Programs:
-    hypers = member_hypers(assembled)
-    parts = hosted.programs_parts(assembled, hypers)
-    return Programs(init=lambda: parts["start"](_keys(assembled), hypers), hypers=hypers, **parts)
+def _hosted(assembled: Assembled, abstract: RunState) -> Programs:
+    begun = time.perf_counter()
+    hypers, keys = member_hypers(assembled), _keys(assembled)
+    loop = hosted.compile_hosted(assembled, abstract, hypers)
+    start = partial(hosted.started, loop)
+    return Programs(
+        init=partial(start, keys, hypers),
+        start=start,
+        chunk=partial(hosted.chunk, loop),
+        evaluate=partial(hosted.evaluate_agents, loop),
+        hypers=hypers,
+        abstract=abstract,
+        seconds=time.perf_counter() - begun,
+    )
 
 
 def for_members(programs: Programs, assembled: Assembled) -> Programs:

@@ -9,6 +9,7 @@ from softrl.training.chunk import ChunkInfo
 from softrl.training.config import Config
 from softrl.training.evaluate import Evaluation
 from softrl.training.state import RunState
+from softrl.types import Algorithm
 
 METRICS = {
     "env_steps": "environment steps of each member",
@@ -22,14 +23,6 @@ METRICS = {
     "train.episodes": "whole training episodes that ended since the last line",
     "train.return_mean": "their mean return, exploration included",
     "train.length_mean": "their mean length",
-    "train.critic_loss": "Σ_k ½ E[(Q_k − y)²], scaled return²",
-    "train.value_loss": "½ E[(V − y)²], scaled return²; 0 without a value network",
-    "train.policy_loss": "E[α log π − Q], scaled return",
-    "train.temperature": "α, scaled reward",
-    "train.entropy": "E[−log π], nats",
-    "train.q": "mean of the reduced critics at the policy's actions, scaled return",
-    "train.critic_grad_norm": "global norm before clipping",
-    "train.policy_grad_norm": "global norm before clipping",
     "train.finite": "share of updates whose losses and gradients were numbers",
     "health.code": "0 learning, 1 frozen",
     "health.skipped": "updates skipped because they were not finite",
@@ -39,15 +32,35 @@ METRICS = {
     "timing.env_steps_per_s": "environment steps a second of training since the last line, all members",
     "timing.updates_per_s": "gradient updates a second of training since the last line, all members",
 }
-"""Every metric: its meaning and unit."""
+"""The metrics of every run: meaning and unit. Those of its algorithm stand under `train` too."""
+
+
+EVALUATED = (
+    "return_mean",
+    "return_std",
+    "length_mean",
+    "stochastic_return_mean",
+    "stochastic_return_std",
+    "stochastic_length_mean",
+)
+"""What a line says of an evaluation, by name."""
+
+
+def brief(algorithm: Algorithm) -> tuple[str, ...]:
+    """The metrics of an algorithm that a sweep keeps of every member."""
+    return tuple(name for name, metric in algorithm.metrics.items() if metric.brief)
+
+
+def described(algorithm: Algorithm) -> dict[str, str]:
+    """Every metric of an algorithm's runs: its meaning and unit."""
+    own = {f"train.{name}": ", ".join(filter(None, metric[:2])) for name, metric in algorithm.metrics.items()}
+    return METRICS | own
 
 
 def tally(info: ChunkInfo) -> dict[str, list[float]]:
     """One chunk's numbers as plain lists over members, small enough to live in a checkpoint's metadata."""
-    flat = {**info.collect._asdict(), **info.learn.agent._asdict()}
-    return {
-        name: np.asarray(value, np.float64).tolist() for name, value in flat.items() if not isinstance(value, tuple)
-    }
+    flat = {**info.collect._asdict(), **info.learn.agent._asdict(), "finite": info.learn.finite}
+    return {name: np.asarray(value, np.float64).tolist() for name, value in flat.items()}
 
 
 def train_part(tallies: list[dict[str, list[float]]]) -> dict[str, list[float]]:
@@ -69,14 +82,15 @@ def train_part(tallies: list[dict[str, list[float]]]) -> dict[str, list[float]]:
 def eval_part(evaluation: Evaluation) -> dict[str, list[float]]:
     """Means and spreads over episodes, per member."""
     host = jax.tree.map(lambda x: np.asarray(x, np.float64), evaluation)
-    return {
-        "return_mean": host.deterministic_return.mean(-1).tolist(),
-        "return_std": host.deterministic_return.std(-1).tolist(),
-        "length_mean": host.deterministic_length.mean(-1).tolist(),
-        "stochastic_return_mean": host.stochastic_return.mean(-1).tolist(),
-        "stochastic_return_std": host.stochastic_return.std(-1).tolist(),
-        "stochastic_length_mean": host.stochastic_length.mean(-1).tolist(),
-    }
+    numbers = (
+        host.deterministic_return.mean(-1),
+        host.deterministic_return.std(-1),
+        host.deterministic_length.mean(-1),
+        host.stochastic_return.mean(-1),
+        host.stochastic_return.std(-1),
+        host.stochastic_length.mean(-1),
+    )
+    return {name: value.tolist() for name, value in zip(EVALUATED, numbers, strict=True)}
 
 
 def record(

@@ -5,13 +5,14 @@ A session is one process's stretch of a run; killed and started again it goes on
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from softrl.config import flat
 from softrl.errors import DivergedError
 from softrl.storage import checkpoint, metrics
 from softrl.training import records
@@ -101,7 +102,7 @@ def save(session: Session, listener: Listener) -> None:
         "wall_s": session.wall_s,
     }
     if session.between is not None:
-        meta["hypers"] = asdict(session.programs.hypers)
+        meta["hypers"] = flat(session.programs.hypers)
     checkpoint.save(session.store, step, session.run, meta)
     session.saved_step, session.saved_s = step, time.perf_counter()
     listener({"event": "saved", "step": step})

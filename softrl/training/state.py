@@ -7,14 +7,15 @@ import jax.numpy as jnp
 
 from softrl.clock import Clock, Counter, Purpose, at
 from softrl.training.health import Health
-from softrl.types import Agent, Env, EnvState, PyTree, Replay
+from softrl.types import Agent, Env, EnvState, Hypers, PyTree, Replay
 
 
 class Program(NamedTuple):
     """The static pieces that one compiled program is made of.
 
     env: None where environments are elsewhere; `learn` does not look at it. updates_per_step: gradient updates a vector
-    step, U. learning_starts: vector steps of uniformly random actions before the first update.
+    step, U; of a replay with a horizon, those after each. learning_starts: vector steps of exploring actions before the
+    first update.
     """
 
     env: Env | None
@@ -50,15 +51,18 @@ class RunState(NamedTuple):
     rollout: Rollout
 
 
-def init_run(program: Program, key: jax.Array, hypers: PyTree) -> RunState:
+def init_run(program: Program, key: jax.Array, hypers: Hypers) -> RunState:
     """The first state of a run, a function of its key and hyperparameters alone."""
     num_envs = program.env.spec.num_envs
     env = program.env.reset(at(key, Counter.of(0), Purpose.ENV))
-    rollout = Rollout((), jnp.zeros(num_envs), jnp.zeros(num_envs, jnp.int32))
+    # Copies: where nothing is traced one buffer may stand in several places, and a donating call takes each once.
+    env = jax.tree.map(jnp.copy, env)
+    carry = program.agent.carry(num_envs, at(key, Counter.of(0), Purpose.CARRY))
+    rollout = Rollout(carry, jnp.zeros(num_envs), jnp.zeros(num_envs, jnp.int32))
     return RunState(Clock.start(), init_learner(program, key, hypers), env, rollout)
 
 
-def init_learner(program: Program, key: jax.Array, hypers: PyTree) -> LearnerState:
+def init_learner(program: Program, key: jax.Array, hypers: Hypers) -> LearnerState:
     """The part of a run's first state that learns: what one needs whose environments are elsewhere."""
-    agent = program.agent.init(at(key, Counter.of(0), Purpose.INIT), hypers)
+    agent = program.agent.init(at(key, Counter.of(0), Purpose.INIT), hypers.agent)
     return LearnerState(agent, program.replay.init(), Health.good(), key)

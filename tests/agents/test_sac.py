@@ -16,11 +16,11 @@ from softrl.config import change
 from softrl.distributions import tanh_gaussian
 from softrl.distributions.tanh_gaussian import TanhGaussian
 from softrl.errors import ConfigError
-from softrl.types import Batch, EnvSpec, Transition
+from softrl.types import Batch, Continuous, EnvSpec, Transition
 from tests import tiny
 
 OBS, ACTIONS, ROWS = 3, 2, 8
-SPEC = EnvSpec("numbers", jax.ShapeDtypeStruct((OBS,), jnp.float32), ACTIONS, 4, 100)
+SPEC = EnvSpec("numbers", jax.ShapeDtypeStruct((OBS,), jnp.float32), Continuous(ACTIONS), 4, 100)
 SMALL = SACConfig(width=8, depth=1, layer_norm=False, normalize_obs=False)
 LINEAR = dataclasses.replace(SMALL, depth=0, log_std_min=-12.0, log_std_max=-11.0, auto_temperature=False)
 """Q and mean linear, actions as good as deterministic: everything can be written out."""
@@ -37,7 +37,7 @@ class Bench(NamedTuple):
 
 def bench(config: SACConfig = SMALL, spec: EnvSpec = SPEC, log_prior=None, **hypers) -> Bench:
     agent = build(config, spec, log_prior=log_prior)
-    numbers = jax.tree.map(jnp.float32, resolve(change(SACHypers(), **hypers), spec.action_size))
+    numbers = jax.tree.map(jnp.float32, resolve(change(SACHypers(), **hypers), spec.action.size))
     state = tiny.compiled(agent.init, jax.random.key(0), numbers)(jax.random.key(0), numbers)
     rows = jax.eval_shape(partial(batch, spec=spec))
     update = tiny.compiled(agent.update, state, rows, numbers, jax.random.key(0), Clock.start())
@@ -48,7 +48,7 @@ def batch(seed: int = 0, spec: EnvSpec = SPEC) -> Batch:
     generator = np.random.default_rng(seed)
     numbers = lambda *shape: jnp.asarray(generator.normal(size=shape), jnp.float32)
     obs = lambda: jax.tree.map(lambda leaf: numbers(ROWS, *leaf.shape), spec.obs)
-    actions = jnp.tanh(numbers(ROWS, spec.action_size))
+    actions = jnp.tanh(numbers(ROWS, spec.action.size))
     discount = jnp.asarray([0.99] * (ROWS - 2) + [0.0] * 2, jnp.float32)
     return Batch(obs(), actions, numbers(ROWS), discount, obs(), jnp.ones(ROWS), jnp.arange(ROWS))
 
@@ -344,7 +344,7 @@ def test_without_normalisation_observing_changes_nothing(small):
 
 def test_actor_and_critic_see_their_own_parts_of_an_observation():
     shapes = {"eyes": jax.ShapeDtypeStruct((2, 2), jnp.float32), "state": jax.ShapeDtypeStruct((5,), jnp.float32)}
-    spec = EnvSpec("parts", shapes, ACTIONS, 4, 100, actor_obs="eyes", critic_obs="state")
+    spec = EnvSpec("parts", shapes, Continuous(ACTIONS), 4, 100, actor_obs="eyes", critic_obs="state")
     there = bench(SMALL, spec)
     assert there.state.policy.params["params"]["Dense_0"]["kernel"].shape == (4, 8)
     assert there.state.critic.params["params"]["Dense_0"]["kernel"].shape == (2, 5 + ACTIONS, 8)

@@ -17,7 +17,7 @@ def steps(robot: str, backend: str, count: int = 4, **options):
 
     def walk(key):
         state = env.reset(key)
-        action = jnp.full((2, env.spec.action_size), 0.3)
+        action = jnp.full((2, env.spec.action.size), 0.3)
         _, states = jax.lax.scan(lambda s, _: (env.step(s, action), s), state, None, length=count)
         return states._replace(sim=())
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from softrl.envs.episodes import episodes
-from softrl.types import Simulator
+from softrl.types import Continuous, Simulator
 
 LENGTH, NUM_ENVS = 7, 5
 GOAL = 3.0
@@ -36,7 +36,7 @@ def walker(poison: str = "", broken: int = -1) -> Simulator:
         fallen = (x > GOAL) | jnp.isnan(bad * (poison == "death"))
         return sim._replace(x=x), obs, x * x + bad * (poison in ("reward", "death")), fallen
 
-    return Simulator(reset, step, action_size=1)
+    return Simulator(reset, step, action=Continuous(1))
 
 
 def make(simulator: Simulator, **options):
@@ -63,7 +63,7 @@ def after(state, steps: int, action=None):
 
 
 def test_the_spec_tells_what_a_program_must_know():
-    assert (ENV.spec.num_envs, ENV.spec.episode_length, ENV.spec.action_size) == (NUM_ENVS, LENGTH, 1)
+    assert (ENV.spec.num_envs, ENV.spec.episode_length, ENV.spec.action.size) == (NUM_ENVS, LENGTH, 1)
     assert jax.tree.map(lambda leaf: leaf.shape, ENV.spec.obs) == {"x": (), "pair": (2,)}
 
 
@@ -166,7 +166,7 @@ def test_an_infinite_reward_is_quarantined_too():
         state, obs, reward, fallen = sim.step(state, action)
         return state, obs, jnp.where(action[0] > 0.9, -jnp.inf, reward), fallen
 
-    _, reset, step = make(Simulator(sim.reset, step, 1))
+    _, reset, step = make(Simulator(sim.reset, step, Continuous(1)))
     state = step(reset(jax.random.key(0)), push(0.0, 0.95, 0.0, 0.0, 0.0))
     np.testing.assert_array_equal(state.valid, [True, False, True, True, True])
     assert state.reward[1] == 0.0

@@ -126,7 +126,7 @@ def test_non_finite_numbers_are_kept_out_and_their_environment_starts_anew():
 def test_a_snapshot_goes_on_to_the_bit_over_the_ends_of_episodes(name):
     draw = np.random.default_rng(0)
     env, other = (gymnasium_env(name, num_envs=2, episode_length=30) for _ in range(2))
-    actions = draw.uniform(-1, 1, (80, 2, env.spec.action_size)).astype(np.float32)
+    actions = draw.uniform(-1, 1, (80, 2, env.spec.action.size)).astype(np.float32)
     env.reset(3)
     stepped(env, actions[:40])
     snapshot = env.snapshot()

@@ -19,31 +19,31 @@ from softrl.export import onnx as onnx_file
 from softrl.export.portable import portable, whole
 from softrl.learner.names import named
 from softrl.run import load, train
-from softrl.types import EnvSpec
+from softrl.types import Continuous, EnvSpec
 from tests import tiny
 
 ROOT = Path(__file__).parents[2]
-BARE = EnvSpec("bare", jax.ShapeDtypeStruct((5,), jnp.float32), 3, 1, 10)
+BARE = EnvSpec("bare", jax.ShapeDtypeStruct((5,), jnp.float32), Continuous(3), 1, 10)
 DICTIONARY = EnvSpec(
     "dictionary",
     {
         "state": {"wrist": jax.ShapeDtypeStruct((2, 2), jnp.float32), "arm": jax.ShapeDtypeStruct((3,), jnp.float32)},
         "privileged_state": jax.ShapeDtypeStruct((4,), jnp.float32),
     },
-    2,
+    Continuous(2),
     1,
     10,
     actor_obs="state",
 )
 LOW, HIGH = np.float32([-2.0, 0.0, -1.0]), np.float32([2.0, 0.5, 1.0])
-BOUNDED = BARE._replace(action_low=tuple(LOW.tolist()), action_high=tuple(HIGH.tolist()))
+BOUNDED = BARE._replace(action=Continuous(3, tuple(LOW.tolist()), tuple(HIGH.tolist())))
 
 
 def made(spec: EnvSpec = BARE, **changes):
     """An agent and its policy, with statistics that are not those of the start and weights that act."""
     config = SACConfig(**{"width": 32, "depth": 2, "normalize_obs": True} | changes)
     agent = build(config, spec)
-    state = agent.init(jax.random.key(0), resolve(SACHypers(), spec.action_size))
+    state = agent.init(jax.random.key(0), resolve(SACHypers(), spec))
     rng = np.random.default_rng(1)
     moved = jax.tree.map(lambda x: jnp.float32(rng.normal(size=x.shape) * 3), state.statistics.mean)
     spread = jax.tree.map(lambda x: jnp.float32(rng.uniform(1e-3, 9, x.shape)), state.statistics.variance)

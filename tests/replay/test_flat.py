@@ -10,21 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softrl.clock import Counter
-from softrl.replay import add_demonstrations, flat, mixed, priorities
-from softrl.types import Spec, Transition
+from softrl.replay import ReplayHypers, add_demonstrations, flat, mixed, priorities
+from softrl.types import Continuous, Hypers, Spec, Transition
 from tests import tiny
 
-SPEC = Spec(jax.ShapeDtypeStruct((1,), jnp.float32), 1)
+SPEC = Spec(jax.ShapeDtypeStruct((1,), jnp.float32), Continuous(1))
 CAPACITY, BATCH, WIDTH = 7, 32, 5
 
 
-class Hypers(NamedTuple):
+class Gamma(NamedTuple):
     gamma: float = 0.9
-    recency_horizon: float = np.inf
-    recency_floor: float = 0.1
 
 
-HYPERS = jax.tree.map(jnp.float32, Hypers())
+HYPERS = jax.tree.map(jnp.float32, Hypers(Gamma(), ReplayHypers()))
 KEY = jax.random.key(0)
 
 

@@ -13,19 +13,22 @@ from jax.sharding import PartitionSpec as P
 from scipy.stats import chisquare
 
 from softrl.clock import Counter
-from softrl.replay import time_major
-from softrl.types import EnvSpec, Transition
+from softrl.replay import ReplayHypers, time_major
+from softrl.types import Continuous, EnvSpec, Hypers, Transition
 from tests.oracles import replay_model as model
 
 GAMMA = 0.9
 
 
-class Hypers(NamedTuple):
-    """What sampling reads."""
+class Gamma(NamedTuple):
+    """What sampling reads of an agent's hyperparameters."""
 
     gamma: np.ndarray = np.float32(GAMMA)
-    recency_horizon: np.ndarray = np.float32(np.inf)
-    recency_floor: np.ndarray = np.float32(0.1)
+
+
+def sampling(horizon: float = np.inf, floor: float = 0.1) -> Hypers:
+    """What sampling reads."""
+    return Hypers(Gamma(), ReplayHypers(np.float32(horizon), np.float32(floor)))
 
 
 class Ring(NamedTuple):
@@ -42,7 +45,7 @@ class Ring(NamedTuple):
 
 def ring(*, rows: int, num_envs: int, length: int, n_step: int = 1, batch: int = 64, shards: int = 1) -> Ring:
     obs = {"pair": jax.ShapeDtypeStruct((2,), jnp.float32), "one": jax.ShapeDtypeStruct((), jnp.float32)}
-    spec = EnvSpec("list", obs, 1, num_envs, length)
+    spec = EnvSpec("list", obs, Continuous(1), num_envs, length)
     replay = time_major(spec, capacity=rows * num_envs, batch_size=batch, n_step=n_step, shards=shards)
     return Ring(replay, rows, num_envs, length, n_step, jax.jit(replay.add), jax.jit(replay.sample))
 
@@ -118,7 +121,7 @@ def test_every_window_that_is_drawn_happened_and_is_told_as_it_happened(ring, se
     for t in range(steps):
         state = ring.add(state, Counter.of(t), transition(history[t]))
         if t >= ring.n_step:
-            batch = ring.sample(state, Counter.of(t + 1), jax.random.key(seed + t), Hypers())
+            batch = ring.sample(state, Counter.of(t + 1), jax.random.key(seed + t), sampling())
             same_as_the_list(ring, history[: t + 1], batch)
 
 
@@ -133,7 +136,7 @@ def test_a_run_past_four_billion_steps_draws_as_a_young_one_does(ring):
         state = ring.replay.init()
         for t, row in enumerate(history):
             state = ring.add(state, Counter.of(first + t), transition(row))
-        batches.append(ring.sample(state, Counter.of(first + steps), jax.random.key(1), Hypers()))
+        batches.append(ring.sample(state, Counter.of(first + steps), jax.random.key(1), sampling()))
     jax.tree.map(np.testing.assert_array_equal, *batches)
 
 
@@ -152,18 +155,18 @@ def draws(ring: Ring, keys: int, hypers: Hypers) -> tuple[np.ndarray, int]:
 
 @pytest.mark.parametrize("shards, n_step", [(1, 1), (4, 3)])
 def test_a_transition_that_is_drawn_more_often_than_another_biases_the_learner(shards, n_step):
-    counts, _ = draws(ring(rows=16, num_envs=8, length=5, n_step=n_step, batch=4096, shards=shards), 8, Hypers())
+    counts, _ = draws(ring(rows=16, num_envs=8, length=5, n_step=n_step, batch=4096, shards=shards), 8, sampling())
     assert chisquare(counts.ravel()).pvalue > 1e-4
 
 
 def test_a_stratum_without_its_share_of_the_batch_would_tie_the_draws_to_the_machine():
-    counts, keys = draws(ring(rows=16, num_envs=8, length=5, batch=64, shards=4), 3, Hypers())
+    counts, keys = draws(ring(rows=16, num_envs=8, length=5, batch=64, shards=4), 3, sampling())
     np.testing.assert_array_equal(counts.sum(0).reshape(4, 2).sum(1), 16 * keys)
 
 
 def test_recency_reaches_the_draws_in_units_of_transitions():
     there = ring(rows=33, num_envs=8, length=5, batch=4096)
-    counts, _ = draws(there, 8, Hypers(recency_horizon=np.float32(128.0), recency_floor=np.float32(0.25)))
+    counts, _ = draws(there, 8, sampling(128.0, 0.25))
     expected = model.recency_probabilities(32, horizon=128.0 / 8, floor=0.25)
     assert chisquare(counts.sum(1), expected * counts.sum()).pvalue > 1e-4
 
@@ -172,15 +175,15 @@ def test_the_draws_of_a_spread_replay_are_those_of_one_device():
     there = ring(rows=12, num_envs=8, length=5, n_step=2, batch=32, shards=4)
     history = model.history(5, steps=30, num_envs=8, length=5, deaths=0.1, faults=0.1)
     state, step, key = filled(there, history), Counter.of(30), jax.random.key(7)
-    alone = there.sample(state, step, key, Hypers())
+    alone = there.sample(state, step, key, sampling())
     for count in (2, 4):
         mesh = Mesh(np.asarray(jax.devices()[:count]), ("data",))
         spread = jax.device_put(state, NamedSharding(mesh, P(None, "data")))
-        jax.tree.map(np.testing.assert_array_equal, alone, there.sample(spread, step, key, Hypers()))
+        jax.tree.map(np.testing.assert_array_equal, alone, there.sample(spread, step, key, sampling()))
 
 
 def test_a_second_copy_of_every_observation_would_halve_what_replay_holds():
-    spec = EnvSpec("humanoid", jax.ShapeDtypeStruct((244,), jnp.float32), 17, 64, 1000)
+    spec = EnvSpec("humanoid", jax.ShapeDtypeStruct((244,), jnp.float32), Continuous(17), 64, 1000)
     replay = time_major(spec, capacity=2**20, batch_size=256)
     leaves = jax.tree.leaves(jax.eval_shape(replay.init))
     held = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves) / 2**20
@@ -189,7 +192,7 @@ def test_a_second_copy_of_every_observation_would_halve_what_replay_holds():
 
 
 def test_what_was_asked_to_be_kept_is_kept_also_where_it_is_no_whole_number_of_rows():
-    spec = EnvSpec("list", jax.ShapeDtypeStruct((1,), jnp.float32), 1, 8, 10)
+    spec = EnvSpec("list", jax.ShapeDtypeStruct((1,), jnp.float32), Continuous(1), 8, 10)
     state = jax.eval_shape(time_major(spec, capacity=33, batch_size=4).init)
     assert state.reward.shape == (5, 8)
 

@@ -93,7 +93,7 @@ def test_a_chunk_is_traced_once_however_often_it_runs_and_with_whatever_numbers(
 
     step = jax.jit(counted)
     for value in (0.1, 0.2, 0.3):
-        step.eval_shape(run, tiny.dataclasses.replace(hypers, tau=jnp.float32(value)))
+        step.eval_shape(run, tiny.with_hypers(hypers, tau=jnp.float32(value)))
     assert len(traces) == 1
 
 

@@ -11,7 +11,7 @@ from softrl.agents.sac import SACConfig, act_on_host, build
 from softrl.clock import Clock
 from softrl.training import hosted
 from softrl.training.assemble import assemble
-from softrl.types import Spec, Transition
+from softrl.types import Continuous, Spec, Transition
 from tests import tiny
 
 SIZES = {
@@ -79,7 +79,7 @@ def made(**changes):
     """A hosted run that is compiled but not started, and its hyperparameters."""
     assembled = assemble(config(**changes))
     hypers = jax.tree.map(lambda x: jnp.float32([x]), assembled.hypers)
-    return hosted.compile_hosted(assembled, hypers), hypers
+    return hosted.compile_hosted(assembled, hosted.abstract_state(assembled), hypers), hypers
 
 
 def acting_policies(**changes) -> list[float]:
@@ -122,11 +122,12 @@ def test_a_call_of_several_steps_is_as_many_calls():
     ends = []
     for steps in (1, 4):
         loop, hypers = made(train_freq=steps, chunk_steps=4)
-        clock, learner = Clock.start(), loop.device.start(jax.random.key(0, impl="threefry2x32"), hypers)
+        state = (Clock.start(), *loop.device.start(jax.random.key(0, impl="threefry2x32"), hypers))
         for begin in range(0, 4, steps):
             call = jax.tree.map(lambda x, begin=begin, steps=steps: x[begin : begin + steps], rows)
-            clock, learner, policy, info = loop.device.improve(clock, learner, hypers, call)
+            state, policy, info = loop.device.improve(state, hypers, call)
             assert len(info) == steps
+        clock, learner, _ = state
         ends.append((clock, learner._replace(key=()), policy))
     chex.assert_trees_all_close(*ends, rtol=1e-5, atol=1e-6)  # two programs: sums may be taken in another order
 
@@ -134,10 +135,12 @@ def test_a_call_of_several_steps_is_as_many_calls():
 @pytest.mark.parametrize("activation", ["relu", "silu", "elu", "gelu", "tanh"])
 @pytest.mark.parametrize("layer_norm", [True, False])
 def test_the_host_acts_as_the_device_does(activation, layer_norm):
-    spec = Spec({"a": jax.ShapeDtypeStruct((3,), jnp.float32), "b": jax.ShapeDtypeStruct((2,), jnp.float32)}, 2, "a")
+    spec = Spec(
+        {"a": jax.ShapeDtypeStruct((3,), jnp.float32), "b": jax.ShapeDtypeStruct((2,), jnp.float32)}, Continuous(2), "a"
+    )
     agent_config = SACConfig(width=16, activation=activation, layer_norm=layer_norm)
     agent = build(agent_config, spec)
-    hypers = jax.tree.map(jnp.float32, softrl.resolve(softrl.SACHypers(), 2))
+    hypers = jax.tree.map(jnp.float32, softrl.resolve(softrl.SACHypers(), spec))
     state = agent.init(jax.random.key(0), hypers)
     statistics = state.statistics._replace(mean=jax.tree.map(lambda x: x + 0.3, state.statistics.mean))
     policy = agent.policy(state._replace(statistics=statistics))

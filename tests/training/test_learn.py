@@ -46,7 +46,7 @@ def test_an_update_is_addressed_by_its_number_and_not_by_what_came_before(ready)
     def one(agent, clock):
         key = run.learner.key
         batch = program.replay.sample(run.learner.replay, clock.step, at(key, clock.update, Purpose.SAMPLE), hypers)
-        return program.agent.update(agent, batch, hypers, at(key, clock.update, Purpose.UPDATE), clock)[0]
+        return program.agent.update(agent, batch, hypers.agent, at(key, clock.update, Purpose.UPDATE), clock)[0]
 
     by_hand = tiny.compiled(one, run.learner.agent, run.clock)
     agent = run.learner.agent
@@ -69,7 +69,7 @@ def test_infos_are_means_over_the_updates(ready):
 
 def test_a_member_whose_numbers_are_gone_is_frozen_at_its_last_good_ones_and_says_when(ready):
     _, run, hypers, step = ready
-    poisoned = tiny.dataclasses.replace(hypers, reward_scale=jnp.float32(jnp.inf))
+    poisoned = tiny.with_hypers(hypers, reward_scale=jnp.float32(jnp.inf))
     clock, learner = run.clock, run.learner
     for _ in range(5):
         clock, learner, _ = step(clock, learner, poisoned)
@@ -83,7 +83,7 @@ def test_a_member_whose_numbers_are_gone_is_frozen_at_its_last_good_ones_and_say
 
 def test_a_few_bad_updates_are_skipped_and_forgiven(ready):
     _, run, hypers, step = ready
-    poisoned = tiny.dataclasses.replace(hypers, reward_scale=jnp.float32(jnp.inf))
+    poisoned = tiny.with_hypers(hypers, reward_scale=jnp.float32(jnp.inf))
     clock, learner, _ = step(run.clock, run.learner, poisoned)
     assert int(learner.health.streak) == 3
     _, learner, _ = step(clock, learner, hypers)

@@ -9,9 +9,10 @@ from benchmarks.sizes import Sizes
 from softrl.agents.sac import SACConfig, SACHypers, build, resolve
 from softrl.clock import Clock, Counter
 from softrl.envs.episodes import episodes
-from softrl.replay import time_major
+from softrl.replay import ReplayHypers, time_major
 from softrl.training import Program
-from softrl.types import Simulator, Transition
+from softrl.training.collect import remember
+from softrl.types import Continuous, Hypers, Simulator, Spec, Transition
 
 NUM_ENVS = 64
 
@@ -21,7 +22,7 @@ def program(sizes: Sizes, updates_per_step: int) -> Program:
     simulator = Simulator(
         reset=lambda key, index: (obs := jax.random.normal(key, (sizes.obs_size,)), obs),
         step=lambda obs, action: (obs, obs, jnp.sum(action), jnp.bool_(False)),
-        action_size=sizes.action_size,
+        action=Continuous(sizes.action_size),
     )
     env = episodes(simulator, name="bench/free", num_envs=NUM_ENVS, episode_length=1000, stagger=True)
     config = SACConfig(width=sizes.width, depth=sizes.depth, layer_norm=False, policy_delay=1, normalize_obs=True)
@@ -29,14 +30,15 @@ def program(sizes: Sizes, updates_per_step: int) -> Program:
     return Program(env, build(config, env.spec), replay, updates_per_step, learning_starts=2)
 
 
-def hypers(sizes: Sizes) -> SACHypers:
+def hypers(sizes: Sizes) -> Hypers:
     """The defaults, as the float32 arrays that a program takes."""
-    return jax.tree.map(jnp.float32, resolve(SACHypers(), sizes.action_size))
+    spec = Spec(jax.ShapeDtypeStruct((sizes.obs_size,), "float32"), Continuous(sizes.action_size))
+    return jax.tree.map(jnp.float32, Hypers(resolve(SACHypers(), spec), ReplayHypers()))
 
 
 def filled(program: Program, sizes: Sizes, learner, clock: Clock):
     """The learner and the clock after as many random transitions as replay holds."""
-    rows = sizes.replay_size // NUM_ENVS
+    rows, carry = sizes.replay_size // NUM_ENVS, program.agent.carry(NUM_ENVS, learner.key)
 
     def add(t, learner):
         keys = jax.random.split(jax.random.fold_in(learner.key, t), 4)
@@ -44,10 +46,8 @@ def filled(program: Program, sizes: Sizes, learner, clock: Clock):
         action = jax.random.uniform(keys[2], (NUM_ENVS, sizes.action_size), minval=-1.0, maxval=1.0)
         never = jnp.zeros(NUM_ENVS, jnp.bool_)
         transition = Transition(obs, action, jax.random.normal(keys[3], (NUM_ENVS,)), never, never, next_obs, ~never)
-        return learner._replace(
-            agent=program.agent.observe(learner.agent, transition),
-            replay=program.replay.add(learner.replay, clock.step.plus(t), transition),
-        )
+        step = clock.step.plus(t)
+        return remember(program, learner, carry, step, transition, hypers(sizes), quarantined=0)[0]
 
     return jax.lax.fori_loop(0, rows, add, learner), clock._replace(step=Counter.of(rows))
 

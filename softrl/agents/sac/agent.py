@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from softrl import networks, statistics
+from softrl.agents.carry import Stateless, stateless
 from softrl.agents.descent import begin
 from softrl.agents.observations import joined, size
 from softrl.agents.sac.config import SACConfig, SACHypers
@@ -51,20 +52,22 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
     torso = Torso(config.width, config.depth, config.activation, config.layer_norm)
     actor_size, critic_size = (size(spec.obs, part) for part in (spec.actor_obs, spec.critic_obs))
     bounds = {"log_std_min": config.log_std_min, "log_std_max": config.log_std_max}
-    uniform = -spec.action_size * math.log(2.0)
+    uniform = -spec.action.size * math.log(2.0)
     base = 0.0 if log_prior is None and config.action_prior == "lebesgue" else uniform
     parts = Parts(
         config,
         spec,
-        networks.policy(torso, actor_size, spec.action_size, **bounds),
-        networks.soft_q(torso, critic_size, spec.action_size, num_critics=config.num_critics),
+        networks.policy(torso, actor_size, spec.action.size, **bounds),
+        networks.soft_q(torso, critic_size, spec.action.size, num_critics=config.num_critics),
         networks.soft_v(torso, critic_size),
         log_prior or partial(_constant_prior, base),
         base,
     )
     return Agent(
         init=partial(_init, parts),
+        carry=stateless,
         act=partial(_act, parts),
+        explore=partial(_explore, parts),
         observe=partial(_observe, parts),
         update=partial(update, parts),
         policy=lambda state: Policy(state.policy.params, state.policy.stats, state.statistics),
@@ -98,11 +101,20 @@ def _act(parts: Parts, policy: Policy, carry: PyTree, obs: PyTree, key: jax.Arra
     dist, _ = parts.policy.apply(policy.params, policy.stats, joined(obs, parts.spec.actor_obs), train=False)
     if key is None:
         return tanh_gaussian.mode(dist), carry, ()
-    action, log_prob = tanh_gaussian.sample(key, dist)
-    return action, carry, log_prob
+    action, _ = tanh_gaussian.sample(key, dist)
+    return action, carry, ()
 
 
-def _observe(parts: Parts, state: SACState, transition: Transition) -> SACState:
+def _explore(parts: Parts, carry: Stateless, key: jax.Array) -> tuple[jax.Array, Stateless]:
+    """Actions uniform on (−1, 1)^A."""
+    shape = (carry.num_envs, *parts.spec.action.shape)
+    return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0), carry
+
+
+def _observe(
+    parts: Parts, state: SACState, carry: Stateless, transition: Transition, hypers: SACHypers
+) -> tuple[SACState, Stateless]:
     if not parts.config.normalize_obs:
-        return state
-    return state._replace(statistics=statistics.update(state.statistics, transition.obs, transition.valid))
+        return state, carry
+    seen = statistics.update(state.statistics, transition.obs, transition.valid)
+    return state._replace(statistics=seen), carry

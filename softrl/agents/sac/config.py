@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 import jax
 
-from softrl.config import Within
+from softrl.config import Instead, Within
 from softrl.distributions.tanh_gaussian import SUPREMUM_ENTROPY, entropy_of_sigma
 from softrl.errors import ConfigError
+from softrl.types import Continuous, EnvSpec, Spec
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class SACHypers:
     """First value of the temperature α, or its fixed value, in units of (scaled) reward."""
     target_entropy: float | None = None
     """Entropy H̄ that the temperature aims at, in nats; without it and `target_sigma`: minus the number of actions."""
-    target_sigma: Annotated[float | None, Within(0.0, above=True)] = None
+    target_sigma: Annotated[float | None, Within(0.0, above=True), Instead("target_entropy")] = None
     """Sets H̄ = ½ A log(2πe σ²) by the action noise σ that it allows a dimension."""
     reward_scale: Annotated[float, Within(0.0, above=True)] = 1.0
     """Rewards are multiplied by this before learning."""
@@ -71,21 +72,27 @@ class SACHypers:
     """Gradients of each network are scaled down to this global norm."""
     weight_decay: Annotated[float, Within(0.0)] = 0.0
     """Decoupled weight decay of the kernels (AdamW)."""
-    recency_horizon: Annotated[float, Within(0.0, above=True)] = math.inf
-    """Replay weight falls linearly with age and would reach zero after this many transitions; inf is uniform."""
-    recency_floor: Annotated[float, Within(0.0, 1.0, above=True)] = 0.1
-    """Smallest replay weight of an old transition, relative to the newest."""
 
 
-def resolve(hypers: SACHypers, action_size: int) -> SACHypers:
-    """The hyperparameters with the target entropy as one number of nats for A = `action_size`.
+def validate(config: SACConfig, hypers: SACHypers) -> None:
+    """Raises: ConfigError where settings contradict one another."""
+    low, high = config.log_std_min, config.log_std_max
+    if low >= high:
+        raise ConfigError(f"log_std_min {low:g} must be below log_std_max {high:g}")
 
-    Raises: ConfigError where both ways to give it are used, or where no tanh-Gaussian can have that much entropy
+
+def resolve(hypers: SACHypers, spec: Spec | EnvSpec) -> SACHypers:
+    """The hyperparameters with the target entropy as one number of nats for a robot's A actions.
+
+    Raises: ConfigError for actions that are not continuous, or where no tanh-Gaussian can have that much entropy
     (supremum 0.683636 nats a dimension).
     """
-    entropy, sigma = hypers.target_entropy, hypers.target_sigma
-    if entropy is not None and sigma is not None:
-        raise ConfigError(f"give target_entropy or target_sigma, not both; got {entropy!r} and {sigma!r}")
+    if not isinstance(spec.action, Continuous):
+        raise ConfigError(
+            f"algorithm sac learns continuous actions, a row of bounded numbers; got {spec.action}: it cannot learn "
+            "discrete ones yet"
+        )
+    entropy, sigma, action_size = hypers.target_entropy, hypers.target_sigma, spec.action.size
     if sigma is not None:
         entropy = entropy_of_sigma(sigma, action_size)
     elif entropy is None:

@@ -37,10 +37,10 @@ class Policy(NamedTuple):
 
 
 class SACInfo(NamedTuple):
-    """What may be thrown away after an update; scalars `[]` but for `td_error` `[B]` (mean over critics).
+    """What may be thrown away after an update; scalars `[]`.
 
     entropy: −E[log π], nats. q: mean of the reduced ensemble at the policy's actions. *_grad_norm: before clipping.
-    finite: every loss and gradient was a number. Policy entries are NaN where a delay left the policy alone.
+    Policy entries are NaN where a delay left the policy alone.
     """
 
     critic_loss: jax.Array
@@ -51,8 +51,6 @@ class SACInfo(NamedTuple):
     q: jax.Array
     critic_grad_norm: jax.Array
     policy_grad_norm: jax.Array
-    finite: jax.Array
-    td_error: jax.Array
 
 
 class Parts(NamedTuple):

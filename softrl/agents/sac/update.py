@@ -18,12 +18,12 @@ from softrl.agents.sac.config import SACHypers
 from softrl.agents.sac.state import Parts, SACInfo, SACState
 from softrl.clock import Clock
 from softrl.distributions import tanh_gaussian
-from softrl.types import Batch
+from softrl.types import Batch, Feedback
 
 
 def update(
     parts: Parts, state: SACState, batch: Batch, hypers: SACHypers, key: jax.Array, clock: Clock
-) -> tuple[SACState, SACInfo]:
+) -> tuple[SACState, Feedback, SACInfo]:
     """One gradient step of every network.
 
     Args: `batch`: `[B, ...]` as replay gives it; `hypers`: `[]` leaves; `key`: of this step; `clock`: for the delay.
@@ -59,10 +59,8 @@ def update(
         q,
         critic_norm,
         policy_norm,
-        finite & policy_finite,
-        jnp.mean(td_error, axis=0),
     )
-    return state, info
+    return state, Feedback(finite & policy_finite, jnp.mean(td_error, axis=0)), info
 
 
 class Prepared(NamedTuple):

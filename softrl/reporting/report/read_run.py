@@ -6,23 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from softrl.agents import algorithm
 from softrl.reporting.report.data import Member, Report
 from softrl.storage import directory, metrics
 from softrl.training.health import message
-from softrl.training.records import METRICS
+from softrl.training.records import described
 
-SERIES = {
-    "stochastic_return_mean": "eval.stochastic_return_mean",
-    "episode_return": "train.return_mean",
-    "entropy": "train.entropy",
-    "temperature": "train.temperature",
-    "q": "train.q",
-    "critic_loss": "train.critic_loss",
-    "policy_loss": "train.policy_loss",
-    "critic_grad_norm": "train.critic_grad_norm",
-    "policy_grad_norm": "train.policy_grad_norm",
-}
-"""Series of a member → metric of metrics.jsonl."""
+SERIES = {"stochastic_return_mean": "eval.stochastic_return_mean", "episode_return": "train.return_mean"}
+"""Series of every member besides the return → metric of metrics.jsonl; those of its algorithm follow."""
 
 
 def read(run: Path) -> Report:
@@ -33,8 +24,11 @@ def read(run: Path) -> Report:
     about, records = directory.read_config(run), metrics.read(run / "metrics.jsonl")
     config = about["config"]
     env, training = config["env"], config["training"]
+    entry = algorithm(config.get("algorithm", "sac"))
+    series = SERIES | {name: f"train.{name}" for name in entry.metrics}
+    meanings = described(entry)
     members = tuple(
-        _member(index, env["env"], training["seed"] + index, records)._replace(home=run)
+        _member(series, index, env["env"], training["seed"] + index, records)._replace(home=run)
         for index in range(training["seeds"])
     )
     physics = f" ({env['backend']} physics)" if str(env["env"]).startswith("brax/") else ""
@@ -45,7 +39,7 @@ def read(run: Path) -> Report:
         about=f"{env['env']}{physics}, {count}",
         axes=(),
         members=tuple(_unfinished(member, training["steps"]) for member in members),
-        training={name: METRICS[metric] for name, metric in SERIES.items()},
+        training={name: meanings[metric] for name, metric in series.items()},
         config=flattened(config),
         surroundings={name: about.get(name) for name in ("versions", "commit", "machine")},
         seconds=records[-1].get("timing", {}).get("wall_s") if records else None,
@@ -61,8 +55,8 @@ def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
-def _member(index: int, task: str, seed: int, records: list[dict[str, Any]]) -> Member:
-    wanted = {"return_mean": "eval.return_mean", "return_std": "eval.return_std", **SERIES}
+def _member(series: Mapping[str, str], index: int, task: str, seed: int, records: list[dict[str, Any]]) -> Member:
+    wanted = {"return_mean": "eval.return_mean", "return_std": "eval.return_std", **series}
     codes = [int(_at(record, "health.code", index, 0)) for record in records]
     frozen = next((i for i, code in enumerate(codes) if code), None)
     return Member(

@@ -1,21 +1,17 @@
 """A sweep's directory as a report."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from softrl.agents import algorithm
 from softrl.reporting.report.data import Axis, Member, Report
 from softrl.reporting.report.read_run import flattened
 from softrl.sweep import folder, ledger, results
-
-SERIES = {
-    "entropy": "of the policy, nats",
-    "temperature": "α, scaled reward",
-    "stochastic_return_mean": "of the sampling policy",
-}
+from softrl.training.records import brief, described
 
 
 def read(directory: Path) -> Report:
@@ -25,6 +21,7 @@ def read(directory: Path) -> Report:
     """
     sweep, lines = folder.read(directory), ledger.read(directory)
     about = sweep.about
+    series = _series(sweep)
     looks: dict[str, list[dict[str, Any]]] = {}
     ends = {line["member"]: line["step"] for line in lines if line["kind"] in ("diverged", "stopped")}
     for line in lines:
@@ -32,7 +29,9 @@ def read(directory: Path) -> Report:
             looks.setdefault(line["member"], []).append(line)
     gathered = results.gather(sweep.members, lines)
     members = tuple(
-        _member(row, looks.get(row.member.id, []), ends, about["env"])._replace(home=_home(directory, row))
+        _member(row, looks.get(row.member.id, []), ends, about["env"], tuple(series))._replace(
+            home=_home(directory, row)
+        )
         for row in gathered
     )
     return Report(
@@ -41,7 +40,7 @@ def read(directory: Path) -> Report:
         about=_about(about, sweep),
         axes=tuple(_axis(axis) for axis in sweep.axes if axis.name != "env"),
         members=members,
-        training=SERIES,
+        training=series,
         config=flattened(about["groups"][0]["config"]) if about["groups"] else dict(about["base"]),
         surroundings={name: about.get(name) for name in ("versions", "commit", "machine")},
         seconds=_seconds(lines, gathered),
@@ -49,9 +48,11 @@ def read(directory: Path) -> Report:
     )
 
 
-def _member(row: results.Result, looks: list[dict[str, Any]], ends: Mapping[str, int], env: str) -> Member:
+def _member(
+    row: results.Result, looks: list[dict[str, Any]], ends: Mapping[str, int], env: str, series: Sequence[str]
+) -> Member:
     looks = sorted(looks, key=lambda line: line["step"])
-    names = ("return_mean", "return_std", *SERIES)
+    names = ("return_mean", "return_std", *series)
     return Member(
         id=row.member.id,
         task=str(row.changes.get("env", env)),
@@ -63,6 +64,15 @@ def _member(row: results.Result, looks: list[dict[str, Any]], ends: Mapping[str,
         cause=row.cause,
         at=ends.get(row.member.id),
     )
+
+
+def _series(sweep: folder.Sweep) -> dict[str, str]:
+    """What the ledger holds of members besides the return: name → meaning, of all their algorithms."""
+    known: dict[str, str] = {}
+    for name in dict.fromkeys(group.config.algorithm for group in sweep.groups):
+        entry = algorithm(name)
+        known |= {metric: described(entry)[f"train.{metric}"] for metric in brief(entry)}
+    return {**known, "stochastic_return_mean": "of the sampling policy"}
 
 
 def _home(directory: Path, row: results.Result) -> Path:

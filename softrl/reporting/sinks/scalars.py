@@ -8,9 +8,7 @@ import numpy as np
 
 from softrl.config import flat
 from softrl.training.config import Config
-
-TRAIN = ("entropy", "temperature")
-"""What a ledger's line holds of training; its other numbers are of the evaluation."""
+from softrl.training.records import EVALUATED
 
 
 def runs_of(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -45,7 +43,7 @@ def of_line(line: Mapping[str, Any]) -> dict[str, float]:
         elif name == "quarantined":
             values["health/quarantined"] = value
         else:
-            values[f"{'train' if name in TRAIN else 'eval'}/{name}"] = value
+            values[f"{'eval' if name in EVALUATED else 'train'}/{name}"] = value
     return _finite(values)
 
 

@@ -6,84 +6,134 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from softrl.clock import Clock
+from softrl.clock import Clock, Counter, Purpose, at
 from softrl.envs.host import HostEnv
-from softrl.training import health
+from softrl.errors import ConfigError
+from softrl.training.assemble import Assembled
+from softrl.training.collect import remember
 from softrl.training.compilation import compiler_options
-from softrl.training.hosted.member import joined, single
-from softrl.training.learn import learn
-from softrl.training.state import LearnerState, Program, init_learner
-from softrl.types import PyTree, Transition
+from softrl.training.learn import LearnInfo, learn
+from softrl.training.members import joined, single
+from softrl.training.state import LearnerState, Program, Rollout, RunState, init_learner
+from softrl.types import EnvState, Hypers, PyTree, Transition
+
+State = tuple[Clock, LearnerState, PyTree]
+"""What lives on the device: clock, learner and the agent's carry, the last two with a member axis of one."""
 
 
-class Compiled(NamedTuple):
-    """Executables; store and improve donate clock and learner.
+class DevicePrograms(NamedTuple):
+    """Executables; store and improve donate their state.
 
-    start: `(key, hypers) -> learner`. store: `(clock, learner, hypers, rows) -> (clock, learner, policy)` adds the
-    `train_freq` vector steps of `rows`, `[F, N, ...]`. improve: the same, learning after each; also returns the agent's
-    info as one array `[F, I]`. info: its type, filled with what to put in its place.
+    start: `(key, hypers) -> (learner, carry)`. store: `(state, hypers, rows) -> (state, policy)` adds the `train_freq`
+    vector steps of `rows`, `[F, N, ...]`. improve: the same, learning after each; also returns what `learn` tells as
+    one array `[F, I]`. info: its type, filled with what to put in its place.
     """
 
-    start: Callable[..., LearnerState]
+    start: Callable[..., tuple[LearnerState, PyTree]]
     store: Callable[..., Any]
     improve: Callable[..., Any]
-    info: PyTree
+    info: LearnInfo
 
 
-def compile_device(program: Program, clock: Clock, learner: LearnerState, hypers: PyTree, steps: int) -> Compiled:
-    """Compiles everything. Args: shapes of the run's clock and learner; `hypers`: `[1]` leaves; `steps`: of a call."""
+def compile_device(program: Program, abstract: RunState, hypers: Hypers, steps: int) -> DevicePrograms:
+    """Compiles everything. Args: `abstract`: shapes of the run; `hypers`: `[1]` leaves; `steps`: of a call."""
+    state = (abstract.clock, abstract.learner, abstract.rollout.carry)
     row = _transition_shapes(program.env)
     rows = jax.tree.map(lambda s: jax.ShapeDtypeStruct((steps, *s.shape), s.dtype), row)
-    shapes = (clock, learner, hypers, rows)
-    info = jax.eval_shape(partial(_improve, program, hypers), (clock, learner), row)[1]
+    info = jax.eval_shape(partial(_improve, program, hypers), state, row)[1]
     key = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
     lowered = (
         jax.jit(partial(init, program)).lower(key, hypers),
-        jax.jit(partial(_store, program), donate_argnums=(0, 1)).lower(*shapes),
-        jax.jit(partial(_learn, program), donate_argnums=(0, 1)).lower(*shapes),
+        jax.jit(partial(_store, program), donate_argnums=0).lower(state, hypers, rows),
+        jax.jit(partial(_learn, program), donate_argnums=0).lower(state, hypers, rows),
     )
-    return Compiled(*(part.compile(compiler_options=compiler_options()) for part in lowered), info)
+    return DevicePrograms(*(part.compile(compiler_options=compiler_options()) for part in lowered), info)
 
 
 def _transition_shapes(env: HostEnv) -> Transition:
     count, spec = env.spec.num_envs, env.spec
     obs = jax.tree.map(lambda s: jax.ShapeDtypeStruct((count, *s.shape), s.dtype), spec.obs)
     flag, number = jax.ShapeDtypeStruct((count,), bool), jax.ShapeDtypeStruct((count,), jnp.float32)
-    action = jax.ShapeDtypeStruct((count, spec.action_size), jnp.float32)
+    action = jax.ShapeDtypeStruct((count, *spec.action.shape), spec.action.dtype)
     return Transition(obs, action, number, flag, flag, obs, flag)
 
 
-def init(program: Program, key: jax.Array, hypers: PyTree) -> LearnerState:
-    """The learner with a member axis of one, as every run has it."""
-    return joined(init_learner(program, key, single(hypers)))
+def init(program: Program, key: jax.Array, hypers: Hypers) -> tuple[LearnerState, PyTree]:
+    """The learner and the agent's carry, with a member axis of one as every run has it."""
+    carry = program.agent.carry(program.env.spec.num_envs, at(key, Counter.of(0), Purpose.CARRY))
+    return joined((init_learner(program, key, single(hypers)), carry))
 
 
-def _store(program: Program, clock: Clock, learner: LearnerState, hypers: PyTree, rows: Transition):
-    """Adds F vector steps. Returns: clock, learner and the policy to act by."""
-    (clock, learner), _ = jax.lax.scan(partial(_add, program), (clock, learner), rows)
-    return clock, learner, program.agent.policy(single(learner).agent)
+def _store(program: Program, state: State, hypers: Hypers, rows: Transition):
+    """Adds F vector steps. Returns: the state and the policy to act by."""
+    state, _ = jax.lax.scan(partial(_add, program, hypers), state, rows)
+    return state, program.agent.policy(single(state[1]).agent)
 
 
-def _learn(program: Program, clock: Clock, learner: LearnerState, hypers: PyTree, rows: Transition):
-    """Adds F vector steps and learns from each. Returns: as `_store`, and the agent's info, `[F, I]`."""
-    (clock, learner), info = jax.lax.scan(partial(_improve, program, hypers), (clock, learner), rows)
+def _learn(program: Program, state: State, hypers: Hypers, rows: Transition):
+    """Adds F vector steps and learns from each. Returns: as `_store`, and what `learn` tells, `[F, I]`."""
+    state, info = jax.lax.scan(partial(_improve, program, hypers), state, rows)
     numbers = jnp.stack(jax.tree.leaves(info), axis=-1)  # one array, since each costs the host a call
-    return clock, learner, program.agent.policy(single(learner).agent), numbers
+    return state, program.agent.policy(single(state[1]).agent), numbers
 
 
-def _add(program: Program, carry: tuple[Clock, LearnerState], row: Transition):
-    clock, learner = carry[0], single(carry[1])
-    learner = learner._replace(
-        agent=program.agent.observe(learner.agent, row),
-        replay=program.replay.add(learner.replay, clock.step, row),
-        health=health.after_step(learner.health, row.valid),
-    )
-    return (clock._replace(step=clock.step.plus(1)), joined(learner)), None
+def _add(program: Program, hypers: Hypers, state: State, row: Transition) -> tuple[State, None]:
+    clock, (learner, carry) = state[0], single(state[1:])
+    bad = jnp.sum(~row.valid, dtype=jnp.uint32)
+    learner, carry = remember(program, learner, carry, clock.step, row, single(hypers), quarantined=bad)
+    return (clock._replace(step=clock.step.plus(1)), *joined((learner, carry))), None
 
 
-def _improve(program: Program, hypers: PyTree, carry: tuple[Clock, LearnerState], row: Transition):
+def _improve(program: Program, hypers: Hypers, state: State, row: Transition) -> tuple[State, LearnInfo]:
     # Without the barrier XLA writes the row once for those who read it and once for the result: two copies of replay.
-    clock, learner = jax.lax.optimization_barrier(_add(program, carry, row)[0])
+    clock, learner, carry = jax.lax.optimization_barrier(_add(program, hypers, state, row)[0])
     clock, learner, info = learn(program, clock, single(learner), single(hypers))
-    return (clock, joined(learner)), info.agent
+    return (clock, joined(learner), carry), info
+
+
+def require_possible(assembled: Assembled) -> None:
+    """Refuses what host environments cannot do.
+
+    Raises: ConfigError.
+    """
+    training = assembled.config.training
+    if training.seeds != 1:
+        raise ConfigError(
+            f"{assembled.config.env.env} runs on the host, one member a process: set seeds 1, got {training.seeds}"
+        )
+    if training.data_shards != 1:
+        raise ConfigError(f"{assembled.config.env.env} runs on the host: set data_shards 1, got {training.data_shards}")
+    if training.chunk_steps % training.train_freq:
+        raise ConfigError(
+            f"chunk_steps must be a multiple of train_freq, {training.train_freq}; got {training.chunk_steps}: change "
+            "either"
+        )
+
+
+def abstract_state(assembled: Assembled) -> RunState:
+    """Shapes and types of the run."""
+    require_possible(assembled)
+    env = assembled.program.env
+    key = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
+    hypers = jax.tree.map(lambda _: jax.ShapeDtypeStruct((1,), jnp.float32), assembled.hypers)
+    learner, carry = jax.eval_shape(partial(init, assembled.program), key, hypers)
+    zeros = jax.tree.map(lambda s: np.zeros((env.spec.num_envs, *s.shape), s.dtype), env.spec.obs)
+    first = first_environment(env, zeros, np.zeros(2, np.uint32), np.zeros(env.snapshot_size, np.uint8), carry)
+    clock = jax.eval_shape(Clock.start)
+    host = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), first)
+    return RunState(clock, learner, *host)
+
+
+def first_environment(
+    env: HostEnv, obs: PyTree, words: np.ndarray, sim: np.ndarray, carry: PyTree
+) -> tuple[EnvState, Rollout]:
+    """After a reset. Args: `obs`: `[N, ...]`; `words`: the run's key; `sim`: the environments' snapshot; `carry`: the
+    agent's."""
+    count = env.spec.num_envs
+    none, zero = np.zeros((1, count), bool), np.zeros((1, count), np.float32)
+    obs = jax.tree.map(lambda x: x[None], obs)
+    episode, steps = np.zeros((1, count), np.uint32), np.zeros((1, count), np.int32)
+    state = EnvState(obs, zero, none, none, obs, ~none, sim[None], words[None], episode, steps)
+    return state, Rollout(carry, zero, steps)

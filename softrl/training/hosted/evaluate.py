@@ -1,4 +1,4 @@
-"""Evaluation in environments on the host."""
+"""Evaluation in environments on the host, and random numbers there by address."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,22 @@ import numpy as np
 
 from softrl.envs.host import HostEnv
 from softrl.training.evaluate import Evaluation
-from softrl.training.hosted.draws import EVALUATE, generator
 from softrl.types import PyTree
 
 EVALUATION_SEED = 1_000_003
 """Of the evaluation's episodes, the same for every run."""
+
+EXPLORE, EVALUATE = 0, 1
+"""What a draw on the host is for."""
+
+
+def generator(words: np.ndarray, step: int, purpose: int) -> np.random.Generator:
+    """The random numbers of one call of the device, or of one step of an evaluation: any call can be replayed.
+
+    Args: `words`: `[2]` uint32, a key's; `step`: its first; `purpose`: `EXPLORE` or `EVALUATE`.
+    """
+    key = int(words[0]) << 32 | int(words[1])
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, purpose, step]))
 
 
 def evaluate(env: HostEnv, act: Callable[..., np.ndarray], policy: PyTree, seed: int = EVALUATION_SEED) -> Evaluation:
@@ -21,7 +32,7 @@ def evaluate(env: HostEnv, act: Callable[..., np.ndarray], policy: PyTree, seed:
     words = np.asarray([0, seed], np.uint32)
     for step in range(env.spec.episode_length):
         modes, others = (jax.tree.map(lambda x, part=part: x[part], obs) for part in (slice(half), slice(half, None)))
-        noise = generator(words, step, EVALUATE).standard_normal((half, env.spec.action_size), np.float32)
+        noise = generator(words, step, EVALUATE).standard_normal((half, env.spec.action.size), np.float32)
         after = env.step(np.concatenate([act(policy, modes, None), act(policy, others, noise)]))
         total += np.where(alive, after.reward, 0.0)
         length += alive

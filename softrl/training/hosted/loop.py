@@ -17,14 +17,14 @@ from softrl.clock import Clock
 from softrl.envs.host import HostStep
 from softrl.training.assemble import Assembled
 from softrl.training.chunk import ChunkInfo
-from softrl.training.hosted.device import Compiled, compile_device
-from softrl.training.hosted.draws import EXPLORE, generator
-from softrl.training.hosted.member import single
-from softrl.training.hosted.start import abstract_state, first_environment
-from softrl.training.hosted.tally import Tally
+from softrl.training.collect import CollectInfo
+from softrl.training.evaluate import Evaluation
+from softrl.training.hosted.device import DevicePrograms, compile_device, first_environment
+from softrl.training.hosted.evaluate import EXPLORE, evaluate, generator
 from softrl.training.learn import LearnInfo
+from softrl.training.members import joined, single
 from softrl.training.state import Rollout, RunState
-from softrl.types import EnvState, PyTree, Transition
+from softrl.types import EnvState, Hypers, PyTree, Transition
 
 
 @dataclass
@@ -36,52 +36,91 @@ class Hosted:
     """
 
     assembled: Assembled
-    device: Compiled
+    device: DevicePrograms
     act: Callable[..., np.ndarray]
     at: int | None = None
     obs: PyTree = field(default=None)
 
 
-def compile_hosted(assembled: Assembled, hypers: PyTree) -> Hosted:
+@dataclass
+class Tally:
+    """Episodes of one chunk. `[N]` running returns and lengths; sums over those that ended."""
+
+    episode_return: np.ndarray
+    episode_length: np.ndarray
+    episode: np.ndarray
+    ended: list[tuple[float, int]] = field(default_factory=list)
+
+    @staticmethod
+    def of(run: RunState) -> "Tally":
+        """A chunk's, at its first step."""
+        rollout = run.rollout
+        return Tally(rollout.episode_return[0].copy(), rollout.episode_length[0].copy(), run.env.episode[0].copy())
+
+    def count(self, after: HostStep) -> None:
+        """Counts one vector step."""
+        self.episode_return += after.reward
+        self.episode_length += 1
+        over = after.terminated | after.truncated
+        if not (over | ~after.valid).any():
+            return
+        self.ended += [(float(self.episode_return[n]), int(self.episode_length[n])) for n in np.flatnonzero(over)]
+        over = over | ~after.valid
+        self.episode_return[over], self.episode_length[over] = 0.0, 0
+        self.episode[over] += 1
+
+    def info(self) -> CollectInfo:
+        """As the device's `collect` tells it."""
+        sums = [np.float32([sum(column)]) for column in zip(*self.ended, strict=True)] or [np.zeros(1, np.float32)] * 2
+        return CollectInfo(*sums, np.float32([len(self.ended)]))
+
+
+def compile_hosted(assembled: Assembled, abstract: RunState, hypers: Hypers) -> Hosted:
     """Compiles the device's part; the environments are not opened yet. Args: `hypers`: `[1]` leaves."""
-    abstract = abstract_state(assembled)
-    steps = assembled.config.training.train_freq
-    device = compile_device(assembled.program, abstract.clock, abstract.learner, hypers, steps)
+    device = compile_device(assembled.program, abstract, hypers, assembled.config.training.train_freq)
     return Hosted(assembled, device, partial(act_on_host, assembled.config.agent, assembled.program.env.spec))
 
 
-def started(hosted: Hosted, keys: jax.Array, hypers: PyTree) -> RunState:
+def started(hosted: Hosted, keys: jax.Array, hypers: Hypers) -> RunState:
     """The first state of a run, its environments opened. Args: `keys`: `[1]`; `hypers`: `[1]` leaves."""
     env = hosted.assembled.program.env
     words = np.asarray(jax.random.key_data(keys[0]), np.uint32)
     hosted.obs, hosted.at = env.reset(int(words[1] & 0x7FFFFFFF)), 0
-    first = first_environment(env, hosted.obs, words, env.snapshot())
-    return RunState(jax.jit(Clock.start)(), hosted.device.start(keys[0], hypers), *first)
+    learner, carry = hosted.device.start(keys[0], hypers)
+    first = first_environment(env, hosted.obs, words, env.snapshot(), carry)
+    return RunState(jax.jit(Clock.start)(), learner, *first)
 
 
-def chunk(hosted: Hosted, run: RunState, hypers: PyTree) -> tuple[RunState, ChunkInfo]:
+def chunk(hosted: Hosted, run: RunState, hypers: Hypers) -> tuple[RunState, ChunkInfo]:
     """`chunk_steps` vector steps; as `softrl.training.chunk.chunk`, but on the host. Donates its run's learner."""
     config, program = hosted.assembled.config.training, hosted.assembled.program
     begin = int(run.clock.step)
     run = _rejoined(hosted, run, begin)
-    clock, learner = run.clock, run.learner
-    policy = on_host(single(program.agent.policy(learner.agent)))
+    state = (run.clock, run.learner, run.rollout.carry)
+    policy = on_host(single(program.agent.policy(run.learner.agent)))
     newest, words, tally, numbers = policy, run.env.key[0], Tally.of(run), []
     for step in range(begin, begin + config.chunk_steps, config.train_freq):
         rows, after = _collect(hosted, policy, words, range(step, step + config.train_freq), tally)
         ready = step + 1 >= program.learning_starts
-        result = (hosted.device.improve if ready else hosted.device.store)(clock, learner, hypers, rows)
+        result = (hosted.device.improve if ready else hosted.device.store)(state, hypers, rows)
         if config.overlap:  # what the last call learned, while this one waits in line: the device is never idle
             policy = on_host(newest)
-        clock, learner, newest = result[:3]
-        numbers += result[3:]
+        state, newest = result[:2]
+        numbers += result[2:]
         if not config.overlap:
             policy = on_host(newest)
     hosted.at = begin + config.chunk_steps
     env = _environment(hosted, run.env, tally, after)
-    jax.block_until_ready(learner)
-    rollout = Rollout((), tally.episode_return[None], tally.episode_length[None])
+    clock, learner, carry = jax.block_until_ready(state)
+    rollout = Rollout(carry, tally.episode_return[None], tally.episode_length[None])
     return RunState(clock, learner, env, rollout), ChunkInfo(tally.info(), _learned(hosted, numbers))
+
+
+def evaluate_agents(hosted: Hosted, agents: PyTree) -> Evaluation:
+    """`evaluate` for the agent states of the one member."""
+    assembled = hosted.assembled
+    policy = on_host(single(assembled.program.agent.policy(agents)))
+    return joined(evaluate(assembled.evaluation, hosted.act, policy))
 
 
 def _rejoined(hosted: Hosted, run: RunState, step: int) -> RunState:
@@ -95,7 +134,8 @@ def _rejoined(hosted: Hosted, run: RunState, step: int) -> RunState:
         hosted.obs = jax.tree.map(lambda x: x[0], run.env.obs)
         return run
     hosted.obs = env.reset(int(run.env.key[0, 1] & 0x7FFFFFFF) + step)
-    rollout = jax.tree.map(np.zeros_like, run.rollout)
+    zeros = jax.tree.map(np.zeros_like, (run.rollout.episode_return, run.rollout.episode_length))
+    rollout = Rollout(run.rollout.carry, *zeros)
     replay = run.learner.replay
     # The next observation stored is of another episode: the newest row has no successor.
     newest = (step - 1) % replay.valid.shape[1]
@@ -113,7 +153,7 @@ def _collect(
 ) -> tuple[Transition, HostStep]:
     """Vector steps by one policy, by uniform actions during warm-up. Returns: rows `[F, N, ...]` and the last step."""
     rows, spec = [], hosted.assembled.program.env.spec
-    random, shape = generator(words, steps.start, EXPLORE), (len(steps), spec.num_envs, spec.action_size)
+    random, shape = generator(words, steps.start, EXPLORE), (len(steps), spec.num_envs, *spec.action.shape)
     warming = steps.start < hosted.assembled.program.learning_starts
     draws = (
         random.uniform(-1.0, 1.0, shape).astype(np.float32) if warming else random.standard_normal(shape, np.float32)
@@ -143,4 +183,4 @@ def _learned(hosted: Hosted, numbers: list[jax.Array]) -> LearnInfo:
     good = np.isfinite(table)
     total, seen = np.where(good, table, 0.0).sum(0), good.sum(0)
     means = np.where(seen > 0, total / np.maximum(seen, 1), np.nan).astype(np.float32)
-    return LearnInfo(jax.tree.unflatten(structure, np.split(means, len(leaves))))
+    return jax.tree.unflatten(structure, np.split(means, len(leaves)))

@@ -1,0 +1,28 @@
+"""Algorithms by name. The only place outside their own folders that knows which there are."""
+
+import importlib
+
+from softrl.errors import ConfigError, suggestion
+from softrl.types import Algorithm
+
+ALGORITHMS = {"sac": "softrl.agents.sac"}
+"""Name -> package with an `ALGORITHM`, imported when it is used."""
+
+PUBLIC = {
+    "SACConfig": "softrl.agents.sac",
+    "SACHypers": "softrl.agents.sac",
+    "sac": "softrl.agents.sac",
+    "resolve": "softrl.agents.sac",
+}
+"""Names that `softrl` itself offers of single algorithms."""
+
+
+def algorithm(name: str) -> Algorithm:
+    """The algorithm of this name.
+
+    Raises: ConfigError for an unknown one, with the nearest known.
+    """
+    if name not in ALGORITHMS:
+        known = ", ".join(ALGORITHMS)
+        raise ConfigError(f"unknown algorithm {name!r}{suggestion(str(name), ALGORITHMS)}; known: {known}")
+    return importlib.import_module(ALGORITHMS[name]).ALGORITHM

@@ -1,0 +1,38 @@
+"""Soft actor-critic's entry in the registry."""
+
+from softrl.agents.sac.agent import build
+from softrl.agents.sac.config import SACConfig, SACHypers, resolve, validate
+from softrl.agents.sac.presets import classic, tuned
+from softrl.replay import time_major
+from softrl.types import Algorithm, EnvSpec, Metric, Spec
+
+METRICS = {
+    "entropy": Metric("E[−log π]", "nats", brief=True),
+    "temperature": Metric("α", "scaled reward", brief=True),
+    "q": Metric("mean of the reduced critics at the policy's actions", "scaled return"),
+    "critic_loss": Metric("Σ_k ½ E[(Q_k − y)²]", "scaled return²"),
+    "policy_loss": Metric("E[α log π − Q]", "scaled return"),
+    "critic_grad_norm": Metric("global norm before clipping", ""),
+    "policy_grad_norm": Metric("global norm before clipping", ""),
+    "value_loss": Metric("½ E[(V − y)²]; 0 without a value network", "scaled return²"),
+}
+
+
+def summary(config: SACConfig, hypers: SACHypers, spec: Spec | EnvSpec) -> str:
+    """What differs from library to library, and is therefore always said."""
+    return f"target entropy {hypers.target_entropy:.3g} nats over {spec.action.size} actions"
+
+
+ALGORITHM = Algorithm(
+    name="sac",
+    config=SACConfig,
+    hypers=SACHypers,
+    validate=validate,
+    resolve=resolve,
+    build=build,
+    replay=time_major,
+    actor=None,
+    metrics=METRICS,
+    summary=summary,
+    presets={"tuned": tuned, "classic": classic},
+)
