@@ -48,7 +48,7 @@ def test_counted_flops_are_those_of_the_shipped_learn(updates):
     program, hypers = parts.program(sizes, updates), parts.hypers(sizes)
 
     def start(key):
-        return LearnerState(program.agent.init(key, hypers), program.replay.init(), Health.good(), key)
+        return LearnerState(program.agent.init(key, hypers.agent), program.replay.init(), Health.good(), key)
 
     def run(learner):
         return learn(program, Clock.start(), learner, hypers)
@@ -83,7 +83,7 @@ def test_the_benchmark_s_replay_is_full_of_rows_that_can_be_drawn():
     sizes = Sizes(replay_size=256)
     program, hypers = parts.program(sizes, 1), parts.hypers(sizes)
     key = jax.random.key(0)
-    learner = LearnerState(program.agent.init(key, hypers), program.replay.init(), Health.good(), key)
+    learner = LearnerState(program.agent.init(key, hypers.agent), program.replay.init(), Health.good(), key)
     learner, clock = parts.filled(program, sizes, learner, Clock.start())
     batch = program.replay.sample(learner.replay, clock.step, key, hypers)
     assert jnp.all(batch.weight == 1.0) and jnp.all(jnp.any(batch.obs != 0.0, axis=-1))

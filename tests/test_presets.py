@@ -6,14 +6,18 @@ from importlib.util import find_spec
 import pytest
 
 import softrl
+from softrl.agents import algorithm
 from softrl.agents.sac.config import resolve
 from softrl.envs import names
 from softrl.errors import ConfigError
-from softrl.presets import PRESETS, preset
+from softrl.presets import preset
 from softrl.training.config import validated
+from softrl.types import Continuous, Spec
+
+SIX = Spec(None, Continuous(6))
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", algorithm("sac").presets)
 @pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])
 def test_every_default_is_a_run_that_validates(platform, name):
     for env in names():
@@ -21,7 +25,7 @@ def test_every_default_is_a_run_that_validates(platform, name):
             continue  # 700 MB that the development extra does without
         config = validated(preset(env, platform=platform, name=name))
         assert config.env.env == env
-        resolve(config.hypers, 6)
+        resolve(config.hypers, SIX)
 
 
 def test_classic_is_the_published_algorithm():
@@ -32,7 +36,7 @@ def test_classic_is_the_published_algorithm():
         hypers, training = config.hypers, config.training
         assert (hypers.policy_lr, hypers.critic_lr, hypers.temperature_lr) == (3e-4, 3e-4, 3e-4)
         assert (hypers.gamma, hypers.tau, hypers.target_entropy) == (0.99, 0.005, None)
-        assert hypers.recency_horizon == math.inf
+        assert config.replay.recency_horizon == math.inf
         assert (training.batch_size, training.n_step, training.updates_per_step) == (256, 1, 1)
         assert training.train_freq == 1  # a host hands over each step as it comes
         assert (config.env.num_envs, config.agent.layer_norm, config.agent.policy_delay) == (1, False, 1)

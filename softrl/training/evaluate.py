@@ -30,22 +30,23 @@ def evaluate(env: Env, agent: Agent, policy: PyTree, key: jax.Array) -> Evaluati
     zero = Counter.of(0)
 
     def step(carry, t):
-        state, alive, total, length = carry
-        mode, _, _ = agent.act(policy, (), jax.tree.map(lambda x: x[:half], state.obs), None)
+        state, (still, noisy), alive, total, length = carry
+        mode, still, _ = agent.act(policy, still, jax.tree.map(lambda x: x[:half], state.obs), None)
         noise = jax.random.fold_in(at(key, zero, Purpose.ACT), t)
-        drawn, _, _ = agent.act(policy, (), jax.tree.map(lambda x: x[half:], state.obs), noise)
+        drawn, noisy, _ = agent.act(policy, noisy, jax.tree.map(lambda x: x[half:], state.obs), noise)
         state = env.step(state, jnp.concatenate([mode, drawn]))
         total = total + jnp.where(alive, state.reward, 0.0)
         length = length + alive
         alive = alive & ~(state.terminated | state.truncated) & state.valid
-        return (state, alive, total, length), None
+        return (state, (still, noisy), alive, total, length), None
 
     count = env.spec.num_envs
     start = (
         env.reset(at(key, zero, Purpose.ENV)),
+        (agent.carry(half, at(key, zero, Purpose.CARRY)),) * 2,
         jnp.ones(count, jnp.bool_),
         jnp.zeros(count),
         jnp.zeros(count, jnp.int32),
     )
-    (_, _, total, length), _ = jax.lax.scan(step, start, jnp.arange(env.spec.episode_length))
+    (*_, total, length), _ = jax.lax.scan(step, start, jnp.arange(env.spec.episode_length))
     return Evaluation(total[:half], length[:half], total[half:], length[half:])

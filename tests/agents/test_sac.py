@@ -10,17 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from softrl.agents.sac import SACConfig, SACHypers, build, resolve
+from softrl.agents.sac import SACConfig, SACHypers, SACInfo, build, resolve
 from softrl.clock import Clock, Counter
 from softrl.config import change
 from softrl.distributions import tanh_gaussian
 from softrl.distributions.tanh_gaussian import TanhGaussian
 from softrl.errors import ConfigError
-from softrl.types import Batch, Continuous, EnvSpec, Transition
+from softrl.types import Batch, Continuous, EnvSpec, Feedback, Transition
 from tests import tiny
 
 OBS, ACTIONS, ROWS = 3, 2, 8
 SPEC = EnvSpec("numbers", jax.ShapeDtypeStruct((OBS,), jnp.float32), Continuous(ACTIONS), 4, 100)
+SIX = SPEC._replace(action=Continuous(6))
 SMALL = SACConfig(width=8, depth=1, layer_norm=False, normalize_obs=False)
 LINEAR = dataclasses.replace(SMALL, depth=0, log_std_min=-12.0, log_std_max=-11.0, auto_temperature=False)
 """Q and mean linear, actions as good as deterministic: everything can be written out."""
@@ -35,9 +36,13 @@ class Bench(NamedTuple):
     update: object
 
 
+Told = NamedTuple("Told", [(name, jax.Array) for name in (*SACInfo._fields, *Feedback._fields)])
+"""All that an update tells."""
+
+
 def bench(config: SACConfig = SMALL, spec: EnvSpec = SPEC, log_prior=None, **hypers) -> Bench:
     agent = build(config, spec, log_prior=log_prior)
-    numbers = jax.tree.map(jnp.float32, resolve(change(SACHypers(), **hypers), spec.action.size))
+    numbers = jax.tree.map(jnp.float32, resolve(change(SACHypers(), **hypers), spec))
     state = tiny.compiled(agent.init, jax.random.key(0), numbers)(jax.random.key(0), numbers)
     rows = jax.eval_shape(partial(batch, spec=spec))
     update = tiny.compiled(agent.update, state, rows, numbers, jax.random.key(0), Clock.start())
@@ -57,7 +62,8 @@ def stepped(bench: Bench, rows: Batch | None = None, *, hypers=None, at: int = 0
     clock = Clock(Counter.of(0), Counter.of(at))
     state = bench.state if state is None else state
     hypers = bench.hypers if hypers is None else hypers
-    return bench.update(state, batch() if rows is None else rows, hypers, jax.random.key(1), clock)
+    state, feedback, info = bench.update(state, batch() if rows is None else rows, hypers, jax.random.key(1), clock)
+    return state, Told(*info, *feedback)
 
 
 def varied(bench: Bench, **values):
@@ -196,7 +202,7 @@ def pulled(there: Bench, updates: int = 400) -> TanhGaussian:
     state = there.state._replace(critic=there.state.critic._replace(params=blank), target=blank)
     for i in range(updates):
         rows = batch()._replace(obs=jnp.zeros((ROWS, OBS)), next_obs=jnp.zeros((ROWS, OBS)))
-        state, _ = there.update(state, rows, there.hypers, jax.random.key(i), Clock.start())
+        state, _, _ = there.update(state, rows, there.hypers, jax.random.key(i), Clock.start())
     bias = np.asarray(state.policy.params["params"]["Dense_0"]["bias"])
     return TanhGaussian(bias[:ACTIONS], -1.0 + np.tanh(bias[ACTIONS:]))
 
@@ -289,7 +295,7 @@ def test_rows_without_weight_leave_no_trace(small):
     weight = jnp.asarray([1.0] * (ROWS - 3) + [0.0] * 3)
     spoil = lambda x: jnp.where(weight.reshape(-1, *(1,) * (x.ndim - 1)) > 0, x, 500.0).astype(x.dtype)
     clean = batch()._replace(weight=weight)
-    spoiled = Batch(*map(spoil, clean))._replace(weight=weight, discount=clean.discount)
+    spoiled = jax.tree.map(spoil, clean)._replace(weight=weight, discount=clean.discount)
     assert tiny.same_bits(stepped(small, clean)[0], stepped(small, spoiled)[0])
 
 
@@ -327,10 +333,10 @@ def transition(obs, valid) -> Transition:
 
 def test_only_observing_moves_the_statistics_and_only_by_valid_rows():
     agent = build(dataclasses.replace(SMALL, normalize_obs=True), SPEC)
-    numbers = jax.tree.map(jnp.float32, resolve(SACHypers(), ACTIONS))
+    numbers = jax.tree.map(jnp.float32, resolve(SACHypers(), SPEC))
     state = tiny.compiled(agent.init, jax.random.key(0), numbers)(jax.random.key(0), numbers)
     obs = jnp.asarray([[1.0] * OBS, [3.0] * OBS, [np.nan] * OBS, [9.0] * OBS])
-    seen = jax.jit(agent.observe)(state, transition(obs, [True, True, False, False]))
+    seen, _ = jax.jit(agent.observe)(state, (), transition(obs, [True, True, False, False]), numbers)
     assert float(seen.statistics.count) == 2.0
     np.testing.assert_allclose(seen.statistics.mean, 2.0)
     assert tiny.same_bits(seen._replace(statistics=()), state._replace(statistics=()))
@@ -339,7 +345,9 @@ def test_only_observing_moves_the_statistics_and_only_by_valid_rows():
 
 
 def test_without_normalisation_observing_changes_nothing(small):
-    assert small.agent.observe(small.state, transition(jnp.ones((4, OBS)), [True] * 4)) is small.state
+    assert (
+        small.agent.observe(small.state, (), transition(jnp.ones((4, OBS)), [True] * 4), small.hypers)[0] is small.state
+    )
 
 
 def test_actor_and_critic_see_their_own_parts_of_an_observation():
@@ -350,7 +358,7 @@ def test_actor_and_critic_see_their_own_parts_of_an_observation():
     assert there.state.critic.params["params"]["Dense_0"]["kernel"].shape == (2, 5 + ACTIONS, 8)
     rows = batch(spec=spec)
     other = lambda part: rows._replace(obs=rows.obs | {part: rows.obs[part] + 1.0})
-    acts = [there.agent.act(there.agent.policy(there.state), (), r.obs, None)[0] for r in (rows, other("state"))]
+    acts = [there.agent.act(there.agent.policy(there.state), None, r.obs, None)[0] for r in (rows, other("state"))]
     assert tiny.same_bits(*acts)
     _, before = stepped(there, rows)
     _, after = stepped(there, other("eyes"))
@@ -366,7 +374,7 @@ def test_actor_and_critic_see_their_own_parts_of_an_observation():
     ],
 )
 def test_a_target_entropy_is_one_number_of_nats_however_it_was_given(hypers, expected):
-    resolved = resolve(change(SACHypers(), **hypers), 6)
+    resolved = resolve(change(SACHypers(), **hypers), SIX)
     assert math.isclose(resolved.target_entropy, expected) and resolved.target_sigma is None
 
 
@@ -380,5 +388,5 @@ def test_a_target_entropy_is_one_number_of_nats_however_it_was_given(hypers, exp
 )
 def test_a_target_entropy_that_no_policy_can_reach_would_heat_it_for_ever(hypers, words):
     with pytest.raises(ConfigError) as error:
-        resolve(change(SACHypers(), **hypers), 6)
+        resolve(change(SACHypers(), **hypers), SIX)
     assert all(word in str(error.value) for word in words), str(error.value)

@@ -1,5 +1,8 @@
 """Sinks: what a run and a sweep measure arrives once, member by member, and a broken sink costs nobody a run."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 from softrl.config import change
@@ -39,8 +42,8 @@ class Memory:
 
 
 def opened(monkeypatch, tmp_path, sink, notes):
-    monkeypatch.setitem(sinks.MODULES, "memory", "tests.reporting.test_sinks")
-    monkeypatch.setattr(sinks.importlib, "import_module", lambda name: type("m", (), {"open_sink": lambda path: sink}))
+    monkeypatch.setitem(sinks.MODULES, "memory", "memory_sink")
+    monkeypatch.setitem(sys.modules, "memory_sink", SimpleNamespace(open_sink=lambda path: sink))
     return sinks.opened(("memory",), tmp_path, notes.append)
 
 

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from softrl.agents.carry import stateless
 from softrl.envs.episodes import episodes
 from softrl.training import evaluate
-from softrl.types import Agent, Simulator
+from softrl.types import Agent, Continuous, Simulator
 
 LENGTH, PAIRS = 6, 3
 
@@ -21,7 +22,7 @@ def counting(death: int, broken: int = -1) -> Simulator:
         bad = jnp.where((index == broken) & (count == 2), jnp.nan, 0.0)
         return (count + 1, index), jnp.zeros(1) + bad, action[0], count + 1 >= death
 
-    return Simulator(lambda key, index: ((jnp.int32(0), index), jnp.zeros(1)), step, 1)
+    return Simulator(lambda key, index: ((jnp.int32(0), index), jnp.zeros(1)), step, Continuous(1))
 
 
 def act(policy, carry, obs, key):
@@ -31,7 +32,7 @@ def act(policy, carry, obs, key):
     return action, carry, ()
 
 
-AGENT = Agent(None, act, None, None, None)
+AGENT = Agent(None, stateless, act, None, None, None, None)
 
 
 def look(simulator: Simulator, seed: int = 0):

@@ -14,7 +14,7 @@ def variant(settings: dict, options: dict[str, int]) -> protocol.Call:
     sizes, updates = parts.wished(settings), settings["updates_per_call"]
     program, hypers = parts.program(sizes, updates), parts.hypers(sizes)
     key = jax.random.key(0)
-    learner = LearnerState(program.agent.init(key, hypers), program.replay.init(), Health.good(), key)
+    learner = LearnerState(program.agent.init(key, hypers.agent), program.replay.init(), Health.good(), key)
     learner, clock = jax.jit(lambda learner: parts.filled(program, sizes, learner, Clock.start()))(learner)
     step = jax.jit(lambda clock, learner: learn(program, clock, learner, hypers)[:2], donate_argnums=(0, 1))
     step = step.lower(clock, learner).compile(compiler_options=options)
