@@ -118,8 +118,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _train(argv: list[str]) -> int:
+    from softrl.cli_parts import peeked
+
     started = time.perf_counter()
-    env = argv.pop(0) if argv and not argv[0].startswith("-") else _peek(argv, "--env") or "brax/halfcheetah"
+    env = argv.pop(0) if argv and not argv[0].startswith("-") else peeked(argv, "--env") or "brax/halfcheetah"
     options, config = _parsed_train(env, argv)
     from softrl import run as running
     from softrl.reporting import show, sinks
@@ -139,37 +141,18 @@ def _train(argv: list[str]) -> int:
 
 
 def _parsed_train(env: str, argv: list[str]) -> tuple[TrainOptions, Any]:
-    """Two parts with flat flags: options, and the config whose defaults are the robot's preset."""
+    """Options, and the config whose defaults are the robot's preset of the algorithm."""
+    from softrl.cli_parts import parsed, peeked
     from softrl.presets import preset
-    from softrl.training.config import Config, validated
+    from softrl.training.config import validated
 
-    name = _peek(argv, "--preset") or "tuned"
-    flat = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
-
-    @dataclass(frozen=True)
-    class Train:
-        options: TrainOptions
-        config: Config
-
-    default = Train(TrainOptions(preset=name), preset(env, name=name))
-    parsed = tyro.cli(
-        Train,
-        args=argv,
-        default=default,
-        config=flat,
-        prog=f"softrl train {env}",
-        description=f"Train on {env}. Defaults: preset {name!r} for this kind of device.",
+    name, algorithm = peeked(argv, "--preset") or "tuned", peeked(argv, "--algorithm") or "sac"
+    default = preset(env, algorithm=algorithm, name=name)
+    about = f"Train {algorithm} on {env}. Defaults: preset {name!r} for this kind of device."
+    config, options = parsed(
+        default, {"run": TrainOptions(preset=name)}, argv, prog=f"softrl train {env}", description=about
     )
-    return parsed.options, validated(parsed.config)
-
-
-def _peek(argv: list[str], flag: str) -> str | None:
-    for i, word in enumerate(argv):
-        if word == flag and i + 1 < len(argv):
-            return argv[i + 1]
-        if word.startswith(flag + "="):
-            return word.split("=", 1)[1]
-    return None
+    return options, validated(config)
 
 
 def _default_out(config) -> str:

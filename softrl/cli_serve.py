@@ -1,6 +1,6 @@
 """`softrl export · serve`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
@@ -30,8 +30,8 @@ class ServeOptions:
     """Directory of the learner. The same command again goes on where it stopped or was killed."""
     obs: str
     """Shape of an observation: 17, or 3x4; of a dictionary's entries: state=17,privileged_state=23."""
-    actions: int
-    """Numbers of an action, each in [-1, 1]."""
+    actions: str
+    """What an action is: 6 for so many numbers, each in [-1, 1]; discrete=4 for one of so many."""
     address: str = "127.0.0.1:50051"
     """Where to listen; beyond loopback only with a token and TLS."""
     token_file: str | None = None
@@ -64,6 +64,7 @@ def export(argv: list[str]) -> int:
 
 def serve(argv: list[str]) -> int:
     """`softrl serve`."""
+    from softrl.cli_parts import parsed, peeked
     from softrl.learner import LearnerConfig
 
     try:
@@ -72,12 +73,9 @@ def serve(argv: list[str]) -> int:
     except ModuleNotFoundError as error:
         raise ConfigError(f"softrl serve needs {error.name}: pip install 'softrl[serve]'") from None
 
-    @dataclass(frozen=True)
-    class Serve:
-        options: ServeOptions
-        server: ServeConfig = field(default_factory=ServeConfig)
-        learner: LearnerConfig = field(default_factory=LearnerConfig)
-
-    flat = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
-    parsed = tyro.cli(Serve, args=argv, config=flat, prog="softrl serve", description="Learn from what actors push.")
-    return command.serve(parsed.options, parsed.server, parsed.learner)
+    default = LearnerConfig(algorithm=peeked(argv, "--algorithm") or "sac")
+    about = "Learn from what actors push."
+    learner, options, server = parsed(
+        default, {"door": ServeOptions, "server": ServeConfig()}, argv, prog="softrl serve", description=about
+    )
+    return command.serve(options, server, learner)

@@ -37,6 +37,7 @@ FLOORS = {
     "export": 6,
     "serve": 6,
     "run": 7,
+    "cli_parts": 6,
     "cli_sweep": 7,
     "cli_serve": 7,
     "cli": 8,
@@ -49,6 +50,7 @@ FLOORS = {
 NEIGHBOURS = {
     ("config", "errors"),  # a setting out of range is an error
     ("tensors", "errors"),
+    ("types", "clock"),  # a replay and an agent are told what time it is
     ("numpy_policy", "errors"),
     ("numpy_policy", "tensors"),  # a policy file is named tensors
     ("numpy_policy", "numpy_network"),
@@ -166,6 +168,31 @@ def test_imports_go_only_downward(module):
         if FLOORS.get(there, 99) >= FLOORS.get(here, 99):
             wrong.append(f"line {line}: floor {FLOORS.get(here)} ({here}) imports floor {FLOORS.get(there)} ({target})")
     assert not wrong, f"{module}: " + "; ".join(wrong)
+
+
+def precise(module: str) -> set[str]:
+    """The modules of softrl that a module imports, `from softrl.training import health` as softrl.training.health."""
+    found = set()
+    for node in ast.walk(MODULES[module]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else node.module for name in names}
+    return found & MODULES.keys() - {module}
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """Circles, those of imports inside functions too: whoever is in one can only be understood with all of it."""
+    left = {module: precise(module) for module in MODULES}
+    while free := [module for module, targets in left.items() if not targets & left.keys()]:
+        for module in free:
+            del left[module]
+    # What is left is in a circle, or imports one that is.
+    while outer := [module for module in left if not any(module in targets for targets in left.values())]:
+        for module in outer:
+            del left[module]
+    assert not left, f"import circles among {', '.join(sorted(left))}"
 
 
 @each_module

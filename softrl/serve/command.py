@@ -13,6 +13,7 @@ from softrl.serve import server
 from softrl.serve.access import access
 from softrl.serve.server import ServeConfig
 from softrl.training import signals
+from softrl.types import Continuous, Discrete
 
 _ENTRY = re.compile(r"(?:([A-Za-z_][A-Za-z0-9_]*)=)?([0-9]+(?:x[0-9]+)*)", re.ASCII)
 
@@ -22,7 +23,7 @@ class Options(Protocol):
 
     out: str
     obs: str
-    actions: int
+    actions: str
     address: str
     token_file: str | None
     tls_cert: str | None
@@ -44,7 +45,7 @@ def serve(options: Options, config: ServeConfig, learner_config: LearnerConfig) 
         Learner(
             learner_config,
             obs,
-            options.actions,
+            action_spec(options.actions),
             replay_capacity=options.replay_capacity,
             seed=options.seed,
             dir=directory,
@@ -64,6 +65,17 @@ def serve(options: Options, config: ServeConfig, learner_config: LearnerConfig) 
             f"saved version {intake.version:,} with {intake.stored:,} transitions; the same command goes on", flush=True
         )
     return 0
+
+
+def action_spec(text: str) -> Continuous | Discrete:
+    """`6` as so many numbers, `discrete=4` as one of so many.
+
+    Raises: ConfigError for anything else.
+    """
+    entry = _ENTRY.fullmatch(text.strip())
+    if entry is None or entry[1] not in (None, "discrete") or "x" in entry[2] or int(entry[2]) < 1:
+        raise ConfigError(f"actions must be A ≥ 1 numbers, like 6, or one of n, like discrete=4; got {text!r}")
+    return Continuous(int(entry[2])) if entry[1] is None else Discrete(int(entry[2]))
 
 
 def obs_spec(text: str) -> Any:

@@ -26,11 +26,10 @@ def chunk(program: Program, run: RunState, hypers: Hypers, *, length: int) -> tu
     """
     horizon = program.replay.horizon
 
-    def gather(run: RunState, _):
-        return collect(program, run, hypers)
-
     def step(run: RunState, _):
-        run, collected = jax.lax.scan(gather, run, None, length=horizon, unroll=horizon == 1)
+        run, collected = jax.lax.scan(
+            lambda run, _: collect(program, run, hypers), run, None, length=horizon, unroll=horizon == 1
+        )
 
         def improve(clock, learner):
             return learn(program, clock, learner, hypers)

@@ -109,7 +109,7 @@ def save(session: Session, listener: Listener) -> None:
 
 
 def _train(session: Session, listener: Listener) -> None:
-    started = time.perf_counter()
+    started, before = time.perf_counter(), int(session.run.clock.update)
     session.run, info = session.programs.chunk(session.run, session.programs.hypers)
     jax.block_until_ready(info)
     seconds = time.perf_counter() - started
@@ -123,16 +123,9 @@ def _train(session: Session, listener: Listener) -> None:
             "env_steps": int(session.run.clock.step) * config.env.num_envs,
             "updates": int(session.run.clock.update),
             "env_steps_per_s": env_steps / seconds,
-            "updates_per_s": _updates(session) * config.training.seeds / seconds,
+            "updates_per_s": (int(session.run.clock.update) - before) * config.training.seeds / seconds,
         }
     )
-
-
-def _updates(session: Session) -> int:
-    """Updates of the chunk just made."""
-    program, length = session.assembled.program, session.assembled.config.training.chunk_steps
-    idle = min(max(program.learning_starts - 1 - (int(session.run.clock.step) - length), 0), length)
-    return (length - idle) * program.updates_per_step
 
 
 def _look(session: Session, listener: Listener, *, last: bool = False) -> None:

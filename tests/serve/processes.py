@@ -14,6 +14,7 @@ from softrl.agents.spaces import spec_of
 from softrl.config import change
 from softrl.learner import LearnerConfig, compute
 from softrl.storage import checkpoint
+from softrl.types import Hypers
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"width": 16, "depth": 1, "batch_size": 32, "learning_starts": 64}
@@ -52,8 +53,9 @@ def stored_rows(directory: Path) -> tuple[dict[int, np.ndarray], int]:
 
     Read without compiling a learner.
     """
-    parts = compute.parts(config(), spec_of(np.zeros(3, np.float32), 2), CAPACITY)
-    start = partial(compute.init, parts, resolve(config().hypers, 2))
+    spec = spec_of(np.zeros(3, np.float32), 2)
+    parts = compute.parts(config(), spec, CAPACITY)
+    start = partial(compute.init, parts, Hypers(resolve(config().hypers, spec), config().replay))
     abstract = jax.eval_shape(start, jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32")))
     state = checkpoint.restore(directory / "checkpoints", abstract).state
     count = int(state.clock.step)
