@@ -89,17 +89,17 @@ def _plan(options: SweepOptions, memory: int | None) -> int:
     gc.disable()  # what is imported and planned stays to the end: looking for garbage was a seventh of the time
     try:
         from softrl.reporting import sinks
-        from softrl.sweep import plan
+        from softrl.sweep import plan, plan_text, spec
 
         sinks.names(options.sinks)
-        made = plan.plan(plan.load(options.spec), per_batch=options.per_batch, memory_bytes=memory)
+        made = plan.plan(spec.load(options.spec), per_batch=options.per_batch, memory_bytes=memory)
     finally:
         gc.enable()
     if options.calibrate:
         from softrl.sweep.calibration import calibrated
 
         made = calibrated(made)
-    print("\n".join(plan.text(made)))
+    print("\n".join(plan_text.text(made)))
     return 0
 
 

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from softrl.reporting.progress import Progress, number
-from softrl.sweep.plan import Plan, text
+from softrl.sweep.plan import Plan
+from softrl.sweep.plan_text import text
 from softrl.sweep.results import Result
 from softrl.sweep.winner import Best, table
 

@@ -12,7 +12,7 @@ import importlib
 _HOME = {
     "run": "softrl.sweep.driver",
     "Outcome": "softrl.sweep.driver",
-    "planned": "softrl.sweep.plan",
+    "planned": "softrl.sweep.plan_text",
     "best": "softrl.sweep.winner",
     "Best": "softrl.sweep.winner",
     "Result": "softrl.sweep.results",

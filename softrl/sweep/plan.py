@@ -1,23 +1,22 @@
 """What a sweep will take, said before anything is allocated: members, programs, memory, disk, and about how long."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from softrl.config import change
+from softrl.config import change, replaced
 from softrl.envs import HostEnv
 from softrl.errors import ConfigError
 from softrl.sweep import halving
 from softrl.sweep.groups import Batch, Group, expand, split
 from softrl.sweep.search import Halving, Optuna, Pbt, Search
-from softrl.sweep.spec import Spec, load
+from softrl.sweep.spec import Spec
 from softrl.training import memory
-from softrl.training.assemble import Assembled, assemble, with_changes
+from softrl.training.assemble import Assembled, assemble, resolve
 from softrl.training.programs import abstract_run
 from softrl.training.state import init_run
 
@@ -126,9 +125,10 @@ def _check_members(assembled: Assembled, group: Group) -> None:
 
     Each value by itself was checked with its axis.
     """
+    traced = group.config.traced
     settings = (tuple((n, v) for n, v in m.changes.items() if n not in group.changes) for m in group.members)
     for changes in dict.fromkeys(settings):
-        with_changes(group.config, dict(changes), assembled.program.env.spec)
+        resolve(group.config, replaced(traced, dict(changes)), assembled.program.env.spec)
 
 
 def _population(spec: Spec, group: Group) -> int:
@@ -169,59 +169,3 @@ def _width(
     width = math.ceil(count / math.ceil(count / widest))
     spread = math.ceil(width / devices) * devices
     return spread if wanted is None and spread <= most else width
-
-
-def planned(
-    source: str | Path | Mapping[str, Any] | Spec,
-    per_batch: int | None = None,
-    memory_bytes: int | None = None,
-    *,
-    calibrate: bool = False,
-) -> list[str]:
-    """The lines of a spec's plan; see `plan`. `calibrate`: with times, which compiles."""
-    made = plan(load(source), per_batch=per_batch, memory_bytes=memory_bytes)
-    if calibrate:
-        from softrl.sweep.calibration import calibrated  # loads all that trains; a plan alone does without
-
-        made = calibrated(made)
-    return text(made)
-
-
-def text(plan: Plan) -> list[str]:
-    """The plan in lines to print."""
-    batches = sum(_batches(one) for one in plan.groups)
-    axes = " × ".join(f"{axis.name} {len(axis.values) or axis.kind}" for axis in plan.spec.axes) or "no axes"
-    lines = [
-        f"{plan.members:,} members ({axes} × {len(plan.spec.seeds)} seeds) in {len(plan.groups):,} groups, "
-        f"{len(plan.groups):,} compiled programs, {batches:,} batches"
-    ]
-    lines += [_line(one) for one in plan.groups[:20]]
-    if len(plan.groups) > 20:
-        lines.append(f"  and {len(plan.groups) - 20:,} groups more")
-    steps = sum(one.env_steps for one in plan.groups)
-    free = "unknown" if plan.memory is None else memory.spelled(plan.memory)
-    lines.append(f"{steps:,} environment steps; memory of a device: {free}, devices: {plan.devices}")
-    if plan.seconds is not None:
-        lines.append(f"about {_spelled_time(plan.seconds)}, compilation included")
-    return lines
-
-
-def _line(one: GroupPlan) -> str:
-    static = ", ".join(f"{name}={value}" for name, value in one.group.changes.items())
-    width = one.group.config.training.seeds
-    about = "" if one.seconds is None else f", about {_spelled_time(one.seconds)}"
-    return (
-        f"  {one.group.id}{': ' + static if static else ''}: {one.members:,} members in {_batches(one):,} batches of "
-        f"{width:,}; {memory.spelled(one.member_bytes)} a member, at most {one.per_device:,} on a device; checkpoint "
-        f"{memory.spelled(one.checkpoint_bytes)}{about}"
-    )
-
-
-def _batches(one: GroupPlan) -> int:
-    return len(one.batches) or math.ceil(one.members / one.group.config.training.seeds)
-
-
-def _spelled_time(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

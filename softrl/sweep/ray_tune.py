@@ -35,7 +35,7 @@ from softrl.errors import ConfigError, DivergedError
 from softrl.replay import ReplayHypers
 from softrl.storage import checkpoint, directory, folders
 from softrl.sweep import worker
-from softrl.training.assemble import with_changes
+from softrl.training.assemble import resolve
 from softrl.training.compilation import use_compilation_cache
 from softrl.training.config import Config
 from softrl.training.identity import identity
@@ -78,7 +78,7 @@ def train(base: Mapping[str, Any], trial: Mapping[str, Any]) -> None:
             directory.write_config(out, identity(config))  # perhaps another trial's, whose state this one takes
         # A process that Tune uses again compiles once for all trials that differ in numbers only.
         ready = worker.prepared(replace(change(config, seed=0), hypers=None, replay=ReplayHypers()))
-        hypers = with_changes(config, {}, ready.assembled.program.env.spec)
+        hypers = resolve(config, config.traced, ready.assembled.program.env.spec)
         assembled = ready.assembled._replace(config=config, hypers=hypers)
         programs = for_members(ready.programs, assembled)
         with (

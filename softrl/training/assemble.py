@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -51,7 +52,7 @@ def assemble(
     training = config.training
     env = make_env(config.env, randomize=randomize) if envs is None else envs[0]
     entry = algorithm(config.algorithm)
-    hypers = with_changes(config, {}, env.spec)
+    hypers = resolve(config, config.traced, env.spec)
     replay = entry.replay(
         env.spec,
         capacity=training.replay_size,
@@ -99,17 +100,16 @@ def resolved(assembled: Assembled) -> list[Hypers]:
     for member in assembled.members:
         key = _own(member)
         if key not in known:
-            known[key] = with_changes(config, dict(key), assembled.program.env.spec)
+            known[key] = resolve(config, change(config.traced, **dict(key)), assembled.program.env.spec)
     return [known[_own(member)] for member in assembled.members]
 
 
-def with_changes(config: Config, changes: Mapping[str, Any], spec: EnvSpec) -> Hypers:
-    """A config's hyperparameters with some changed by name, resolved for a robot.
+def resolve(config: Config, traced: Hypers, spec: EnvSpec) -> Hypers:
+    """Hyperparameters of a config's algorithm, every number of them known for a robot.
 
-    Raises: ConfigError where they are out of range.
+    Raises: ConfigError where the robot cannot have them.
     """
-    traced = change(config.traced, **changes)
-    return Hypers(algorithm(config.algorithm).resolve(traced.agent, spec), traced.replay)
+    return replace(traced, agent=algorithm(config.algorithm).resolve(traced.agent, spec))
 
 
 def _own(member: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:

@@ -8,9 +8,10 @@ from softrl.errors import CheckpointError
 from softrl.sweep import ledger, results
 from softrl.sweep.batch import Job
 from softrl.sweep.groups import Member
-from softrl.sweep.harvest import EVAL, lines
+from softrl.sweep.harvest import lines
 from softrl.sweep.ledger import Ledger
 from softrl.training.config import Config
+from softrl.training.records import EVALUATED
 
 MEMBERS = tuple(Member(f"m{i}", "g0", "b0", i, {"critic_lr": 10.0**-i}) for i in range(3))
 JOB = Job("g0", "b0", Config(), MEMBERS)
@@ -18,7 +19,7 @@ JOB = Job("g0", "b0", Config(), MEMBERS)
 
 def record(step: int, returns: list[float], codes: list[int], search: dict | None = None) -> dict:
     """A line of a batch's metrics."""
-    told = {name: [0.0] * 3 for name in EVAL} | {"return_mean": returns}
+    told = {name: [0.0] * 3 for name in EVALUATED} | {"return_mean": returns}
     line = {"env_steps": step, "updates": step // 2, "eval": told, "train": {}, "timing": {"wall_s": 1.0}}
     line["health"] = {"code": codes, "quarantined": [0, 0, 0]}
     return line if search is None else {**line, "search": search}

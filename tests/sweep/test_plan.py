@@ -7,7 +7,8 @@ import pytest
 
 from softrl.errors import ConfigError
 from softrl.sweep.calibration import calibrated
-from softrl.sweep.plan import plan, planned
+from softrl.sweep.plan import plan
+from softrl.sweep.plan_text import planned
 from softrl.sweep.spec import load
 from softrl.training import memory
 from softrl.training.assemble import assemble

@@ -156,9 +156,9 @@ def test_a_copy_has_its_parents_whole_state_but_its_own_keys():
         assert one.same_bits(one.member(blank[1], slot), one.member(blank[0], parent))
     assert one.same_bits(after.learner.key, before.learner.key) and one.same_bits(after.env.key, before.env.key)
     assert one.same_bits(after.clock, before.clock)
-    assert moved.critic_lr[:2].tolist() == hypers.critic_lr[:2].tolist()
-    assert float(moved.critic_lr[2]) in (np.float32(5e-4), np.float32(1.5e-3))
-    assert float(moved.gamma[2]) == float(hypers.gamma[1])
+    assert moved.agent.critic_lr[:2].tolist() == hypers.agent.critic_lr[:2].tolist()
+    assert float(moved.agent.critic_lr[2]) in (np.float32(5e-4), np.float32(1.5e-3))
+    assert float(moved.agent.gamma[2]) == float(hypers.agent.gamma[1])
 
 
 def test_ranges_are_those_of_the_axes():
