@@ -4,10 +4,15 @@ Four virtual CPU devices, so that sharding is tested on any machine; no silent `
 programs kept in the repository's own `.cache/`, so that a second run compiles next to nothing.
 """
 
+import ctypes
+import gc
 import os
+import resource
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -46,6 +51,55 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if slow:
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+GIBIBYTE = 2**30
+PEAKS = pytest.StashKey[dict[str, float]]()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory_given_back() -> Iterator[None]:
+    """Behind a file's last test, forgets every compiled program if the process has grown large.
+
+    JAX keeps programs as long as the process lives, but other files hardly call them, and what two files share comes
+    back from the cache on disk. A file adds up to 1.2 GiB, so that a worker stays below 2.5 GB.
+    """
+    yield
+    if psutil.Process().memory_info().rss < GIBIBYTE:
+        return
+    import jax
+
+    jax.clear_caches()
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:  # glibc keeps the freed pages otherwise: without this, nothing is gained
+        trim(0)
+
+
+def peak_memory() -> float:
+    """The most memory that this process has held, in GiB."""
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GIBIBYTE
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of xdist tells its peak to the process that reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["peak_memory"] = peak_memory()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node) -> None:
+    """Keeps what a worker of xdist told; one that crashed has told nothing."""
+    told = getattr(node, "workeroutput", {})
+    if "peak_memory" in told:
+        node.config.stash.setdefault(PEAKS, {})[node.gateway.id] = told["peak_memory"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """One line: the most memory that each process with tests in it has held."""
+    peaks = config.stash.get(PEAKS, {"pytest": peak_memory()})
+    terminalreporter.line("peak memory: " + ", ".join(f"{name} {peak:.1f} GiB" for name, peak in sorted(peaks.items())))
 
 
 @pytest.fixture(scope="session")
