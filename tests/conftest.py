@@ -1,6 +1,6 @@
 """Strict JAX for every test, decided before jax is imported.
 
-Four virtual CPU devices, so that sharding is tested on any machine; no silent `(B,) - (B, 1)` broadcasts; compiled
+Eight virtual CPU devices, so that sharding is tested on any machine; no silent `(B,) - (B, 1)` broadcasts; compiled
 programs kept in the repository's own `.cache/`, so that a second run compiles next to nothing.
 """
 
@@ -17,10 +17,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
-FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
-USER_XLA_FLAGS = os.environ.get("XLA_FLAGS", "").replace(FOUR_DEVICES, "").strip()  # a worker inherits our own change
+EIGHT_DEVICES = "--xla_force_host_platform_device_count=8"
+USER_XLA_FLAGS = os.environ.get("XLA_FLAGS", "").replace(EIGHT_DEVICES, "").strip()  # a worker inherits our own change
 SETTINGS = {
-    "XLA_FLAGS": f"{USER_XLA_FLAGS} {FOUR_DEVICES}".strip(),
+    "XLA_FLAGS": f"{USER_XLA_FLAGS} {EIGHT_DEVICES}".strip(),
     "JAX_NUMPY_RANK_PROMOTION": "raise",
     "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax-tests"),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",

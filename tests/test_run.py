@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 import softrl
+from softrl import run as running
 from softrl.config import change
 from softrl.run import load, train
 from softrl.storage import metrics
+from softrl.training import opening, programs
 from tests import tiny
 
 ROOT = Path(__file__).parents[1]
@@ -215,3 +217,14 @@ def test_two_processes_in_one_directory_are_refused(user_environment, tmp_path):
     first.kill()
     first.wait()
     assert os.path.exists(tmp_path / "run" / "config.json")
+
+
+def test_the_shapes_of_a_run_are_traced_once(tmp_path, monkeypatch):
+    """Tracing the reset of a robot takes seconds: memory, checkpoint, programs and best policy share one."""
+    traced, trace = [], programs.abstract_run
+    count = lambda assembled: traced.append(assembled) or trace(assembled)
+    for module in (programs, opening, running):
+        monkeypatch.setattr(module, "abstract_run", count)
+    train(tiny.config(steps=256), out=tmp_path / "run")
+    train(tiny.config(steps=512), out=tmp_path / "run")
+    assert len(traced) == 2, "one a session"

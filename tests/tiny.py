@@ -33,9 +33,9 @@ SIZES = {
 }
 
 
-def config(**changes) -> Config:
+def config(algorithm: str = "sac", **changes) -> Config:
     """A tiny run; any field by its flat name."""
-    return change(Config(), **{**SIZES, **changes})
+    return change(Config(algorithm), **{**SIZES, **changes})
 
 
 class Trial(NamedTuple):

@@ -239,5 +239,5 @@ class Learner:
         code = int(self._state.learner.health.code)
         if code:
             raise DivergedError(
-                f"the learner stopped ({message(code)}): lower the learning rates or reward_scale, or set max_grad_norm"
+                f"the learner stopped ({message(code)}): lower the learning rates or the rewards, or clip gradients"
             )

@@ -152,7 +152,7 @@ def _check_search(search: searches.Search, axes: tuple[Axis, ...], seeds: tuple[
     method = searches.method(search)
     traced = [axis for axis in axes if not axis.static]
     if not traced:
-        raise ConfigError(f"search {method} needs an axis to search: a traced one, such as critic_lr")
+        raise ConfigError(f"search {method} needs an axis to search: a traced one, such as gamma")
     if method != "optuna" and len(seeds) > 1:
         raise ConfigError(f"search {method} compares members with one another: give one seed, got {len(seeds)}")
     if isinstance(search, searches.Pbt):

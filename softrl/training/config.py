@@ -130,7 +130,8 @@ def with_parts(config: Any) -> None:
             object.__setattr__(config, part, kind())
         elif not isinstance(value, kind):
             raise ConfigError(
-                f"{part} of algorithm {config.algorithm!r} must be a {kind.__name__}, got {type(value).__name__}"
+                f"{part} of algorithm {config.algorithm!r} must be a {kind.__name__}, got {type(value).__name__}: "
+                f"begin with softrl.preset(env, algorithm={config.algorithm!r})"
             )
 
 

@@ -176,5 +176,5 @@ def _stop_if_all_frozen(session: Session) -> None:
         at = [int(high) << 32 | int(low) for high, low in zip(*words, strict=True)]
         raise DivergedError(
             f"every member stopped learning ({message(int(codes[0]))}; at updates {at}): lower the learning rates or "
-            "reward_scale, or set max_grad_norm"
+            "the rewards, or clip gradients"
         )

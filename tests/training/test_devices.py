@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from softrl.agents import ALGORITHMS
 from softrl.errors import ConfigError
 from softrl.training import devices, members
 from softrl.training.assemble import assemble, member_hypers, member_keys
@@ -14,9 +15,9 @@ from tests import tiny
 SIZES = {"num_envs": 8, "replay_shards": 4, "batch_size": 32, "seeds": 2, "n_step": 2}
 
 
-def after_two_chunks(mesh):
+def after_two_chunks(algorithm, mesh):
     """State of a run, and the text of its compiled chunk."""
-    config = tiny.config(**SIZES)
+    config = tiny.config(algorithm=algorithm, **SIZES)
     assembled = assemble(config)
     keys, hypers = member_keys(config), member_hypers(assembled)
     start = partial(members.init_members, assembled.program)
@@ -32,18 +33,19 @@ def after_two_chunks(mesh):
     return run, program.as_text()
 
 
-@pytest.fixture(scope="module")
-def alone():
-    """The run on one device."""
-    return after_two_chunks(None)[0]
+@pytest.fixture(scope="module", params=ALGORITHMS)
+def alone(request):
+    """An algorithm, and its run on one device."""
+    return request.param, after_two_chunks(request.param, None)[0]
 
 
-@pytest.mark.parametrize("members_wide, data_wide", [(1, 4), (2, 2)])
+@pytest.mark.parametrize("members_wide, data_wide", [(1, 4), (2, 4)])
 def test_a_run_spread_over_devices_is_the_run_of_one_device(alone, members_wide, data_wide):
+    algorithm, alone = alone
     mesh = jax.sharding.Mesh(
         np.asarray(jax.devices()[: members_wide * data_wide]).reshape(members_wide, data_wide), ("member", "data")
     )
-    run, text = after_two_chunks(mesh)
+    run, text = after_two_chunks(algorithm, mesh)
     reward = run.learner.replay.reward
     assert reward.addressable_shards[0].data.shape == (2 // members_wide, reward.shape[1], 8 // data_wide)
     for one, other in zip(jax.tree.leaves(alone), jax.tree.leaves(run), strict=True):
