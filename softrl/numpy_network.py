@@ -1,63 +1,120 @@
-"""A policy's network in NumPy alone: what acts where there is no XLA to wait for, on the host and on robots."""
+"""A policy's network and head in NumPy alone: what acts where there is no XLA to wait for, on hosts and on robots."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from softrl.layers import Activation, Dense, LayerNorm, Layers, named
+
+Step = Callable[[np.ndarray], np.ndarray]
+
 _GELU = math.sqrt(2.0 / math.pi)
 
-ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+ACTIVATIONS: dict[str, Step] = {
     "relu": lambda x: np.maximum(x, 0.0),
     "silu": lambda x: x * _sigmoid(x),
     "elu": lambda x: np.where(x > 0.0, x, np.expm1(np.minimum(x, 0.0))),
     "gelu": lambda x: 0.5 * x * (1.0 + np.tanh(_GELU * (x + 0.044715 * x * x * x))),
     "tanh": np.tanh,
 }
-"""By the names of `SACConfig.activation`; GELU is flax's, by a tanh."""
+"""By the names of `softrl.layers.Activation`."""
+
+_MAPS = {"tanh": np.tanh}
 
 
-class Layer(NamedTuple):
-    """A dense layer: kernel `[I, H]`, bias `[H]`; scale and shift `[H]` where LayerNorm follows it."""
+class TanhGaussian(NamedTuple):
+    """The layers end in mean and raw log standard deviation, `[B, 2 A]`, of a Gaussian before a tanh; A is `size`.
 
-    kernel: np.ndarray
-    bias: np.ndarray
-    scale: np.ndarray | None = None
-    shift: np.ndarray | None = None
-
-
-def normalized(x: np.ndarray, mean: np.ndarray, variance: np.ndarray, *, epsilon: float, clip: float) -> np.ndarray:
-    """(x − mean) / √(variance + epsilon), clipped to ± clip."""
-    return np.clip((x - mean) / np.sqrt(variance + np.float32(epsilon)), -clip, clip)
-
-
-def perceptron(
-    x: np.ndarray, hidden: Iterable[Layer], head: Layer, *, activation: str, layer_norm_epsilon: float
-) -> np.ndarray:
-    """The head's output, of observations `x` `[B, O]` that went through the hidden layers."""
-    for layer in hidden:
-        x = x @ layer.kernel + layer.bias
-        if layer.scale is not None:
-            x = x - x.mean(axis=-1, keepdims=True)
-            x = x / np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(layer_norm_epsilon))
-            x = x * layer.scale + layer.shift
-        x = ACTIVATIONS[activation](x)
-    return x @ head.kernel + head.bias
-
-
-def tanh_gaussian(out: np.ndarray, noise: np.ndarray | None, *, log_std_min: float, log_std_max: float) -> np.ndarray:
-    """Actions in (−1, 1): the mode, or a draw.
-
-    Args: `out`: `[B, 2 A]`, mean and raw log standard deviation, which a tanh squashes into its range; `noise`:
-      standard normal `[B, A]`; None: the mode.
+    map: the function onto (−1, 1) by which the raw number gets into (log_std_min, log_std_max).
     """
-    actions = out.shape[-1] // 2
-    mean, raw = out[..., :actions], out[..., actions:]  # np.split takes ten times as long
-    if noise is not None:
-        half, middle = 0.5 * (log_std_max - log_std_min), 0.5 * (log_std_max + log_std_min)
-        mean = mean + np.exp(middle + half * np.tanh(raw)) * noise
-    return np.tanh(mean)
+
+    size: int
+    log_std_min: float
+    log_std_max: float
+    map: str = "tanh"
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the layers end in."""
+        return 2 * self.size
+
+    def act(self, out: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
+        """Actions in (−1, 1) `[B, A]`: the mode, or with `noise` `[B, A]` a draw."""
+        mean, raw = out[..., : self.size], out[..., self.size :]  # np.split takes ten times as long
+        if noise is not None:
+            low, high = self.log_std_min, self.log_std_max
+            mean = mean + np.exp(0.5 * (high + low) + 0.5 * (high - low) * _MAPS[self.map](raw)) * noise
+        return np.tanh(mean)
+
+    def noise(self, rng: np.random.Generator, *lead: int) -> np.ndarray:
+        """Standard normal, `[*lead, A]`."""
+        return rng.standard_normal((*lead, self.size), np.float32)
+
+    def explore(self, rng: np.random.Generator, *lead: int) -> np.ndarray:
+        """Actions uniform on (−1, 1), `[*lead, A]`."""
+        return rng.uniform(-1.0, 1.0, (*lead, self.size)).astype(np.float32)
+
+
+class Categorical(NamedTuple):
+    """The layers end in the logits `[B, n]` of n actions."""
+
+    n: int
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the layers end in."""
+        return self.n
+
+    def act(self, out: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
+        """Actions `[B]` int32: the mode, or with `noise` `[B, n]` a draw."""
+        return np.argmax(out if noise is None else out + noise, axis=-1).astype(np.int32)
+
+    def noise(self, rng: np.random.Generator, *lead: int) -> np.ndarray:
+        """Gumbel, `[*lead, n]`: the largest sum of logit and noise is at each action as often as it is probable."""
+        return rng.gumbel(size=(*lead, self.n)).astype(np.float32)
+
+    def explore(self, rng: np.random.Generator, *lead: int) -> np.ndarray:
+        """Any of n, `[*lead]` int32."""
+        return rng.integers(0, self.n, lead).astype(np.int32)
+
+
+Head = TanhGaussian | Categorical
+"""How the layers' output becomes actions."""
+
+
+def steps(layers: Layers, arrays: Mapping[str, np.ndarray], prefix: str = "") -> list[Step]:
+    """The layers as functions `[B, I] -> [B, O]`, their parameters from `arrays`, named as `layers.shapes` says."""
+    made: list[Step] = []
+    for name, layer in named(layers):
+        match layer:
+            case Dense():
+                made.append(partial(_dense, *(arrays[f"{prefix}{name}/{part}"] for part in ("kernel", "bias"))))
+            case LayerNorm(epsilon):
+                weights = (arrays[f"{prefix}{name}/{part}"] for part in ("scale", "bias"))
+                made.append(partial(_layer_norm, np.float32(epsilon), *weights))
+            case Activation(kind):
+                made.append(ACTIVATIONS[kind])
+    return made
+
+
+def run(steps: list[Step], x: np.ndarray) -> np.ndarray:
+    """One step after the other."""
+    for step in steps:
+        x = step(x)
+    return x
+
+
+def _dense(kernel: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np.ndarray:
+    return x @ kernel + bias
+
+
+def _layer_norm(epsilon: np.float32, scale: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np.ndarray:
+    x = x - x.mean(axis=-1, keepdims=True)
+    x = x / np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + epsilon)
+    return x * scale + bias
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

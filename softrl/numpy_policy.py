@@ -1,57 +1,69 @@
-"""A policy file, and the policy in NumPy: what acts on a robot, or in an actor's process, without JAX.
+"""A policy file, and the policy in NumPy: what acts on a robot, in an actor's process or on the host, without JAX.
 
 A policy file is safetensors. Its metadata has `format` and `spec`, the JSON of `PolicySpec`; its arrays are
 
-    policy/Dense_0/kernel [I, H], policy/Dense_0/bias [H], policy/LayerNorm_0/scale [H], policy/LayerNorm_0/bias [H], …,
-    policy/Dense_L/kernel [H, 2 A], policy/Dense_L/bias [2 A]   L hidden layers, then mean and raw log_std
-    statistics/mean/NAME, statistics/variance/NAME            of each observation that the actor sees; a bare array
-                                                              has no /NAME
-    action/low [A], action/high [A]                           of the actions that leave
+    policy/Dense_0/kernel [I, H], policy/Dense_0/bias [H], policy/LayerNorm_0/scale [H], policy/LayerNorm_0/bias [H], …
+                                                     of the layers, by the names of `softrl.layers.shapes`
+    statistics/mean/NAME, statistics/variance/NAME   with a normaliser, of each observation that the actor sees; a bare
+                                                     array has no /NAME
+    action/low [A], action/high [A]                  of continuous actions, as they leave
 
-Imports NumPy and safetensors only.
+Files of the format before, softrl-policy-1, are read too. Imports NumPy; for files also safetensors.
 """
 
-import itertools
 import json
 import math
-from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from softrl import numpy_network, tensors
+from softrl import layers as network_layers
+from softrl import numpy_network
 from softrl.errors import TensorError
-from softrl.numpy_network import Layer
+from softrl.layers import Layers, Normalizer
+from softrl.numpy_network import Categorical, Head, TanhGaussian
 
-FORMAT = "softrl-policy-1"
+FORMAT = "softrl-policy-2"
+
+_HEADS = {"tanh_gaussian": TanhGaussian, "categorical": Categorical}
+
+
+class Input(NamedTuple):
+    """An observation that the actor sees. path: its keys, `("state", "arm")` for `obs["state"]["arm"]`, `()` for a bare
+    array."""
+
+    path: tuple[str | int, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """`state/arm`; a bare array is called `obs`."""
+        return "/".join(map(str, self.path)) or "obs"
+
+    @property
+    def moments(self) -> tuple[str, str]:
+        """Under which names a policy keeps its mean and variance."""
+        of = f"/{self.name}" if self.path else ""
+        return f"statistics/mean{of}", f"statistics/variance{of}"
 
 
 class PolicySpec(NamedTuple):
     """How a policy's arrays are to be read.
 
-    inputs: name and shape of each observation that the actor sees, in the order in which they are joined; a policy of
-    one bare array calls it "obs". nested: whether observations come as (nested) dictionaries, `a/b` naming
-    `obs["a"]["b"]`. width, depth: of the hidden layers. normalize_obs: (x − mean) / √(variance + epsilon), clipped to
-    ± clip. log_std_min, log_std_max: the range into which a tanh squashes the raw log standard deviation.
+    inputs: the observations, in the order in which they are joined. normalizer: of observations, None without.
     """
 
-    inputs: tuple[tuple[str, tuple[int, ...]], ...]
-    nested: bool
-    action_size: int
-    width: int
-    depth: int
-    activation: str
-    layer_norm: bool
-    normalize_obs: bool
-    clip: float
-    epsilon: float
-    layer_norm_epsilon: float
-    log_std_min: float
-    log_std_max: float
+    inputs: tuple[Input, ...]
+    layers: Layers
+    head: Head
+    normalizer: Normalizer | None
 
 
-class NumpyPolicy(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class NumpyPolicy:
     """A policy that acts by NumPy alone. version: the learner's, 0 for an exported one."""
 
     spec: PolicySpec
@@ -67,24 +79,76 @@ class NumpyPolicy(NamedTuple):
         return decode(source if isinstance(source, bytes) else Path(source).read_bytes())
 
     def __call__(self, obs: Any, rng: np.random.Generator | None = None) -> np.ndarray:
-        """Actions for one observation or a batch `[B, ...]` (a dictionary of them where the policy is `nested`).
+        """Actions for one observation or a batch `[B, ...]`, nested as the policy's inputs are.
 
         Args: `rng`: to sample; without it the mode.
-        Returns: `[A]` or `[B, A]`, float32, between the policy's `action/low` and `action/high`.
+        Returns: `[A]` or `[B, A]`, float32, between the policy's `action/low` and `action/high`; of a discrete policy
+          `[]` or `[B]`, int32.
         Raises: TensorError naming an observation that is missing or has another shape.
         """
-        x, single = _joined(self, obs)
-        noise = None if rng is None else rng.standard_normal((len(x), self.spec.action_size), np.float32)
-        bounds = {"log_std_min": self.spec.log_std_min, "log_std_max": self.spec.log_std_max}
-        low, high = self.arrays["action/low"], self.arrays["action/high"]
-        unit = numpy_network.tanh_gaussian(_perceptron(self, x), noise, **bounds)
-        action = 0.5 * (low + high) + 0.5 * (high - low) * unit
-        return action[0] if single else action
+        parts, single = _checked(self.spec, obs)
+        noise = None if rng is None else self.draw_noise(rng, len(parts[0]))
+        actions = self.scaled(self.spec.head.act(self.outputs(parts), noise))
+        return actions[0] if single else actions
+
+    def act(self, obs: Any, noise: np.ndarray | None = None) -> np.ndarray:
+        """Actions in (−1, 1) `[B, A]`, or discrete ones `[B]`, for observations `[B, ...]` that nobody checks.
+
+        Args: `noise`: of `draw_noise`; None: the mode.
+        """
+        return self.spec.head.act(self.outputs([at(obs, entry.path) for entry in self.spec.inputs]), noise)
+
+    def draw_noise(self, rng: np.random.Generator, *lead: int) -> np.ndarray:
+        """What `act` samples by, float32: standard normal `[*lead, A]`, of a discrete policy Gumbel `[*lead, n]`."""
+        return self.spec.head.noise(rng, *lead)
+
+    def explore(self, rng: np.random.Generator, *lead: int) -> np.ndarray:
+        """Actions before anything was learned: uniform on (−1, 1), `[*lead, A]`; or any of n, `[*lead]`."""
+        return self.spec.head.explore(rng, *lead)
+
+    def scaled(self, actions: Any) -> Any:
+        """Actions in (−1, 1) `[B, A]`, of NumPy or JAX, in the robot's own bounds; discrete ones as they are."""
+        if isinstance(self.spec.head, Categorical):
+            return actions
+        low, high = self.arrays["action/low"][None], self.arrays["action/high"][None]
+        return 0.5 * (low + high) + 0.5 * (high - low) * actions
+
+    def outputs(self, parts: list[np.ndarray]) -> np.ndarray:
+        """What the layers make of the inputs, `[B, ...]` each: `[B, O]`, as the head says."""
+        joined = []
+        for x, moments in zip(parts, self.moments, strict=True):
+            if moments is not None:
+                x, clip = (x - moments[0]) / moments[1], self.spec.normalizer.clip
+                x = np.clip(x, -clip, clip)
+            joined.append(x.reshape(len(x), -1).astype(np.float32, copy=False))
+        return numpy_network.run(self._steps, joined[0] if len(joined) == 1 else np.concatenate(joined, axis=-1))
+
+    @cached_property
+    def moments(self) -> list[tuple[np.ndarray, np.ndarray] | None]:
+        """Mean and standard deviation by which each input is normalised; None without a normaliser."""
+        if self.spec.normalizer is None:
+            return [None] * len(self.spec.inputs)
+        pairs = [tuple(self.arrays[name] for name in entry.moments) for entry in self.spec.inputs]
+        return [(mean, np.sqrt(variance + np.float32(self.spec.normalizer.epsilon))) for mean, variance in pairs]
+
+    @cached_property
+    def _steps(self) -> list[numpy_network.Step]:
+        return numpy_network.steps(self.spec.layers, self.arrays, "policy/")
 
 
 def encode(policy: NumpyPolicy, **about: str) -> bytes:
     """The policy file of a policy; `about`: more metadata, for example the environment's name."""
-    metadata = {"format": FORMAT, "spec": json.dumps(policy.spec._asdict()), "version": str(policy.version)}
+    from softrl import tensors  # an extra: who only acts needs no safetensors
+
+    spec = policy.spec
+    name = next(name for name, kind in _HEADS.items() if isinstance(spec.head, kind))
+    fields = {
+        "inputs": spec.inputs,
+        "layers": network_layers.to_json(spec.layers),
+        "head": {"name": name} | spec.head._asdict(),
+        "normalizer": None if spec.normalizer is None else spec.normalizer._asdict(),
+    }
+    metadata = {"format": FORMAT, "spec": json.dumps(fields), "version": str(policy.version)}
     return tensors.encode(policy.arrays, about | metadata)
 
 
@@ -93,74 +157,104 @@ def decode(data: bytes) -> NumpyPolicy:
 
     Raises: TensorError saying what is wrong.
     """
+    from softrl import tensors
+
     arrays, metadata = tensors.decode(data)
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") not in _READ:
         raise TensorError(f"expected a policy file of format {FORMAT!r}, got {metadata.get('format')!r}")
     try:
-        fields = json.loads(metadata["spec"])
-        inputs = tuple((str(name), tuple(map(int, shape))) for name, shape in fields.pop("inputs"))
-        spec, version = PolicySpec(inputs=inputs, **fields), int(metadata.get("version", "0"))
-        numpy_network.ACTIVATIONS[spec.activation]
-        # Before anything is built as large as a damaged spec says.
-        expected = shapes(spec) if len(inputs) + spec.depth < len(arrays) else {}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise TensorError("the policy file's spec is damaged, or written by another version") from None
+        spec, arrays = _READ[metadata["format"]](json.loads(metadata["spec"]), arrays)
+        expected, version = shapes(spec), int(metadata.get("version", "0"))
+    except _DAMAGE:
+        raise TensorError(_DAMAGED) from None
     for name in expected.keys() | arrays.keys():
         got = (arrays[name].shape, arrays[name].dtype.name) if name in arrays else "nothing"
         if got != (expected.get(name), "float32"):
             raise TensorError(f"policy file, {name}: expected float32 of shape {expected.get(name)}, got {got}")
-    return NumpyPolicy(spec, arrays, version)
+    return _tried(NumpyPolicy(spec, arrays, version))
 
 
 def shapes(spec: PolicySpec) -> dict[str, tuple[int, ...]]:
-    """The shape of every array that a policy file with this spec holds, by name."""
-    sizes = [sum(math.prod(shape) for _, shape in spec.inputs), *[spec.width] * spec.depth, 2 * spec.action_size]
-    known = {moments(spec, name)[i]: shape for name, shape in spec.inputs for i in (0, 1)}
-    known |= {"action/low": (spec.action_size,), "action/high": (spec.action_size,)}
-    for i, (size, out) in enumerate(itertools.pairwise(sizes)):
-        known |= {f"policy/Dense_{i}/kernel": (size, out), f"policy/Dense_{i}/bias": (out,)}
-        if spec.layer_norm and i < spec.depth:
-            known |= {f"policy/LayerNorm_{i}/{name}": (out,) for name in ("scale", "bias")}
+    """The shape of every array that a policy with this spec has, by name.
+
+    Raises: ValueError for layers that do not end in what the head needs.
+    """
+    size = sum(math.prod(entry.shape) for entry in spec.inputs)
+    weights, out = network_layers.shapes(spec.layers, size)
+    known = {f"policy/{name}": shape for name, shape in weights.items()}
+    if out != spec.head.outputs:
+        raise ValueError(f"the layers end in {out} numbers, the head needs {spec.head.outputs}")
+    if spec.normalizer is not None:
+        known |= {name: entry.shape for entry in spec.inputs for name in entry.moments}
+    if isinstance(spec.head, TanhGaussian):
+        known |= {"action/low": (spec.head.size,), "action/high": (spec.head.size,)}
     return known
 
 
-def moments(spec: PolicySpec, name: str) -> tuple[str, str]:
-    """Under which names a policy file keeps an observation's mean and variance."""
-    entry = f"/{name}" if spec.nested else ""
-    return f"statistics/mean{entry}", f"statistics/variance{entry}"
+def _tried(policy: NumpyPolicy) -> NumpyPolicy:
+    """The policy, once it has acted: on a robot that would be too late to find out that it cannot."""
+    sizes = [math.prod(entry.shape) for entry in policy.spec.inputs]
+    try:
+        # Before anything is allocated as large as a damaged spec says.
+        if sum(sizes) > sum(array.size for array in policy.arrays.values()):
+            raise ValueError("observations that no layer looks at")
+        blank = [np.zeros((1, *entry.shape), np.float32) for entry in policy.spec.inputs]
+        with np.errstate(all="ignore"):
+            policy.spec.head.act(policy.outputs(blank), policy.draw_noise(np.random.default_rng(0), 1))
+    except _DAMAGE:
+        raise TensorError(_DAMAGED) from None
+    return policy
 
 
-def _joined(policy: NumpyPolicy, obs: Any) -> tuple[np.ndarray, bool]:
-    """The normalised observations as one `[B, O]`, and whether `obs` was a single one."""
-    spec, parts, batches = policy.spec, [], set()
-    for name, shape in spec.inputs:
-        x = np.asarray(_entry(obs, name) if spec.nested else obs, np.float32)
+def _read_2(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[PolicySpec, dict[str, np.ndarray]]:
+    inputs = tuple(Input(tuple(path), tuple(map(int, shape))) for path, shape in fields["inputs"])
+    about = dict(fields["head"])
+    head = _HEADS[about.pop("name")](**about)
+    normalizer = None if fields["normalizer"] is None else Normalizer(**fields["normalizer"])
+    return PolicySpec(inputs, network_layers.from_json(fields["layers"]), head, normalizer), arrays
+
+
+def _read_1(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[PolicySpec, dict[str, np.ndarray]]:
+    """The first format: always a perceptron with a tanh-Gaussian, and statistics also where nothing was normalised."""
+    if fields["depth"] >= len(arrays):  # before anything is built as large as a damaged spec says
+        raise ValueError("more layers than arrays")
+    norm = [["LayerNorm", fields["layer_norm_epsilon"]]] if fields["layer_norm"] else []
+    hidden = [["Dense", fields["width"]], *norm, ["Activation", fields["activation"]]] * fields["depth"]
+    head = {name: fields[name] for name in ("log_std_min", "log_std_max")} | {"size": fields["action_size"]}
+    newer = {
+        "inputs": [(name.split("/") if fields["nested"] else (), shape) for name, shape in fields["inputs"]],
+        "layers": [*hidden, ["Dense", 2 * fields["action_size"]]],
+        "head": {"name": "tanh_gaussian"} | head,
+        "normalizer": {name: fields[name] for name in ("epsilon", "clip")} if fields["normalize_obs"] else None,
+    }
+    kept = {name: x for name, x in arrays.items() if fields["normalize_obs"] or not name.startswith("statistics/")}
+    return _read_2(newer, kept)
+
+
+_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+_DAMAGED = "the policy file's spec is damaged, or written by another version"
+_READ = {FORMAT: _read_2, "softrl-policy-1": _read_1}
+
+
+def _checked(spec: PolicySpec, obs: Any) -> tuple[list[np.ndarray], bool]:
+    """The observations as `[B, ...]` float32 each, and whether `obs` was a single one."""
+    parts, batches = [], set()
+    for entry in spec.inputs:
+        try:
+            x, shape = np.asarray(at(obs, entry.path), np.float32), entry.shape
+        except (KeyError, IndexError, TypeError):
+            got = type(obs).__name__
+            raise TensorError(f"observation {entry.name}: expected a dictionary that has it, got {got}") from None
         batch = x.shape[: x.ndim - len(shape)]
         batches.add(batch)
         if x.shape[x.ndim - len(shape) :] != shape or len(batch) > 1 or len(batches) > 1:
-            raise TensorError(f"observation {name}: expected {list(shape)} or a batch of it, got {list(x.shape)}")
-        x = x.reshape(-1, *shape)
-        if spec.normalize_obs:
-            mean, variance = (policy.arrays[moment] for moment in moments(spec, name))
-            x = numpy_network.normalized(x, mean, variance, epsilon=spec.epsilon, clip=spec.clip)
-        parts.append(x.reshape(len(x), -1))
-    return np.concatenate(parts, axis=-1), not batch
+            raise TensorError(f"observation {entry.name}: expected {list(shape)} or a batch of it, got {list(x.shape)}")
+        parts.append(x.reshape(-1, *shape))
+    return parts, not batch
 
 
-def _entry(obs: Any, name: str) -> Any:
-    for part in name.split("/"):
-        if not isinstance(obs, Mapping) or part not in obs:
-            raise TensorError(f"observation {name}: expected a dictionary that has it, got {type(obs).__name__}")
-        obs = obs[part]
+def at(obs: Any, path: tuple[str | int, ...]) -> Any:
+    """The entry of an observation at a path."""
+    for key in path:
+        obs = obs[key]
     return obs
-
-
-def _perceptron(policy: NumpyPolicy, x: np.ndarray) -> np.ndarray:
-    spec, layers = policy.spec, []
-    for i in range(spec.depth + 1):
-        names = [f"policy/Dense_{i}/kernel", f"policy/Dense_{i}/bias"]
-        if spec.layer_norm and i < spec.depth:
-            names += [f"policy/LayerNorm_{i}/scale", f"policy/LayerNorm_{i}/bias"]
-        layers.append(Layer(*(policy.arrays[name] for name in names)))
-    settings = {"activation": spec.activation, "layer_norm_epsilon": spec.layer_norm_epsilon}
-    return numpy_network.perceptron(x, layers[:-1], layers[-1], **settings)

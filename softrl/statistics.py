@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from softrl.layers import NORMALIZER, Normalizer
 from softrl.types import PyTree
 
 SATURATION = 1e7
@@ -52,12 +53,12 @@ def update(statistics: Statistics, obs: PyTree, valid: jax.Array) -> Statistics:
     return Statistics(jnp.minimum(count, SATURATION), mean, variance)
 
 
-def normalize(statistics: Statistics, obs: PyTree, *, clip: float = 10.0) -> PyTree:
-    """(obs − mean) / √(variance + 10⁻⁶), clipped to ± `clip` standard deviations. `obs`: `[..., *observation]`."""
+def normalize(statistics: Statistics, obs: PyTree, normalizer: Normalizer = NORMALIZER) -> PyTree:
+    """Observations `[..., *observation]` as `softrl.layers.Normalizer` says."""
 
     def scale(mean, variance, x):
         lead = (1,) * (x.ndim - mean.ndim)
-        mean, std = mean.reshape(lead + mean.shape), jnp.sqrt(variance + 1e-6).reshape(lead + mean.shape)
-        return jnp.clip((x - mean) / std, -clip, clip)
+        mean, std = mean.reshape(lead + mean.shape), jnp.sqrt(variance + normalizer.epsilon).reshape(lead + mean.shape)
+        return jnp.clip((x - mean) / std, -normalizer.clip, normalizer.clip)
 
     return jax.tree.map(scale, statistics.mean, statistics.variance, obs)

@@ -18,6 +18,7 @@ FLOORS = {
     "config": 0,
     "soft": 0,
     "tensors": 0,
+    "layers": 0,
     "numpy_network": 0,
     "numpy_policy": 0,
     "inference": 1,
@@ -54,6 +55,8 @@ NEIGHBOURS = {
     ("numpy_policy", "errors"),
     ("numpy_policy", "tensors"),  # a policy file is named tensors
     ("numpy_policy", "numpy_network"),
+    ("numpy_policy", "layers"),
+    ("numpy_network", "layers"),  # a network is data
     ("cli_serve", "run"),
     ("serve", "export"),  # what a server publishes is a policy file
     ("networks", "distributions"),  # the policy's head is a distribution

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softrl import statistics
+from softrl.layers import Normalizer
 from softrl.statistics import SATURATION
 
 OBS = jax.ShapeDtypeStruct((3,), jnp.float32)
@@ -83,7 +84,7 @@ def test_normalised_observations_have_no_scale_of_their_own():
 
 
 def test_an_outlier_is_clipped_before_it_reaches_a_network():
-    scaled = statistics.normalize(statistics.init(OBS), jnp.asarray([[1e30, -1e30, 0.0]]), clip=4.0)
+    scaled = statistics.normalize(statistics.init(OBS), jnp.asarray([[1e30, -1e30, 0.0]]), Normalizer(clip=4.0))
     np.testing.assert_array_equal(scaled, [[4.0, -4.0, 0.0]])
 
 

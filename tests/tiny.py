@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from softrl import networks, statistics
+from softrl.agents.sac.actor import layers, policy_layers
 from softrl.config import change, replaced
-from softrl.networks import Torso
 from softrl.training import members
 from softrl.training.assemble import Assembled, assemble, member_hypers, member_keys
 from softrl.training.config import Config
@@ -107,11 +107,10 @@ class Learned(NamedTuple):
 def learned(assembled: Assembled, agent, obs, actions) -> Learned:
     """Asks an agent (without a member axis) for its critics and its policy."""
     parts, spec = assembled.config.agent, assembled.program.env.spec
-    torso = Torso(parts.width, parts.depth, parts.activation, parts.layer_norm)
     size = int(np.prod(spec.obs.shape))
     bounds = {"log_std_min": parts.log_std_min, "log_std_max": parts.log_std_max}
-    policy = networks.policy(torso, size, spec.action.size, **bounds)
-    critic = networks.soft_q(torso, size, spec.action.size, num_critics=parts.num_critics)
+    policy = networks.policy(policy_layers(parts, spec.action.size), size, **bounds)
+    critic = networks.soft_q(layers(parts, 1), size, spec.action.size, num_critics=parts.num_critics)
 
     @jax.jit
     def ask(agent, obs, actions):

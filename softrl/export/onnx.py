@@ -6,7 +6,9 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from softrl import __version__
-from softrl.numpy_policy import NumpyPolicy, moments
+from softrl.layers import Activation, Dense, LayerNorm, Layers, named
+from softrl.numpy_network import Categorical
+from softrl.numpy_policy import NumpyPolicy
 
 OPSET, IR = 20, 9  # Gelu came with operator set 20
 _ACTIVATIONS = {"relu": "Relu", "elu": "Elu", "tanh": "Tanh"}
@@ -31,20 +33,13 @@ class Graph:
 
 
 def serialize(policy: NumpyPolicy, about: dict[str, str]) -> bytes:
-    """The ONNX file: inputs named like the policy's observations `[batch, ...]`, one output `action` `[batch, A]`."""
-    spec, graph = policy.spec, Graph()
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape]) for name, shape in spec.inputs]
-    parts = [_normalised(graph, policy, name) for name, _ in spec.inputs]
+    """The ONNX file: inputs named like the policy's observations `[batch, ...]`, one output `action`, `[batch, A]`;
+    of a discrete policy `[batch]`, int64."""
+    inputs, graph = policy.spec.inputs, Graph()
+    values = [helper.make_tensor_value_info(x.name, TensorProto.FLOAT, ["batch", *x.shape]) for x in inputs]
+    parts = [_normalised(graph, policy, x.name, moments) for x, moments in zip(inputs, policy.moments, strict=True)]
     x = graph.add("Concat", *parts, out="joined", axis=1) if len(parts) > 1 else parts[0]
-    x = _perceptron(graph, policy, x)
-    columns = [
-        graph.constant(name, np.int64([i])) for name, i in (("first", 0), ("last", spec.action_size), ("axis", 1))
-    ]
-    x = graph.add("Tanh", graph.add("Slice", x, *columns, out="mean"), out="unit_action")
-    low, high = policy.arrays["action/low"], policy.arrays["action/high"]
-    x = graph.add("Mul", x, graph.constant("action/half_range", 0.5 * (high - low)), out="scaled")
-    graph.add("Add", x, graph.constant("action/middle", 0.5 * (high + low)), out="action")
-    result = helper.make_tensor_value_info("action", TensorProto.FLOAT, ["batch", spec.action_size])
+    result = _head(graph, policy, _network(graph, policy.spec.layers, policy.arrays, x))
     body = helper.make_graph(graph.nodes, "softrl_policy", values, [result], graph.constants)
     model = helper.make_model(
         body,
@@ -58,33 +53,47 @@ def serialize(policy: NumpyPolicy, about: dict[str, str]) -> bytes:
     return model.SerializeToString(deterministic=True)
 
 
-def _normalised(graph: Graph, policy: NumpyPolicy, x: str) -> str:
-    name, spec = x, policy.spec
-    if spec.normalize_obs:
-        mean, variance = (policy.arrays[moment] for moment in moments(spec, name))
-        std = np.sqrt(variance + np.float32(spec.epsilon))
+def _normalised(graph: Graph, policy: NumpyPolicy, name: str, moments: tuple[np.ndarray, np.ndarray] | None) -> str:
+    x = name
+    if moments is not None:
+        mean, std = moments
         x = graph.add("Sub", x, graph.constant(f"{name}/mean", mean), out=f"{name}/centred")
         x = graph.add("Div", x, graph.constant(f"{name}/std", std), out=f"{name}/scaled")
+        clip = policy.spec.normalizer.clip
         bounds = [
-            graph.constant(f"{name}/{side}", np.float32(value))
-            for side, value in (("low", -spec.clip), ("high", spec.clip))
+            graph.constant(f"{name}/{side}", np.float32(value)) for side, value in (("low", -clip), ("high", clip))
         ]
         x = graph.add("Clip", x, *bounds, out=f"{name}/clipped")
     return graph.add("Flatten", x, out=f"{name}/flat", axis=1)
 
 
-def _perceptron(graph: Graph, policy: NumpyPolicy, x: str) -> str:
-    spec, arrays = policy.spec, policy.arrays
-    for i in range(spec.depth + 1):
-        names = [f"policy/Dense_{i}/{part}" for part in ("kernel", "bias")]
-        x = graph.add("Gemm", x, *(graph.constant(name, arrays[name]) for name in names), out=f"dense_{i}")
-        if i == spec.depth:
-            return x
-        if spec.layer_norm:
-            names = [f"policy/LayerNorm_{i}/{part}" for part in ("scale", "bias")]
-            weights = (graph.constant(name, arrays[name]) for name in names)
-            x = graph.add("LayerNormalization", x, *weights, out=f"norm_{i}", epsilon=spec.layer_norm_epsilon)
-        x = _activation(graph, spec.activation, x, f"{spec.activation}_{i}")
+def _network(graph: Graph, layers: Layers, arrays: dict[str, np.ndarray], x: str) -> str:
+    for name, layer in named(layers):
+        out = f"policy/{name}"
+        match layer:
+            case Dense():
+                weights = (graph.constant(part, arrays[part]) for part in (f"{out}/kernel", f"{out}/bias"))
+                x = graph.add("Gemm", x, *weights, out=out)
+            case LayerNorm(epsilon):
+                weights = (graph.constant(part, arrays[part]) for part in (f"{out}/scale", f"{out}/bias"))
+                x = graph.add("LayerNormalization", x, *weights, out=out, epsilon=epsilon)
+            case Activation(kind):
+                x = _activation(graph, kind, x, out)
+    return x
+
+
+def _head(graph: Graph, policy: NumpyPolicy, x: str) -> onnx.ValueInfoProto:
+    """Adds the mode of the policy as the output `action`, and says what it is."""
+    head = policy.spec.head
+    if isinstance(head, Categorical):
+        graph.add("ArgMax", x, out="action", axis=1, keepdims=0)
+        return helper.make_tensor_value_info("action", TensorProto.INT64, ["batch"])
+    columns = [graph.constant(name, np.int64([i])) for name, i in (("first", 0), ("last", head.size), ("axis", 1))]
+    x = graph.add("Tanh", graph.add("Slice", x, *columns, out="mean"), out="unit_action")
+    low, high = policy.arrays["action/low"], policy.arrays["action/high"]
+    x = graph.add("Mul", x, graph.constant("action/half_range", 0.5 * (high - low)), out="scaled")
+    graph.add("Add", x, graph.constant("action/middle", 0.5 * (high + low)), out="action")
+    return helper.make_tensor_value_info("action", TensorProto.FLOAT, ["batch", head.size])
 
 
 def _activation(graph: Graph, activation: str, x: str, out: str) -> str:

@@ -5,22 +5,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
 
-from softrl.export.portable import whole
+from softrl.agents.observations import whole
+from softrl.numpy_policy import NumpyPolicy
 from softrl.types import Agent, EnvSpec, PyTree
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
-def serialize(agent: Agent, spec: EnvSpec, policy: PyTree, low: np.ndarray, high: np.ndarray) -> bytes:
+def serialize(agent: Agent, spec: EnvSpec, policy: PyTree, plain: NumpyPolicy) -> bytes:
     """The program `obs -> action`, the policy's numbers baked in; `jax.export.deserialize(data).call(obs)` runs it.
 
     Its `obs` has a leading batch axis and, of a dictionary observation, only what the actor sees: `{"state": ...}`;
-    actions are `[batch, A]` between low and high.
+    actions leave as those of `plain` do, the same policy in NumPy.
     """
-    middle, half = (jnp.asarray(x)[None] for x in (0.5 * (low + high), 0.5 * (high - low)))
 
     def act(obs: PyTree) -> jax.Array:
-        return middle + half * agent.act(policy, (), whole(spec, obs), None)[0]
+        return plain.scaled(agent.act(policy, (), whole(spec, obs), None)[0])
 
     (batch,) = jax_export.symbolic_shape("batch")
     seen = spec.obs if spec.actor_obs is None else {spec.actor_obs: spec.obs[spec.actor_obs]}

@@ -9,15 +9,14 @@ import jax
 import numpy as np
 
 from softrl import __version__, numpy_policy
-from softrl.agents.sac import Policy
+from softrl.agents.observations import whole
 from softrl.errors import CheckpointError, ConfigError, suggestion
 from softrl.export import check
-from softrl.export.portable import portable, whole
-from softrl.learner.names import named
 from softrl.numpy_policy import NumpyPolicy
 from softrl.storage import checkpoint, durable
-from softrl.training.assemble import Assembled
+from softrl.training.assemble import Assembled, acting
 from softrl.training.programs import abstract_run
+from softrl.types import PyTree
 
 FORMATS = {
     "onnx": "onnx and onnxruntime",
@@ -36,7 +35,7 @@ class Exported(NamedTuple):
     observations: int
 
 
-def export(assembled: Assembled, policy: Policy, path: str | Path, *, format: str) -> Exported:
+def export(assembled: Assembled, policy: PyTree, path: str | Path, *, format: str) -> Exported:
     """Writes the deterministic policy, its observation normaliser and action scaling included.
 
     Args:
@@ -47,7 +46,7 @@ def export(assembled: Assembled, policy: Policy, path: str | Path, *, format: st
         live policy does; nothing is written. CheckpointError: the file cannot be written.
     """
     require_format(format)
-    path, plain = Path(path), portable(assembled.config.agent, assembled.program.env.spec, named(policy))
+    path, plain = Path(path), acting(assembled, policy)
     about = {"softrl": __version__, "env": assembled.config.env.env}
     data, run = _written(assembled, policy, plain, about, format)
     largest = check.difference(plain, partial(_live, assembled, policy, plain), run, format)
@@ -63,7 +62,7 @@ def require_format(format: str) -> None:
         raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {format!r}{suggestion(format, FORMATS)}")
 
 
-def member_policy(run_directory: str | Path, assembled: Assembled, member: int) -> Policy:
+def member_policy(run_directory: str | Path, assembled: Assembled, member: int) -> PyTree:
     """One member's policy as it is in the newest checkpoint of a run with several seeds.
 
     Raises: ConfigError for a member that the run does not have. CheckpointError where no checkpoint verifies.
@@ -79,7 +78,7 @@ def member_policy(run_directory: str | Path, assembled: Assembled, member: int) 
     return assembled.program.agent.policy(agent)
 
 
-def _written(assembled: Assembled, policy: Policy, plain: NumpyPolicy, about: dict[str, str], format: str):
+def _written(assembled: Assembled, policy: PyTree, plain: NumpyPolicy, about: dict[str, str], format: str):
     """The file's bytes, and a function that runs those bytes: observations by name to actions."""
     if format == "safetensors":
         data = numpy_policy.encode(plain, **about)
@@ -90,16 +89,13 @@ def _written(assembled: Assembled, policy: Policy, plain: NumpyPolicy, about: di
             data = writer.serialize(plain, about)
             return data, partial(writer.run, data)
         spec, agent = assembled.program.env.spec, assembled.program.agent
-        low, high = plain.arrays["action/low"], plain.arrays["action/high"]
-        data = writer.serialize(agent, spec, policy, low, high)
+        data = writer.serialize(agent, spec, policy, plain)
         return data, lambda named: writer.run(data, check.nested(plain, named))
     except ImportError as error:
         raise ConfigError(f"{format} needs {FORMATS[format]} ({error}): pip install 'softrl[export]'") from None
 
 
-def _live(assembled: Assembled, policy: Policy, plain: NumpyPolicy, named: dict[str, np.ndarray]) -> np.ndarray:
+def _live(assembled: Assembled, policy: PyTree, plain: NumpyPolicy, named: dict[str, np.ndarray]) -> np.ndarray:
     spec, agent = assembled.program.env.spec, assembled.program.agent
     obs = whole(spec, check.nested(plain, named))
-    action = np.asarray(jax.jit(lambda policy, obs: agent.act(policy, (), obs, None)[0])(policy, obs))
-    low, high = plain.arrays["action/low"], plain.arrays["action/high"]
-    return 0.5 * (low + high) + 0.5 * (high - low) * action
+    return plain.scaled(np.asarray(jax.jit(lambda policy, obs: agent.act(policy, (), obs, None)[0])(policy, obs)))

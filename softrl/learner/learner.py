@@ -18,6 +18,7 @@ from softrl.learner.batches import checked_obs, checked_rows
 from softrl.learner.compiled import compile_learner, filled, padded, pieces
 from softrl.learner.config import LearnerConfig, validated
 from softrl.learner.names import named
+from softrl.numpy_policy import NumpyPolicy
 from softrl.storage import checkpoint
 from softrl.training.health import message
 from softrl.types import Hypers
@@ -176,6 +177,17 @@ class Learner:
         """The present policy, copied to the host."""
         with self._lock:
             return PublishedPolicy(self.version, named(self._parts.program.agent.policy(self._state.learner.agent)))
+
+    def actor(self) -> NumpyPolicy:
+        """The present policy, copied to the host, as one that acts without JAX.
+
+        Raises: ExportError for observations that are more than arrays in dictionaries and tuples.
+        """
+        with self._lock:
+            # A copy: on a CPU the arrays would be views of memory that the next step is given.
+            policy = jax.tree.map(np.array, self._parts.program.agent.policy(self._state.learner.agent))
+            make = algorithm(self.config.algorithm).actor
+            return make(self.config.agent, self.spec, policy, version=self.version)
 
     def save(self, extra: Mapping[str, Any] | None = None) -> int:
         """Saves everything to `dir`, replay included, and waits until it is durable; killed meanwhile, the last save

@@ -1,6 +1,6 @@
-"""Networks as `(init, apply)` pairs: policy, ensemble of soft Q, soft value."""
+"""Networks as `(init, apply)` pairs, built from tuples of layers: policy, ensemble of soft Q, soft value."""
 
 from softrl.networks.heads import policy, soft_q, soft_v
-from softrl.networks.mlp import ACTIVATIONS, Torso
+from softrl.networks.stack import network
 
-__all__ = ["ACTIVATIONS", "Torso", "policy", "soft_q", "soft_v"]
+__all__ = ["network", "policy", "soft_q", "soft_v"]

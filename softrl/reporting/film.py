@@ -1,15 +1,13 @@
 """A film of a policy: roll one episode out, hand its poses to the camera."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import jax
 
-from softrl.agents.sac import act_on_host
 from softrl.envs import gymnasium
 from softrl.errors import ConfigError
-from softrl.training.assemble import Assembled
+from softrl.training.assemble import Assembled, acting
 from softrl.types import PyTree
 
 
@@ -50,7 +48,6 @@ def _gymnasium(
 
     if path.suffix == ".html":
         raise ConfigError(f"Brax's viewer shows no {assembled.config.env.env}; films of it are mp4 or gif")
-    act = partial(act_on_host, assembled.config.agent, assembled.program.env.spec, jax.device_get(policy))
-    limit = assembled.config.env.episode_length
-    motion = gymnasium.rollout(robot, lambda obs: act(obs, None), episode_length=limit, seed=seed, steps=steps)
+    act, limit = acting(assembled, policy).act, assembled.config.env.episode_length
+    motion = gymnasium.rollout(robot, act, episode_length=limit, seed=seed, steps=steps)
     return video.poses(motion.model, motion.pos, motion.rot, path, fps=motion.fps, note=note)

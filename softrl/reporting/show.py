@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import jax
 import numpy as np
 
 from softrl.agents import algorithm
-from softrl.agents.sac import act_on_host
 from softrl.clock import Counter, Purpose, at
 from softrl.config import change
 from softrl.envs import HostEnv
@@ -19,7 +17,7 @@ from softrl.reporting.curve import curve
 from softrl.reporting.film import film
 from softrl.reporting.progress import Progress
 from softrl.training import hosted
-from softrl.training.assemble import Assembled, assemble
+from softrl.training.assemble import Assembled, acting, assemble
 from softrl.training.config import Config
 from softrl.training.evaluate import Evaluation, evaluate
 from softrl.training.health import message
@@ -122,7 +120,6 @@ def evaluation(config: Config, policy: PyTree, *, episodes: int, seed: int) -> N
 def _looked(assembled: Assembled, policy: PyTree, seed: int) -> Evaluation:
     env, agent = assembled.evaluation, assembled.program.agent
     if isinstance(env, HostEnv):
-        act = partial(act_on_host, assembled.config.agent, env.spec)
-        return hosted.evaluate(env, act, jax.device_get(policy), hosted.EVALUATION_SEED + seed)
+        return hosted.evaluate(env, acting(assembled, policy), hosted.EVALUATION_SEED + seed)
     key = at(jax.random.key(seed), Counter.of(0), Purpose.EVALUATE)
     return jax.jit(lambda policy, key: evaluate(env, agent, policy, key))(policy, key)

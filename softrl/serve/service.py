@@ -9,7 +9,6 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from softrl.errors import BatchError, CheckpointError, ConfigError, TensorError
-from softrl.export.portable import portable
 from softrl.numpy_policy import encode
 from softrl.serve import intake, messages, wire
 from softrl.serve.intake import Intake
@@ -82,10 +81,8 @@ def _pull(desk: Desk, data: bytes):
     if request.has_policy and request.version == version:
         return messages.PullReply(version=version)
     if desk.published[0] != version:
-        learner = desk.intake.learner
-        policy = learner.policy()  # waits for the end of the learner's present call
-        plain = portable(learner.config.agent, learner.spec, policy.arrays, version=policy.version)
-        desk.published = (policy.version, encode(plain))
+        policy = desk.intake.learner.actor()  # waits for the end of the learner's present call
+        desk.published = (policy.version, encode(policy))
     desk.metrics.pulls.inc()
     sent, policy_file = desk.published
     return messages.PullReply(version=sent, policy=policy_file)

@@ -13,9 +13,10 @@ from softrl.agents import algorithm
 from softrl.config import change, flat
 from softrl.envs import make_env
 from softrl.errors import ConfigError, suggestion
+from softrl.numpy_policy import NumpyPolicy
 from softrl.training.config import Config, validated
 from softrl.training.state import Program
-from softrl.types import Env, EnvSpec, Hypers
+from softrl.types import Env, EnvSpec, Hypers, PyTree
 
 
 class Assembled(NamedTuple):
@@ -67,6 +68,11 @@ def assemble(
     evaluation = make_env(config.env, num_envs=looks, stagger=False) if envs is None else envs[1]
     assembled = Assembled(config, program, evaluation, hypers)
     return assembled if members is None else with_members(assembled, members)
+
+
+def acting(assembled: Assembled, policy: PyTree) -> NumpyPolicy:
+    """A published policy as one that acts without JAX."""
+    return algorithm(assembled.config.algorithm).actor(assembled.config.agent, assembled.program.env.spec, policy)
 
 
 def with_members(assembled: Assembled, members: Sequence[Mapping[str, Any]]) -> Assembled:

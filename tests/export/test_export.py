@@ -11,15 +11,18 @@ import numpy as np
 import onnx
 import pytest
 
-from softrl import cli, export, numpy_policy
-from softrl.agents.sac import SACConfig, SACHypers, build, resolve
+from softrl import cli, export, networks, numpy_policy, statistics
+from softrl.agents.observations import whole
+from softrl.agents.sac import SACConfig, SACHypers, actor, build, resolve
+from softrl.distributions import categorical
 from softrl.errors import ConfigError, ExportError
 from softrl.export import check, stablehlo
 from softrl.export import onnx as onnx_file
-from softrl.export.portable import portable, whole
-from softrl.learner.names import named
+from softrl.layers import NORMALIZER, perceptron
+from softrl.numpy_network import Categorical
+from softrl.numpy_policy import Input, NumpyPolicy, PolicySpec
 from softrl.run import load, train
-from softrl.types import Continuous, EnvSpec
+from softrl.types import Agent, Continuous, Discrete, EnvSpec
 from tests import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +71,7 @@ VARIANTS = {
 def test_numpy_and_onnx_act_as_jax_does_for_every_network(variant):
     spec, changes = VARIANTS[variant]
     config, agent, policy = made(spec, **changes)
-    plain = portable(config, spec, named(policy))
+    plain = actor(config, spec, policy)
     act = jax.jit(lambda obs: agent.act(policy, (), whole(spec, obs), None)[0])
     live = lambda named: act(check.nested(plain, named))
     written = numpy_policy.decode(numpy_policy.encode(plain))
@@ -79,35 +82,75 @@ def test_numpy_and_onnx_act_as_jax_does_for_every_network(variant):
 
 def test_actions_leave_within_the_robots_own_bounds():
     config, agent, policy = made()
-    plain = portable(config, BOUNDED, named(policy))
-    unit = portable(config, BARE, named(policy))
+    plain = actor(config, BOUNDED, policy)
+    unit = actor(config, BARE, policy)
     obs = check.observations(plain)
     expected = LOW + 0.5 * (unit(obs["obs"]) + 1.0) * (HIGH - LOW)
     # A few roundings of float32 at magnitudes of at most 2.
     np.testing.assert_allclose(plain(obs["obs"]), expected, atol=1e-6)
     np.testing.assert_allclose(onnx_file.run(onnx_file.serialize(plain, {}), obs), expected, atol=1e-5)
-    data = stablehlo.serialize(agent, BARE, policy, LOW, HIGH)
+    data = stablehlo.serialize(agent, BARE, policy, plain)
     np.testing.assert_allclose(stablehlo.run(data, obs["obs"]), expected, atol=1e-5)
 
 
 def test_a_robot_without_privileged_observations_can_run_the_program():
     config, agent, policy = made(DICTIONARY)
-    plain = portable(config, DICTIONARY, named(policy))
+    plain = actor(config, DICTIONARY, policy)
     obs = check.nested(plain, check.observations(plain, rows=7))
-    data = stablehlo.serialize(agent, DICTIONARY, policy, *(plain.arrays[f"action/{end}"] for end in ("low", "high")))
+    data = stablehlo.serialize(agent, DICTIONARY, policy, plain)
     assert set(obs) == {"state"}
     np.testing.assert_allclose(stablehlo.run(data, obs), plain(obs), atol=check.LIMIT)
 
 
 def test_samples_of_the_numpy_policy_have_the_policys_distribution():
     config, agent, policy = made()
-    plain, obs = portable(config, BARE, named(policy)), np.zeros(5, np.float32)
+    plain, obs = actor(config, BARE, policy), np.zeros(5, np.float32)
     many = np.repeat(obs[None], 20_000, axis=0)
     ours = np.arctanh(np.clip(plain(many, np.random.default_rng(0)), -0.999999, 0.999999))
     theirs = np.arctanh(np.clip(agent.act(policy, (), many, jax.random.key(0))[0], -0.999999, 0.999999))
     # Five standard errors of a mean and of a standard deviation over 20,000 draws.
     np.testing.assert_allclose(ours.mean(0), theirs.mean(0), atol=5 * theirs.std(0).max() * (2 / 20_000) ** 0.5)
     np.testing.assert_allclose(ours.std(0), theirs.std(0), rtol=5 * (1 / 20_000) ** 0.5)
+
+
+def discrete(moved: float = 0.0) -> tuple[NumpyPolicy, Agent]:
+    """A policy over four actions, and an agent that acts by the same numbers in JAX. moved: what one logit is more."""
+    rng = np.random.default_rng(0)
+    spec = PolicySpec((Input((), (5,)),), perceptron([16], 4), Categorical(4), NORMALIZER)
+    sizes = numpy_policy.shapes(spec)
+    arrays = {name: np.float32(rng.uniform(0.1, 1.0, shape)) for name, shape in sizes.items()}
+    arrays |= {name: np.float32(rng.normal(size=sizes[name])) for name in sizes if "kernel" in name}
+    params: dict = {}
+    for name, value in arrays.items():
+        if name.startswith("policy/"):
+            params.setdefault(name.split("/")[1], {})[name.split("/")[2]] = jnp.asarray(value)
+    moments = (jnp.asarray(arrays[f"statistics/{name}"]) for name in ("mean", "variance"))
+    seen = statistics.Statistics(jnp.float32(1.0), *moments)
+
+    def act(policy, carry, obs, key):
+        out, _ = networks.network(spec.layers, 5).apply({"params": params}, (), statistics.normalize(seen, obs))
+        return categorical.mode(categorical.Categorical(out.at[:, 1].add(moved))), carry, ()
+
+    return NumpyPolicy(spec, arrays), Agent(*[None] * 2, act, *[None] * 4)
+
+
+def test_a_discrete_policys_files_choose_the_live_policys_actions():
+    plain, agent = discrete()
+    obs, live = check.observations(plain)["obs"], lambda named: agent.act((), (), named["obs"], None)[0]
+    program = stablehlo.serialize(agent, BARE._replace(action=Discrete(4)), (), plain)
+    data = onnx_file.serialize(plain, {})
+    files = {
+        "NumPy": lambda named: numpy_policy.decode(numpy_policy.encode(plain))(named["obs"]),
+        "ONNX": lambda named: onnx_file.run(data, named),
+        "StableHLO": lambda named: stablehlo.run(program, named["obs"]),
+    }
+    for name, run in files.items():
+        assert check.difference(plain, live, run, name) <= check.LIMIT
+    assert [run({"obs": obs}).dtype.name for run in files.values()] == ["int32", "int64", "int32"]
+    assert len(np.unique(plain(obs))) > 1
+    other = discrete(moved=0.1)[1]
+    with pytest.raises(ExportError, match="otherwise"):
+        check.difference(plain, lambda named: other.act((), (), named["obs"], None)[0], files["ONNX"], "ONNX")
 
 
 def test_a_file_that_acts_otherwise_is_not_written(run_directory, tmp_path, monkeypatch):
@@ -120,7 +163,7 @@ def test_a_file_that_acts_otherwise_is_not_written(run_directory, tmp_path, monk
 
 def _damaged(policy):
     arrays = dict(policy.arrays, **{"policy/Dense_1/bias": policy.arrays["policy/Dense_1/bias"] + np.float32(1e-3)})
-    return ENCODE(policy._replace(arrays=arrays))
+    return ENCODE(NumpyPolicy(policy.spec, arrays))
 
 
 ENCODE = numpy_policy.encode
@@ -167,7 +210,7 @@ def test_any_member_of_a_run_can_be_exported(run_directory, tmp_path):
     run = load(run_directory)
     both = [export.member_policy(run_directory, run.assembled, member) for member in (0, 1)]
     obs = np.ones((1, *run.assembled.program.env.spec.obs.shape), np.float32)
-    policies = [portable(run.config.agent, run.assembled.program.env.spec, named(policy)) for policy in both]
+    policies = [actor(run.config.agent, run.assembled.program.env.spec, policy) for policy in both]
     assert not np.array_equal(policies[0](obs), policies[1](obs))
     with pytest.raises(ConfigError, match=r"\[0, 1\], got 2"):
         export.member_policy(run_directory, run.assembled, 2)

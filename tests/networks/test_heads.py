@@ -5,14 +5,11 @@ import numpy as np
 import pytest
 
 from softrl import networks
-from softrl.networks import Torso
-
-TORSO = Torso(width=16, depth=1)
-
+from softrl.layers import perceptron
 
 BOUNDS = {"log_std_min": -4.0, "log_std_max": 1.0}
-POLICY = networks.policy(TORSO, 3, 2, **BOUNDS)
-CRITIC = networks.soft_q(TORSO, 3, 2, num_critics=3)
+POLICY = networks.policy(perceptron([16], 4, head_scale=0.01), 3, **BOUNDS)
+CRITIC = networks.soft_q(perceptron([16], 1), 3, 2, num_critics=3)
 act = jax.jit(lambda params, obs: POLICY.apply(params, (), obs)[0])
 judge = jax.jit(lambda params, obs, action: CRITIC.apply(params, (), obs, action)[0])
 
@@ -63,7 +60,7 @@ def test_a_critic_that_does_not_see_the_action_cannot_improve_a_policy(critic):
 
 
 def test_a_value_network_gives_one_number_an_observation():
-    value = networks.soft_v(TORSO, 3)
+    value = networks.soft_v(perceptron([16], 1), 3)
     params, stats = jax.jit(value.init)(jax.random.key(0))
     v, after = jax.jit(value.apply)(params, stats, np.ones((6, 3), np.float32))
     assert v.shape == (6,) and after == stats == ()

@@ -230,6 +230,7 @@ def test_a_client_needs_neither_jax_nor_the_learner():
     assert {name for name in loaded if name.startswith("softrl.serve.")} == {f"softrl.serve.{name}" for name in ours}
     assert {name for name in loaded if name.count(".") == 1 and name.startswith("softrl.")} == {
         "softrl.errors",
+        "softrl.layers",
         "softrl.numpy_network",
         "softrl.numpy_policy",
         "softrl.serve",

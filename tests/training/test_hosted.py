@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import softrl
-from softrl.agents.sac import SACConfig, act_on_host, build
+from softrl.agents.sac import SACConfig, actor, build
 from softrl.clock import Clock
+from softrl.numpy_policy import NumpyPolicy
 from softrl.training import hosted
 from softrl.training.assemble import assemble
 from softrl.types import Continuous, Spec, Transition
@@ -85,14 +86,15 @@ def made(**changes):
 def acting_policies(**changes) -> list[float]:
     """A number of the policy by which each step after the warm-up of one chunk acted."""
     loop, hypers = made(learning_starts=4, num_envs=1, chunk_steps=12, **changes)
-    policies, act = [], loop.act
+    policies, act = [], NumpyPolicy.act
 
     def note(policy, obs, noise):
-        policies.append(float(policy.params["params"]["Dense_0"]["bias"][0]))
+        policies.append(float(policy.arrays["policy/Dense_0/bias"][0]))
         return act(policy, obs, noise)
 
-    loop.act = note
-    hosted.chunk(loop, hosted.started(loop, jax.random.key(0, impl="threefry2x32")[None], hypers), hypers)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NumpyPolicy, "act", note)
+        hosted.chunk(loop, hosted.started(loop, jax.random.key(0, impl="threefry2x32")[None], hypers), hypers)
     return policies
 
 
@@ -147,11 +149,12 @@ def test_the_host_acts_as_the_device_does(activation, layer_norm):
     draw = np.random.default_rng(0)
     obs = {"a": draw.normal(size=(5, 3)).astype(np.float32), "b": draw.normal(size=(5, 2)).astype(np.float32)}
     device, _, _ = agent.act(policy, (), obs, None)
-    host = act_on_host(agent_config, spec, jax.device_get(policy), obs, None)
+    plain = actor(agent_config, spec, policy)
+    host = plain.act(obs)
     np.testing.assert_allclose(host, device, atol=2e-6)  # float32 sums in another order
     assert host.dtype == np.float32
     noise = draw.standard_normal((5, 2), np.float32)
-    assert not np.allclose(act_on_host(agent_config, spec, jax.device_get(policy), obs, noise), host)
+    assert not np.allclose(plain.act(obs, noise), host)
 
 
 @pytest.mark.parametrize(

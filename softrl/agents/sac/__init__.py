@@ -1,9 +1,9 @@
 """Soft actor-critic, with the tutorial's separate soft value network or with twin target critics."""
 
+from softrl.agents.sac.actor import actor
 from softrl.agents.sac.agent import build, sac
 from softrl.agents.sac.algorithm import ALGORITHM
 from softrl.agents.sac.config import SACConfig, SACHypers, resolve
-from softrl.agents.sac.on_host import act_on_host
 from softrl.agents.sac.state import Policy, SACInfo, SACState
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "SACHypers",
     "SACInfo",
     "SACState",
-    "act_on_host",
+    "actor",
     "build",
     "resolve",
     "sac",

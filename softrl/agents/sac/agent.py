@@ -11,12 +11,12 @@ from softrl import networks, statistics
 from softrl.agents.carry import Stateless, stateless
 from softrl.agents.descent import begin
 from softrl.agents.observations import joined, size
+from softrl.agents.sac.actor import layers, policy_layers
 from softrl.agents.sac.config import SACConfig, SACHypers
 from softrl.agents.sac.state import LogPrior, Parts, Policy, SACState
 from softrl.agents.sac.update import update
 from softrl.agents.spaces import spec_of
 from softrl.distributions import tanh_gaussian
-from softrl.networks import Torso
 from softrl.types import Agent, EnvSpec, PyTree, Spec, Transition
 
 
@@ -49,7 +49,6 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
     Returns:
       `Agent` with `SACState`, `SACInfo` and `Policy`.
     """
-    torso = Torso(config.width, config.depth, config.activation, config.layer_norm)
     actor_size, critic_size = (size(spec.obs, part) for part in (spec.actor_obs, spec.critic_obs))
     bounds = {"log_std_min": config.log_std_min, "log_std_max": config.log_std_max}
     uniform = -spec.action.size * math.log(2.0)
@@ -57,9 +56,9 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
     parts = Parts(
         config,
         spec,
-        networks.policy(torso, actor_size, spec.action.size, **bounds),
-        networks.soft_q(torso, critic_size, spec.action.size, num_critics=config.num_critics),
-        networks.soft_v(torso, critic_size),
+        networks.policy(policy_layers(config, spec.action.size), actor_size, **bounds),
+        networks.soft_q(layers(config, 1), critic_size, spec.action.size, num_critics=config.num_critics),
+        networks.soft_v(layers(config, 1), critic_size),
         log_prior or partial(_constant_prior, base),
         base,
     )

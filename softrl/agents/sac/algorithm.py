@@ -1,5 +1,6 @@
 """Soft actor-critic's entry in the registry."""
 
+from softrl.agents.sac.actor import actor
 from softrl.agents.sac.agent import build
 from softrl.agents.sac.config import SACConfig, SACHypers, resolve, validate
 from softrl.agents.sac.presets import classic, tuned
@@ -31,7 +32,7 @@ ALGORITHM = Algorithm(
     resolve=resolve,
     build=build,
     replay=time_major,
-    actor=None,
+    actor=actor,
     metrics=METRICS,
     summary=summary,
     presets={"tuned": tuned, "classic": classic},

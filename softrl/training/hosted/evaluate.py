@@ -1,13 +1,11 @@
 """Evaluation in environments on the host, and random numbers there by address."""
 
-from collections.abc import Callable
-
 import jax
 import numpy as np
 
 from softrl.envs.host import HostEnv
+from softrl.numpy_policy import NumpyPolicy
 from softrl.training.evaluate import Evaluation
-from softrl.types import PyTree
 
 EVALUATION_SEED = 1_000_003
 """Of the evaluation's episodes, the same for every run."""
@@ -25,15 +23,15 @@ def generator(words: np.ndarray, step: int, purpose: int) -> np.random.Generator
     return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, purpose, step]))
 
 
-def evaluate(env: HostEnv, act: Callable[..., np.ndarray], policy: PyTree, seed: int = EVALUATION_SEED) -> Evaluation:
+def evaluate(env: HostEnv, policy: NumpyPolicy, seed: int = EVALUATION_SEED) -> Evaluation:
     """One episode in each of E environments, the first half by the mode, the second by sampling; `[E / 2]` leaves."""
     obs, count, half = env.reset(seed), env.spec.num_envs, env.spec.num_envs // 2
     total, length, alive = np.zeros(count), np.zeros(count, np.int32), np.ones(count, bool)
     words = np.asarray([0, seed], np.uint32)
     for step in range(env.spec.episode_length):
         modes, others = (jax.tree.map(lambda x, part=part: x[part], obs) for part in (slice(half), slice(half, None)))
-        noise = generator(words, step, EVALUATE).standard_normal((half, env.spec.action.size), np.float32)
-        after = env.step(np.concatenate([act(policy, modes, None), act(policy, others, noise)]))
+        noise = policy.draw_noise(generator(words, step, EVALUATE), half)
+        after = env.step(np.concatenate([policy.act(modes), policy.act(others, noise)]))
         total += np.where(alive, after.reward, 0.0)
         length += alive
         alive &= ~(after.terminated | after.truncated) & after.valid

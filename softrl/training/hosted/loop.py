@@ -5,17 +5,15 @@ than the newest, and the newest itself at the first call of a chunk; without, th
 functions of the seed alone: nothing depends on who was faster.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import jax
 import numpy as np
 
-from softrl.agents.sac import act_on_host
 from softrl.clock import Clock
 from softrl.envs.host import HostStep
-from softrl.training.assemble import Assembled
+from softrl.numpy_policy import NumpyPolicy
+from softrl.training.assemble import Assembled, acting
 from softrl.training.chunk import ChunkInfo
 from softrl.training.collect import CollectInfo
 from softrl.training.evaluate import Evaluation
@@ -37,7 +35,6 @@ class Hosted:
 
     assembled: Assembled
     device: DevicePrograms
-    act: Callable[..., np.ndarray]
     at: int | None = None
     obs: PyTree = field(default=None)
 
@@ -78,7 +75,7 @@ class Tally:
 def compile_hosted(assembled: Assembled, abstract: RunState, hypers: Hypers) -> Hosted:
     """Compiles the device's part; the environments are not opened yet. Args: `hypers`: `[1]` leaves."""
     device = compile_device(assembled.program, abstract, hypers, assembled.config.training.train_freq)
-    return Hosted(assembled, device, partial(act_on_host, assembled.config.agent, assembled.program.env.spec))
+    return Hosted(assembled, device)
 
 
 def started(hosted: Hosted, keys: jax.Array, hypers: Hypers) -> RunState:
@@ -97,18 +94,19 @@ def chunk(hosted: Hosted, run: RunState, hypers: Hypers) -> tuple[RunState, Chun
     begin = int(run.clock.step)
     run = _rejoined(hosted, run, begin)
     state = (run.clock, run.learner, run.rollout.carry)
-    policy = on_host(single(program.agent.policy(run.learner.agent)))
-    newest, words, tally, numbers = policy, run.env.key[0], Tally.of(run), []
+    newest = single(program.agent.policy(run.learner.agent))
+    policy = acting(hosted.assembled, newest)
+    words, tally, numbers = run.env.key[0], Tally.of(run), []
     for step in range(begin, begin + config.chunk_steps, config.train_freq):
         rows, after = _collect(hosted, policy, words, range(step, step + config.train_freq), tally)
         ready = step + 1 >= program.learning_starts
         result = (hosted.device.improve if ready else hosted.device.store)(state, hypers, rows)
         if config.overlap:  # what the last call learned, while this one waits in line: the device is never idle
-            policy = on_host(newest)
+            policy = acting(hosted.assembled, newest)
         state, newest = result[:2]
         numbers += result[2:]
         if not config.overlap:
-            policy = on_host(newest)
+            policy = acting(hosted.assembled, newest)
     hosted.at = begin + config.chunk_steps
     env = _environment(hosted, run.env, tally, after)
     clock, learner, carry = jax.block_until_ready(state)
@@ -119,8 +117,8 @@ def chunk(hosted: Hosted, run: RunState, hypers: Hypers) -> tuple[RunState, Chun
 def evaluate_agents(hosted: Hosted, agents: PyTree) -> Evaluation:
     """`evaluate` for the agent states of the one member."""
     assembled = hosted.assembled
-    policy = on_host(single(assembled.program.agent.policy(agents)))
-    return joined(evaluate(assembled.evaluation, hosted.act, policy))
+    policy = acting(assembled, single(assembled.program.agent.policy(agents)))
+    return joined(evaluate(assembled.evaluation, policy))
 
 
 def _rejoined(hosted: Hosted, run: RunState, step: int) -> RunState:
@@ -143,24 +141,17 @@ def _rejoined(hosted: Hosted, run: RunState, step: int) -> RunState:
     return run._replace(learner=run.learner._replace(replay=replay), rollout=rollout)
 
 
-def on_host(policy: PyTree) -> PyTree:
-    """Waits for a policy; on a CPU nothing is copied."""
-    return jax.tree.map(np.asarray, policy)
-
-
 def _collect(
-    hosted: Hosted, policy: PyTree, words: np.ndarray, steps: range, tally: Tally
+    hosted: Hosted, policy: NumpyPolicy, words: np.ndarray, steps: range, tally: Tally
 ) -> tuple[Transition, HostStep]:
     """Vector steps by one policy, by uniform actions during warm-up. Returns: rows `[F, N, ...]` and the last step."""
-    rows, spec = [], hosted.assembled.program.env.spec
-    random, shape = generator(words, steps.start, EXPLORE), (len(steps), spec.num_envs, *spec.action.shape)
-    warming = steps.start < hosted.assembled.program.learning_starts
-    draws = (
-        random.uniform(-1.0, 1.0, shape).astype(np.float32) if warming else random.standard_normal(shape, np.float32)
-    )
+    rows, program = [], hosted.assembled.program
+    random, lead = generator(words, steps.start, EXPLORE), (len(steps), program.env.spec.num_envs)
+    warming = steps.start < program.learning_starts
+    draws = policy.explore(random, *lead) if warming else policy.draw_noise(random, *lead)
     for draw in draws:
-        action = draw if warming else hosted.act(policy, hosted.obs, draw)
-        after = hosted.assembled.program.env.step(action)
+        action = draw if warming else policy.act(hosted.obs, draw)
+        after = program.env.step(action)
         rows.append(Transition(hosted.obs, action, *after[1:4], after.final_obs, after.valid))
         hosted.obs = after.obs
         tally.count(after)
