@@ -227,19 +227,23 @@ class ReplaySample(Protocol):
 
 
 class ReplayFeedback(Protocol):
-    """Takes the TD errors `[B]` of the rows at `index` `[B]`."""
+    """Takes the TD errors `[B]` of the rows at `index` `[B]`, a field of the batches of a replay that wants them."""
 
     def __call__(self, state: PyTree, index: jax.Array, td_error: jax.Array) -> PyTree: ...
 
 
 class Replay(NamedTuple):
-    """What an agent learns from, on the device. horizon: vector steps stored between two calls of `learn`."""
+    """What an agent learns from, on the device.
+
+    horizon: vector steps stored between two calls of `learn`. least: those that must be stored before the first one.
+    """
 
     init: ReplayInit
     add: ReplayAdd
     sample: ReplaySample
     feedback: ReplayFeedback
     horizon: int = 1
+    least: int = 0
 
 
 class Init(Protocol):
@@ -320,7 +324,7 @@ class Algorithm(NamedTuple):
     validate: `(config, hypers)` raises ConfigError where fields contradict one another.
     resolve: `(hypers, spec) -> hypers` with every number known for this robot.
     build: `(config, spec, log_prior=None) -> Agent`.
-    replay: `(spec, capacity=, batch_size=, n_step=, shards=) -> Replay` for environments that step together.
+    replay: `(config, spec, capacity=, batch_size=, n_step=, shards=) -> Replay` for environments that step together.
     actor: `(config, spec, policy) -> NumpyPolicy`, the policy without JAX: for files, servers and hosts' loops.
     metrics: of its updates, in order. summary: `(config, hypers, spec)` in a few words, hypers resolved.
     presets: name -> `(env, device) -> flat settings`, device `cpu`, `accelerator` or `host`.

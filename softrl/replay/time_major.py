@@ -56,6 +56,7 @@ def time_major(
         add=partial(_add, layout),
         sample=partial(_sample, layout),
         feedback=lambda state, index, td_error: state,
+        least=n_step + 1,
     )
 
 

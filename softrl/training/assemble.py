@@ -55,13 +55,19 @@ def assemble(
     entry = algorithm(config.algorithm)
     hypers = resolve(config, config.traced, env.spec)
     replay = entry.replay(
+        config.agent,
         env.spec,
         capacity=training.replay_size,
         batch_size=training.batch_size,
         n_step=training.n_step,
         shards=training.replay_shards,
     )
-    starts = max(math.ceil(training.learning_starts / config.env.num_envs), training.n_step + 1)
+    if training.chunk_steps % replay.horizon:
+        raise ConfigError(
+            f"chunk_steps must be a multiple of the {replay.horizon} vector steps that {config.algorithm} learns from "
+            f"at once, got {training.chunk_steps}"
+        )
+    starts = max(math.ceil(training.learning_starts / config.env.num_envs), replay.least)
     agent = entry.build(config.agent, env.spec, log_prior=log_prior)
     program = Program(env, agent, replay, training.updates_per_step, starts)
     looks = 2 * training.eval_episodes

@@ -43,9 +43,12 @@ def learn(
             return agent, *blank(jax.eval_shape(improve, agent)[1:])
 
         agent, feedback, info = jax.lax.cond(learner.health.frozen, keep, improve, learner.agent)
+        replay = learner.replay
+        if not isinstance(feedback.td_error, tuple):
+            replay = program.replay.feedback(replay, batch.index, feedback.td_error)
         learner = learner._replace(
             agent=agent,
-            replay=program.replay.feedback(learner.replay, batch.index, feedback.td_error),
+            replay=replay,
             health=health.after_update(learner.health, feedback.finite | learner.health.frozen, clock.update),
         )
         return (clock._replace(update=clock.update.plus(1)), learner), LearnInfo(info, feedback.finite)

@@ -5,7 +5,7 @@ from softrl.agents.sac.agent import build
 from softrl.agents.sac.config import SACConfig, SACHypers, resolve, validate
 from softrl.agents.sac.presets import classic, tuned
 from softrl.replay import time_major
-from softrl.types import Algorithm, EnvSpec, Metric, Spec
+from softrl.types import Algorithm, EnvSpec, Metric, Replay, Spec
 
 METRICS = {
     "entropy": Metric("E[−log π]", "nats", brief=True),
@@ -17,6 +17,11 @@ METRICS = {
     "policy_grad_norm": Metric("global norm before clipping", ""),
     "value_loss": Metric("½ E[(V − y)²]; 0 without a value network", "scaled return²"),
 }
+
+
+def replay(config: SACConfig, spec: EnvSpec, **sizes: int) -> Replay:
+    """The newest transitions, for environments that step together. `sizes`: of `softrl.replay.time_major`."""
+    return time_major(spec, **sizes)
 
 
 def summary(config: SACConfig, hypers: SACHypers, spec: Spec | EnvSpec) -> str:
@@ -31,7 +36,7 @@ ALGORITHM = Algorithm(
     validate=validate,
     resolve=resolve,
     build=build,
-    replay=time_major,
+    replay=replay,
     actor=actor,
     metrics=METRICS,
     summary=summary,
