@@ -19,7 +19,7 @@ def assembled(robot: str):
 
 def policy(made):
     agent = made.program.agent
-    state = jax.jit(lambda key: agent.init(key, jax.tree.map(jax.numpy.float32, made.hypers)))(jax.random.key(0))
+    state = jax.jit(lambda key: agent.init(key, jax.tree.map(jax.numpy.float32, made.hypers.agent)))(jax.random.key(0))
     return agent.policy(state)
 
 
