@@ -234,7 +234,7 @@ def test_a_halved_members_policy_is_where_its_best_evaluation_was(tmp_path):
 def test_thousands_of_members_are_one_page(tmp_path):
     generator = np.random.default_rng(0)
     some = tuple(member(i, generator.normal(size=3), lr=float(10 ** generator.uniform(-5, -1))) for i in range(2_000))
-    told = data.Report("sweep", "t", "a", (Axis("lr", True),), some, {}, {}, {}, None, "c")
+    told = data.Report("sweep", "t", "a", (Axis("lr", True),), some, {}, (), {}, {}, None, "c")
     html = page.html(told)
     assert html.count("<tr>") > 2_000 and len(html) < 3.2e6
 

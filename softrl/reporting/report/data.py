@@ -61,9 +61,10 @@ class Report(NamedTuple):
     """Everything on the page.
 
     kind: `sweep` or `run`. title: in a few words. about: small print under it. axes: what was varied, seeds and robots
-    apart. training: names of the series that are drawn besides the return, with their meaning. config: dotted name →
-    value. surroundings: versions, commit, machine. seconds: of wall clock, None where nobody knows. video: an MP4 or
-    GIF, None where there is none. film: what it shows, or why there is none. command: to make it again.
+    apart. training: names of the series that are drawn besides the return, with their meaning. brief: those of them
+    that tables show. config: dotted name → value. surroundings: versions, commit, machine. seconds: of wall clock, None
+    where nobody knows. video: an MP4 or GIF, None where there is none. film: what it shows, or why there is none.
+    command: to make it again.
     """
 
     kind: str
@@ -72,6 +73,7 @@ class Report(NamedTuple):
     axes: tuple[Axis, ...]
     members: tuple[Member, ...]
     training: Mapping[str, str]
+    brief: tuple[str, ...]
     config: Mapping[str, Any]
     surroundings: Mapping[str, Any]
     seconds: float | None

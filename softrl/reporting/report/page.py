@@ -232,7 +232,7 @@ def _effects(report: Report, members: tuple[data.Member, ...], key: str, suffix:
 
 def _members(report: Report) -> str:
     if len(report.members) == 1:
-        return _section("evaluations", "Evaluations", tables.evaluations(report.members[0]))
+        return _section("evaluations", "Evaluations", tables.evaluations(report.members[0], report.brief))
     return _section("members", "Members", tables.members(report.members, report.axes, tasks=len(report.tasks) > 1))
 
 

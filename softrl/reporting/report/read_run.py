@@ -10,7 +10,7 @@ from softrl.agents import algorithm
 from softrl.reporting.report.data import Member, Report
 from softrl.storage import directory, metrics
 from softrl.training.health import message
-from softrl.training.records import described
+from softrl.training.records import brief, described
 
 SERIES = {"stochastic_return_mean": "eval.stochastic_return_mean", "episode_return": "train.return_mean"}
 """Series of every member besides the return → metric of metrics.jsonl; those of its algorithm follow."""
@@ -40,6 +40,7 @@ def read(run: Path) -> Report:
         axes=(),
         members=tuple(_unfinished(member, training["steps"]) for member in members),
         training={name: meanings[metric] for name, metric in series.items()},
+        brief=brief(entry),
         config=flattened(config),
         surroundings={name: about.get(name) for name in ("versions", "commit", "machine")},
         seconds=records[-1].get("timing", {}).get("wall_s") if records else None,

@@ -41,6 +41,7 @@ def read(directory: Path) -> Report:
         axes=tuple(_axis(axis) for axis in sweep.axes if axis.name != "env"),
         members=members,
         training=series,
+        brief=tuple(series),
         config=flattened(about["groups"][0]["config"]) if about["groups"] else dict(about["base"]),
         surroundings={name: about.get(name) for name in ("versions", "commit", "machine")},
         seconds=_seconds(lines, gathered),

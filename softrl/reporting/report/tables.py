@@ -240,11 +240,10 @@ def pairs(values: Mapping[str, Any], caption: str, *, marked: Sequence[str] = ()
     return tag("table", tag("caption", svg.text(caption)), tag("tbody", *rows), class_="pairs")
 
 
-def evaluations(member: Member) -> str:
-    """A row for every evaluation of a single run, newest first."""
-    columns = [Column("steps"), Column("return"), Column("± std"), Column("sampling policy")]
-    columns += [Column("entropy"), Column("temperature")]
-    names = ("return_mean", "return_std", "stochastic_return_mean", "entropy", "temperature")
+def evaluations(member: Member, training: Sequence[str]) -> str:
+    """A row for every evaluation of a single run, newest first. `training`: more of its series to show."""
+    columns = [Column("steps"), Column("return"), Column("± std"), Column("sampling policy"), *map(Column, training)]
+    names = ("return_mean", "return_std", "stochastic_return_mean", *training)
     rows = [
         [count(int(step)), *(number(float(member.series[name][i])) for name in names)]
         for i, step in reversed(list(enumerate(member.steps)))
