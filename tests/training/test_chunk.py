@@ -110,4 +110,4 @@ def test_a_chunk_goes_on_where_32_bits_end(ready):
     old = run._replace(clock=run.clock._replace(step=Counter.of(late), update=Counter.of(2**32 - 3)))
     on, info = step(old, hypers)
     assert int(on.clock.step) == late + 8 and int(on.clock.update) == 2**32 - 3 + 16
-    assert np.isfinite(info.learn.agent.critic_loss) and float(info.learn.agent.finite) == 1.0
+    assert np.isfinite(info.learn.agent.critic_loss) and float(info.learn.finite) == 1.0
