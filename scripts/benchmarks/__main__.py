@@ -15,6 +15,7 @@
                                10,000 members; the driver's memory over 1,000 chunks
     scripts/bench inference    exact inference on tables against the same recursion in numpy and scipy, many models and
                                one large one; the associative scan against the sequential one
+    scripts/bench against COMMIT  this tree against an older commit, turn by turn: updates, and steps on the host
 
 Contestants are processes in environments of their own (`benchmarks/workers`). Where rates are compared, all of them
 are alive and take turns, so that a machine that slows down slows everybody; tables show medians over rounds, and
@@ -30,7 +31,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import endtoend, host, inference, learning, memory, report, start, sweep, updates
+from benchmarks import against, endtoend, host, inference, learning, memory, report, start, sweep, updates
 
 COMMANDS = {
     "updates": updates,
@@ -41,6 +42,7 @@ COMMANDS = {
     "start": start,
     "sweep": sweep,
     "inference": inference,
+    "against": against,
 }
 
 
