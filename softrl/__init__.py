@@ -23,6 +23,7 @@ _HOME = {
     "SACHypers": "softrl.agents",
     "change": "softrl.config",
     "make_env": "softrl.envs",
+    "register": "softrl.envs",
     "sac": "softrl.agents",
     "resolve": "softrl.agents",
     "spec_of": "softrl.agents.spaces",

@@ -1,6 +1,7 @@
 """`softrl train · eval · render · envs`."""
 
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ softrl {version}: control as inference, compiled
   softrl export RUN --format onnx|stablehlo|safetensors [--out FILE]      the best policy as a file for others
   softrl report DIR                                                       one HTML page on a run or a sweep
   softrl serve --out DIR --obs 17 --actions 6 [--address HOST:PORT] ...   a learner that other processes feed
-  softrl envs                                                             what ENV can be
+  softrl envs                                                             what ENV can be, besides my_module:make_env
 
 `softrl COMMAND --help` lists every setting with its default for ENV (first: brax/halfcheetah).
 """
@@ -147,7 +148,9 @@ def _parsed_train(env: str, argv: list[str]) -> tuple[TrainOptions, Any]:
     from softrl.training.config import validated
 
     name, algorithm = peeked(argv, "--preset") or "tuned", peeked(argv, "--algorithm") or "sac"
-    default = preset(env, algorithm=algorithm, name=name)
+    kwargs = peeked(argv, "--env-kwargs")
+    own = {} if kwargs is None else {"env_kwargs": kwargs}
+    default = preset(env, algorithm=algorithm, name=name, **own)
     about = f"Train {algorithm} on {env}. Defaults: preset {name!r} for this kind of device."
     config, options = parsed(
         default, {"run": TrainOptions(preset=name)}, argv, prog=f"softrl train {env}", description=about
@@ -156,10 +159,13 @@ def _parsed_train(env: str, argv: list[str]) -> tuple[TrainOptions, Any]:
 
 
 def _default_out(config) -> str:
+    from softrl.envs import physics
+
     env, training = config.env, config.training
-    physics = f"-{env.backend}" if env.env.startswith("brax/") else ""
+    moved = physics(env.env, env.backend)
+    name = re.sub(r"[^\w.-]", "-", env.env) + (f"-{moved}" if moved else "")
     many = f"x{training.seeds}" if training.seeds > 1 else ""
-    return os.path.join("runs", f"{env.env.replace('/', '-')}{physics}-seed{training.seed}{many}")
+    return os.path.join("runs", f"{name}-seed{training.seed}{many}")
 
 
 def _eval(argv: list[str]) -> int:
@@ -168,7 +174,7 @@ def _eval(argv: list[str]) -> int:
     from softrl.run import load
 
     run = load(options.run)
-    show.evaluation(run.config, run.best_policy, episodes=options.episodes, seed=options.seed)
+    show.evaluation(run.assembled, run.best_policy, episodes=options.episodes, seed=options.seed)
     return 0
 
 

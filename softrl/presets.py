@@ -4,13 +4,13 @@ from typing import Any
 
 from softrl.agents import algorithm as registered
 from softrl.config import change
-from softrl.envs import on_host, require_known, time_limit
+from softrl.envs import EnvConfig, found
 from softrl.errors import ConfigError, suggestion
 from softrl.training.config import Config
 
 
 def preset(
-    env: str = "brax/halfcheetah",
+    env: Any = "brax/halfcheetah",
     *,
     algorithm: str = "sac",
     platform: str | None = None,
@@ -20,7 +20,7 @@ def preset(
     """The default config for a robot, with fields changed by their flat names.
 
     Args:
-      env: as listed by `softrl envs`.
+      env: a name, as listed by `softrl envs`, or anything else that `softrl.train` takes as `env`.
       algorithm: one of `softrl.agents.ALGORITHMS`.
       platform: `cpu`, `gpu` or `tpu`; by default what JAX runs on here.
       name: one of the algorithm's presets: `tuned`, or `classic`, as published.
@@ -28,7 +28,8 @@ def preset(
     Raises:
       ConfigError: unknown environment, algorithm, preset or field, with a suggestion.
     """
-    require_known(env)
+    kwargs = EnvConfig(env_kwargs=changes.get("env_kwargs", "{}")).kwargs
+    source = found(env, kwargs)
     presets = registered(algorithm).presets
     if name not in presets:
         raise ConfigError(f"unknown preset {name!r}{suggestion(name, presets)}; known: {', '.join(presets)}")
@@ -36,8 +37,7 @@ def preset(
         import jax
 
         platform = jax.local_devices()[0].platform
-    hosted = on_host(env)
-    device = "host" if hosted else "cpu" if platform == "cpu" else "accelerator"
-    limit = {"episode_length": time_limit(env) or 1000} if hosted else {}
-    config = change(Config(algorithm=algorithm), env=env, **limit, **presets[name](env, device))
-    return change(config, **changes)
+    device = "host" if source.on_host else "cpu" if platform == "cpu" else "accelerator"
+    own = {"episode_length": source.time_limit, "backend": source.backend}
+    settings = presets[name](source.name, device) | {field: value for field, value in own.items() if value is not None}
+    return change(change(Config(algorithm=algorithm), env=source.name, **settings), **changes)

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from softrl.config import change
+from softrl.envs import Source, found
 from softrl.errors import CheckpointError, ConfigError
 from softrl.storage import checkpoint, directory, metrics
-from softrl.training import signals
+from softrl.training import identity, signals
 from softrl.training.assemble import Assembled, assemble
 from softrl.training.compilation import use_compilation_cache
 from softrl.training.config import Config, read
@@ -72,12 +73,15 @@ class Run:
         config = self.config if steps is None else change(self.config, steps=steps)
         if self.directory is None:
             return _resume_in_memory(self, config, **options)
-        return train(config, out=self.directory, members=self.assembled.members, **options)
+        here = {"env": self.assembled.source, "evaluation_env": self.assembled.evaluation_source}
+        return train(config, out=self.directory, members=self.assembled.members, **{**here, **options})
 
 
 def train(
     config: Config,
     *,
+    env: Any = None,
+    evaluation_env: Any = None,
     out: str | Path | None = None,
     progress_fn: ProgressFn | None = None,
     from_run: str | Path | None = None,
@@ -90,6 +94,10 @@ def train(
 
     Args:
       config: `softrl.preset(env, ...)`.
+      env: an environment of your own, in place of the one that the config names: a `softrl.Simulator`, an environment
+        of Brax's or MuJoCo Playground's kind, one in gymnax's manner, a Gymnasium id, or a function that makes one of
+        these or a Gymnasium environment.
+      evaluation_env: another one, as `env`, to evaluate in.
       out: directory of the run; the same config in the same directory resumes it, bit for bit. None keeps it in memory.
       progress_fn: called after every evaluation.
       from_run: start from this finished run's learner: parameters, optimisers, temperature and statistics.
@@ -105,9 +113,14 @@ def train(
       CheckpointError: the disk is full, read-only or damaged. DivergedError: every member froze.
     """
     use_compilation_cache()
-    assembled = assemble(config, randomize=randomize, log_prior=log_prior, members=members)
+    if env is not None:
+        source = found(env, config.env.kwargs)
+        own = {} if source.backend is None else {"backend": source.backend}
+        env, config = source, change(config, env=source.name, **own)
+    pieces = {"env": env, "evaluation_env": evaluation_env, "randomize": randomize, "log_prior": log_prior}
+    assembled = assemble(config, **pieces, members=members)
     tell = _tellers(progress_fn, listener)
-    start = None if from_run is None else functools.partial(_inherit, from_run=from_run)
+    start = None if from_run is None else functools.partial(_inherit, from_run=from_run, env=assembled.source)
     out = None if out is None else Path(out)
     with opened(assembled, out, tell, start=start) as session, signals.graceful() as request:
         advance(session, request, tell)
@@ -129,15 +142,33 @@ def _resume_in_memory(
     return Run(config, None, session.records, assembled, session.best_policy, session.run, stopped)
 
 
-def load(run_directory: str | Path, *, randomize: Callable | None = None, log_prior: Callable | None = None) -> Run:
+def load(
+    run_directory: str | Path,
+    *,
+    env: Any = None,
+    evaluation_env: Any = None,
+    randomize: Callable | None = None,
+    log_prior: Callable | None = None,
+) -> Run:
     """A run from its directory: config, metrics and best policy; the rest is read when it is resumed.
 
-    Raises: CheckpointError where there is no run, or none of its policies verifies.
+    Args: as of `train`. env, evaluation_env: those that lived in the process that trained, or others with the same
+      observations and actions.
+    Raises: CheckpointError where there is no run, or none of its policies verifies. ConfigError: an environment that
+      must be given again, or that is not what it was.
     """
     run_directory = Path(run_directory)
-    written = directory.read_config(run_directory)
-    config = read(written["config"])
-    assembled = assemble(config, randomize=randomize, log_prior=log_prior, members=written.get("members"))
+    about = directory.read_config(run_directory)
+    config = read(about["config"])
+    given = {"env": env is not None, "evaluation_env": evaluation_env is not None}
+    other = identity.lasting(run_directory, about, **given)
+    env = None if env is None else found(env, config.env.kwargs)._replace(name=config.env.env)
+    pieces = {"env": env, "evaluation_env": evaluation_env or other, "randomize": randomize, "log_prior": log_prior}
+    assembled = assemble(config, **pieces, members=about.get("members"))
+    if "environment" in about:
+        identity.require_alike(
+            about["environment"], assembled.program.env.spec, f"{run_directory} has another {config.env.env}"
+        )
     best = checkpoint.restore_best(run_directory / "checkpoints", abstract_policy(assembled, abstract_run(assembled)))
     if best is None:
         raise CheckpointError(f"{run_directory} has no evaluated policy yet; train it further first")
@@ -154,10 +185,11 @@ def _tellers(progress_fn: ProgressFn | None, listener: Listener | None) -> Liste
     return tell
 
 
-def _inherit(run: RunState, from_run: str | Path) -> RunState:
-    """The new run with the old one's agent; replay, environments and clock start afresh."""
+def _inherit(run: RunState, from_run: str | Path, env: Source) -> RunState:
+    """The new run with the old one's agent; replay, environments and clock start afresh. Args: `env`: the new run's."""
     source = Path(from_run)
-    old = assemble(read(directory.read_config(source)["config"]))
+    about = directory.read_config(source)
+    old = assemble(read(about["config"]), env=env if about.get("environment", {}).get("only_in_process") else None)
     restored = checkpoint.restore(source / "checkpoints", abstract_run(old))
     if restored is None:
         raise CheckpointError(f"{source} has no checkpoint to start from")

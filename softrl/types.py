@@ -56,6 +56,16 @@ Action = Continuous | Discrete
 """What an action can be."""
 
 
+ACTOR_OBS, CRITIC_OBS = "state", "privileged_state"
+"""Entries of a dictionary observation that, where both are there, go to the actor and to the critic."""
+
+
+def selectors(obs: PyTree) -> dict[str, str]:
+    """`actor_obs` and `critic_obs` of an observation that has an entry for each; nothing of any other."""
+    both = isinstance(obs, dict) and {ACTOR_OBS, CRITIC_OBS} <= obs.keys()
+    return {"actor_obs": ACTOR_OBS, "critic_obs": CRITIC_OBS} if both else {}
+
+
 class Spec(NamedTuple):
     """What an agent must know of its robot. Static.
 
@@ -167,7 +177,8 @@ class Simulator(NamedTuple):
     """One environment's physics, without episodes: what an adapter must provide.
 
     reset: `(key, index) -> (sim, obs)`; `index` says which of the N environments this is.
-    step: `(sim, action) -> (sim, obs, reward[], terminated[])`, with an action as `action` says: within its bounds.
+    step: `(sim, action) -> (sim, obs, reward[], terminated[])`, with an action as `action` says: within its bounds. A
+    time limit is not death, so none belongs in `terminated`: `episode_length` cuts episodes.
     """
 
     reset: Callable[[jax.Array, jax.Array], tuple[PyTree, PyTree]]

@@ -7,10 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from softrl.errors import ConfigError
-from softrl.types import Action, Continuous, Discrete, PyTree, Spec
-
-ACTOR_OBS, CRITIC_OBS = "state", "privileged_state"
-"""Entries of a dictionary observation that, where both are there, go to the actor and to the critic."""
+from softrl.types import Action, Continuous, Discrete, PyTree, Spec, selectors
 
 
 def spec_of(obs_spec: Any, action_spec: Any, *, actor_obs: str | None = None, critic_obs: str | None = None) -> Spec:
@@ -31,13 +28,15 @@ def spec_of(obs_spec: Any, action_spec: Any, *, actor_obs: str | None = None, cr
     leaves = jax.tree.leaves(obs)
     if not leaves or not all(np.prod(leaf.shape) > 0 for leaf in leaves):
         raise ConfigError(f"obs_spec must hold at least one number, got {obs_spec!r}")
-    if actor_obs is None and critic_obs is None and isinstance(obs, dict) and {ACTOR_OBS, CRITIC_OBS} <= obs.keys():
-        actor_obs, critic_obs = ACTOR_OBS, CRITIC_OBS
-    for name, entry in (("actor_obs", actor_obs), ("critic_obs", critic_obs)):
+    if actor_obs is None and critic_obs is None:
+        chosen = selectors(obs)
+    else:
+        chosen = {"actor_obs": actor_obs, "critic_obs": critic_obs}
+    for name, entry in chosen.items():
         if entry is not None and not (isinstance(obs, dict) and entry in obs):
             known = ", ".join(map(repr, obs)) if isinstance(obs, dict) else "none: the observation is one array"
             raise ConfigError(f"{name} {entry!r} is no entry of the observation; entries: {known}")
-    return Spec(obs, _action(action_spec), actor_obs, critic_obs)
+    return Spec(obs, _action(action_spec), **chosen)
 
 
 def _shapes(spec: Any) -> PyTree:

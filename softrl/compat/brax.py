@@ -17,17 +17,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from softrl.agents.spaces import ACTOR_OBS, CRITIC_OBS
 from softrl.config import change
-from softrl.envs.brax import simulator_of
-from softrl.envs.episodes import episodes
+from softrl.envs import Source, found
 from softrl.errors import ConfigError
 from softrl.training import signals
 from softrl.training.assemble import Assembled, assemble
 from softrl.training.config import Config
 from softrl.training.opening import opened
 from softrl.training.session import advance
-from softrl.types import Agent, Env, PyTree
+from softrl.types import Agent, PyTree
 
 Params = PyTree
 """What `make_policy` takes: a `Policy`, normaliser and network."""
@@ -72,9 +70,11 @@ def train(
     Raises: ConfigError: a setting that cannot be.
     """
     every = math.ceil(num_timesteps / max(num_evals - 1, 1))
+    source = _source(environment)
     config = change(
         Config(),
-        env=_name(environment),
+        env=source.name,
+        backend=source.backend or Config().env.backend,
         num_envs=num_envs,
         episode_length=episode_length,
         action_repeat=action_repeat,
@@ -98,9 +98,8 @@ def train(
         layer_norm=False,
     )
     config = change(config, **settings)
-    env = _env(environment, config, config.env.num_envs, True, randomization_fn)
-    evaluation = _env(eval_env or environment, config, 2 * config.training.eval_episodes, False, None)
-    assembled = assemble(config, envs=(env, evaluation))
+    other = None if eval_env is None else _source(eval_env)
+    assembled = assemble(config, env=source, evaluation_env=other, randomize=randomization_fn)
     out = None if run_directory is None else Path(run_directory)
     return _trained(assembled, out, progress_fn, policy_params_fn)
 
@@ -122,24 +121,10 @@ def _trained(
         return make_policy, _params(assembled, session.run), told or _metrics(session.records[-1])
 
 
-def _name(environment: Any) -> str:
+def _source(environment: Any) -> Source:
     if not all(hasattr(environment, name) for name in ("reset", "step", "action_size")):
         raise ConfigError(f"environment must be one of Brax's or MuJoCo Playground's, got {type(environment).__name__}")
-    return f"brax/{type(environment.unwrapped).__name__.lower()}"
-
-
-def _env(environment: Any, config: Config, num_envs: int, stagger: bool, randomize: Callable | None) -> Env:
-    simulator = simulator_of(environment, action_repeat=config.env.action_repeat, randomize=randomize)
-    env = episodes(
-        simulator,
-        name=config.env.env,
-        num_envs=num_envs,
-        episode_length=config.env.episode_length,
-        stagger=stagger,
-    )
-    if isinstance(env.spec.obs, dict) and {ACTOR_OBS, CRITIC_OBS} <= env.spec.obs.keys():
-        env = env._replace(spec=env.spec._replace(actor_obs=ACTOR_OBS, critic_obs=CRITIC_OBS))
-    return env
+    return found(environment)
 
 
 def _params(assembled: Assembled, run: Any) -> Params:

@@ -15,12 +15,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from softrl.agents.spaces import spec_of
 from softrl.config import change
 from softrl.envs import boxes
 from softrl.envs.gymnasium import library
 from softrl.errors import ConfigError
 from softrl.learner import Learner, LearnerConfig
-from softrl.types import PyTree
+from softrl.types import Continuous, PyTree
 
 Callback = Callable[[dict[str, Any], dict[str, Any]], bool | None]
 """`callback(locals, globals)`, called after every step; False ends `learn`. `locals["self"]` is the model."""
@@ -78,7 +79,7 @@ class SAC:
             target_entropy=None if target_entropy == "auto" else float(target_entropy),
             **_architecture(policy_kwargs or {}),
         )
-        self.low, self.high = boxes.bounds("env", self.env.action_space)
+        self.low, self.high = _bounds(self.env)
         self.learner = Learner(
             config, self.env.observation_space, len(self.low), replay_capacity=buffer_size, seed=self.seed
         )
@@ -147,13 +148,24 @@ class SAC:
             raise ConfigError(f"{path} holds a learner, but not a model saved by softrl.compat.sb3")
         for name, value in told.items():
             setattr(model, name, np.float32(value) if name in ("low", "high") else value)
-        model.env = None if env is None else _environment(env)
-        model._obs, model._episode = None, [0.0, 0]
+        model.env, model._obs, model._episode = None, None, [0.0, 0]
+        if env is not None:
+            model.set_env(env)
         return model
 
     def set_env(self, env: Any) -> None:
-        """Learns on in another environment, from a fresh episode."""
-        self.env, self._obs, self._episode = _environment(env), None, [0.0, 0]
+        """Learns on in another environment, from a fresh episode.
+
+        Raises: ConfigError: other observations or actions than this model's.
+        """
+        env = _environment(env)
+        told = [("observations", self.learner.spec.obs, spec_of(env.observation_space, len(self.low)).obs)]
+        low, high = _bounds(env)
+        told += [("low", self.low.tolist(), low.tolist()), ("high", self.high.tolist(), high.tolist())]
+        for what, mine, its in told:
+            if mine != its:
+                raise ConfigError(f"{what} of this model are {mine}, of env {its}: give one with the same spaces")
+        self.env, self._obs, self._episode = env, None, [0.0, 0]
 
     def get_env(self) -> Any:
         """The environment."""
@@ -180,7 +192,15 @@ class SAC:
         return total
 
     def _scaled(self, action: np.ndarray) -> np.ndarray:
-        return boxes.scaled(self.low, self.high, action)
+        scaled = boxes.scaled(self.low, self.high, action)
+        return scaled if self.env is None else scaled.reshape(*action.shape[:-1], *self.env.action_space.shape)
+
+
+def _bounds(env: Any) -> tuple[np.ndarray, np.ndarray]:
+    action = boxes.acted("env", env.action_space)
+    if not isinstance(action, Continuous):
+        raise ConfigError(f"env: soft actor-critic learns continuous actions, got {env.action_space}")
+    return np.float32(action.low), np.float32(action.high)
 
 
 def _environment(env: Any) -> Any:

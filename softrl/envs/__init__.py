@@ -1,6 +1,21 @@
-"""One `Env` protocol for Brax robots and probe environments with known answers, one for simulators on the host."""
+"""One `Env` protocol for robots, probes and environments of users' own; one more for those on the host."""
 
+from softrl.envs.config import EnvConfig
+from softrl.envs.families import found, make_env, names, packages, physics, register
 from softrl.envs.host import HostEnv, HostStep
-from softrl.envs.registry import EnvConfig, make_env, names, on_host, require_known, time_limit
+from softrl.envs.source import Frames, Motion, Source
 
-__all__ = ["EnvConfig", "HostEnv", "HostStep", "make_env", "names", "on_host", "require_known", "time_limit"]
+__all__ = [
+    "EnvConfig",
+    "Frames",
+    "HostEnv",
+    "HostStep",
+    "Motion",
+    "Source",
+    "found",
+    "make_env",
+    "names",
+    "packages",
+    "physics",
+    "register",
+]

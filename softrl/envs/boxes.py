@@ -1,5 +1,6 @@
-"""Gymnasium's spaces and arrays as softrl's: shapes, action bounds, observations, rows that hold no numbers."""
+"""Gymnasium's spaces and arrays as softrl's: shapes, actions, observations, rows that hold no numbers."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -7,45 +8,93 @@ import jax
 import numpy as np
 
 from softrl.errors import ConfigError
-from softrl.types import Continuous, EnvSpec, PyTree
+from softrl.types import Action, Continuous, Discrete, EnvSpec, PyTree, selectors
+
+LARGEST_BOUND = 1e6
+"""Of an action. Beyond it bounds are a way to say "any number", within which a policy on (−1, 1) can aim at nothing."""
 
 
 class Boxes(NamedTuple):
-    """What an environment takes and gives. obs: shapes of one observation. low, high: `[A]` action bounds, float32."""
+    """What an environment takes and gives.
+
+    obs: shapes of one observation; `starts`: for each of its leaves None, or of one that is one of n the first value.
+    action: as softrl has it. shape, dtype: of one action of the environment itself. start: its first discrete action.
+    """
 
     obs: PyTree
-    low: np.ndarray
-    high: np.ndarray
+    starts: tuple[int | None, ...]
+    action: Action
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    start: int = 0
 
 
 def boxes(env: str, observation: Any, action: Any) -> Boxes:
     """The spaces of one environment. Args: `env`: its name, for errors.
 
-    Raises: ConfigError: actions that are not a bounded row of numbers, observations without a fixed shape.
+    Raises: ConfigError: actions that are neither bounded numbers nor one of n, observations without a fixed shape.
     """
-    return Boxes(_shapes(env, observation), *bounds(env, action))
+    starts: list[int | None] = []
+    obs = _observed(env, observation, starts)
+    kind = acted(env, action)
+    return Boxes(
+        obs, tuple(starts), kind, tuple(action.shape), np.dtype(action.dtype), int(getattr(action, "start", 0))
+    )
 
 
-def bounds(env: str, action: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Action bounds `[A]`, float32. Raises: ConfigError: actions that are not a bounded row of numbers."""
-    low, high = getattr(action, "low", None), getattr(action, "high", None)
-    if low is None or np.ndim(low) != 1 or not (np.all(np.isfinite(low)) and np.all(np.isfinite(high))):
-        raise ConfigError(f"{env}: soft actor-critic needs one row of bounded continuous actions, got {action}")
-    return low.astype(np.float32), high.astype(np.float32)
+def acted(env: str, space: Any) -> Action:
+    """Actions as softrl has them; those of a `Box` in one row, whatever its shape.
+
+    Raises: ConfigError: actions that are neither bounded numbers nor one of n.
+    """
+    if isinstance(space, Continuous | Discrete):
+        return space
+    if hasattr(space, "n") and getattr(space, "shape", None) == () and not hasattr(space, "low"):
+        return Discrete(int(space.n))
+    if not hasattr(space, "low") or np.dtype(space.dtype).kind != "f" or math.prod(space.shape) == 0:
+        raise ConfigError(
+            f"{env}: softrl takes actions that are bounded floating-point numbers (Box) or one of n (Discrete); got "
+            f"{space}: wrap the environment in one of the two"
+        )
+    low, high = (np.broadcast_to(bound, space.shape).astype(np.float32).ravel() for bound in (space.low, space.high))
+    if not (np.all(np.abs(low) <= LARGEST_BOUND) and np.all(np.abs(high) <= LARGEST_BOUND) and np.all(low <= high)):
+        raise ConfigError(
+            f"{env}: softrl scales continuous actions to their bounds, numbers within ±{LARGEST_BOUND:g}, low ≤ high; "
+            f"got {space}: give it narrower ones"
+        )
+    return Continuous(low.size, tuple(low.tolist()), tuple(high.tolist()))
 
 
-def _shapes(env: str, space: Any) -> PyTree:
-    if hasattr(space, "spaces") and isinstance(space.spaces, Mapping):
-        return {key: _shapes(env, part) for key, part in space.spaces.items()}
-    if not hasattr(space, "low"):
-        raise ConfigError(f"{env}: observations must be a Box or a Dict of them, got {space}")
-    return jax.ShapeDtypeStruct(space.shape, np.float32 if space.dtype == np.float64 else space.dtype)
+def _observed(env: str, space: Any, starts: list[int | None]) -> PyTree:
+    parts = getattr(space, "spaces", None)
+    if isinstance(parts, Mapping):  # in the order in which JAX goes through a dictionary
+        return {key: _observed(env, parts[key], starts) for key in sorted(parts)}
+    if isinstance(parts, tuple):
+        return tuple(_observed(env, part, starts) for part in parts)
+    if hasattr(space, "n") and space.shape == () and not hasattr(space, "low"):
+        starts.append(int(getattr(space, "start", 0)))
+        return jax.ShapeDtypeStruct((int(space.n),), np.dtype(np.float32))
+    if not hasattr(space, "low") or math.prod(space.shape) == 0:
+        raise ConfigError(
+            f"{env}: observations must be a Box, a Discrete, or a Dict or Tuple of them, got {space}: flatten it, for "
+            "example with gymnasium.wrappers.FlattenObservation"
+        )
+    starts.append(None)
+    narrow = space.dtype in (np.float32, np.int32) or (space.dtype.kind in "iub" and space.dtype.itemsize < 4)
+    return jax.ShapeDtypeStruct(tuple(space.shape), space.dtype if narrow else np.dtype(np.float32))
 
 
 def spec(boxes: Boxes, env: str, num_envs: int, episode_length: int) -> EnvSpec:
     """The spec of `num_envs` such environments."""
-    action = Continuous(len(boxes.low), tuple(boxes.low.tolist()), tuple(boxes.high.tolist()))
-    return EnvSpec(env, boxes.obs, action, num_envs, episode_length)
+    return EnvSpec(env, boxes.obs, boxes.action, num_envs, episode_length, **selectors(boxes.obs))
+
+
+def given(boxes: Boxes, action: np.ndarray) -> np.ndarray:
+    """An agent's actions `[N, ...]` as the environment takes them: within its bounds, in its shape."""
+    if isinstance(boxes.action, Discrete):
+        return action.astype(boxes.dtype) + boxes.dtype.type(boxes.start)
+    low, high = np.float32(boxes.action.low), np.float32(boxes.action.high)
+    return scaled(low, high, action).reshape(len(action), *boxes.shape)
 
 
 def scaled(low: np.ndarray, high: np.ndarray, action: np.ndarray) -> np.ndarray:
@@ -55,8 +104,19 @@ def scaled(low: np.ndarray, high: np.ndarray, action: np.ndarray) -> np.ndarray:
 
 
 def cast(boxes: Boxes, obs: PyTree) -> PyTree:
-    """Observations in softrl's dtypes; a copy, since simulators may hand out the same memory at every step."""
-    return jax.tree.map(lambda shape, x: np.array(x, shape.dtype), boxes.obs, obs)
+    """Observations, one or `[N, ...]`, in softrl's dtypes, one of n as `[n]` zeros and a one.
+
+    A copy, since simulators may hand out the same memory at every step.
+    """
+    shapes, structure = jax.tree.flatten(boxes.obs)
+    leaves = structure.flatten_up_to(obs)
+    return structure.unflatten(_cast(*leaf) for leaf in zip(shapes, boxes.starts, leaves, strict=True))
+
+
+def _cast(shape: jax.ShapeDtypeStruct, start: int | None, value: Any) -> np.ndarray:
+    if start is None:
+        return np.array(value, shape.dtype)
+    return (np.asarray(value)[..., None] == start + np.arange(shape.shape[0])).astype(shape.dtype)
 
 
 def put(into: PyTree, row: int, obs: PyTree, at: int | None = None) -> None:

@@ -1,8 +1,10 @@
 """Brax robots as simulators. The only module that imports Brax's environments, and only when one is made."""
 
 import contextlib
+import inspect
 import io
 import operator
+import sys
 import types
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,9 +13,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from softrl.envs.config import EnvConfig
+from softrl.envs.source import Motion, Source, called, copies, spelled
 from softrl.errors import ConfigError, suggestion
-from softrl.types import Continuous, Simulator
+from softrl.types import Continuous, Env, Simulator
 
 ROBOTS = (
     "ant",
@@ -30,18 +35,80 @@ ROBOTS = (
     "fast",
 )
 BACKENDS = ("generalized", "positional", "spring", "mjx")
+WRAPPERS = ("AutoResetWrapper", "EpisodeWrapper", "EvalWrapper", "VmapWrapper")
+"""Ends of the names of Brax's and MuJoCo Playground's wrappers that do what `softrl.envs.episodes` does."""
 
 Randomize = Callable[[jax.Array, Any], Any]
 """Domain randomisation: `(key, System) -> System` for one environment and episode."""
 
 
-def make_brax(robot: str, backend: str):
-    """A bare Brax environment, without any of its wrappers.
+def source(robot: str, kwargs: dict[str, Any]) -> Source | None:
+    """A robot of Brax's registry, which users may have added to; None for an unknown one. Brax is not imported yet."""
+    kind = None
+    if "brax.envs" in sys.modules:  # before it is imported nobody can have changed its registry
+        kind = sys.modules["brax.envs"]._envs.get(robot)
+    shipped = robot in ROBOTS and (kind is None or kind.__module__.split(".")[0] == "brax")
+    if kind is None and not shipped:
+        return None
+    of = f"brax/{robot}" if shipped else spelled(kind)
+    return _source(f"brax/{robot}", of, lambda config: make_brax(robot, config.backend, **kwargs), lasting=shipped)
 
-    Raises: ConfigError for an unknown robot or backend, or one that the robot does not come in.
+
+def _source(name: str, of: str, made: Callable[[EnvConfig], Any], **known: Any) -> Source:
+    return Source(name, of, partial(_made, made), film=partial(_film, made), **known)
+
+
+def source_of(env: Any, of: str) -> Source:
+    """An environment object of Brax's kind; `reset(key) -> state`, `step(state, action) -> state`, `action_size`.
+
+    Raises: ConfigError: one inside of wrappers that lose an episode's last observation.
     """
-    if robot not in ROBOTS:
-        raise ConfigError(f"unknown Brax robot {robot!r}{suggestion(robot, ROBOTS)}; known: {', '.join(ROBOTS)}")
+    inner = env
+    while inner is not None:
+        if type(inner).__name__.endswith(WRAPPERS):
+            raise ConfigError(
+                f"{type(inner).__name__} resets or batches by itself, which loses last observations: give the bare "
+                "environment, such as brax.envs.get_environment(...)"
+            )
+        inner = getattr(inner, "__dict__", {}).get("env")
+    robot = _stock(env)
+    if robot is None:
+        return _source(f"own/{type(env).__name__}", of, lambda config: env, lasting=False)
+    name = f"brax/{robot}"
+    return _source(name, name, lambda config: env, backend=getattr(env, "_backend", None))
+
+
+def _stock(env: Any) -> str | None:
+    """The robot that an object is, if making that robot again makes the same; None for any other environment."""
+    if not type(env).__module__.startswith("brax.envs."):
+        return None
+    from brax import envs
+
+    for robot, kind in envs._envs.items():
+        if kind is type(env) and robot in ROBOTS:
+            other = make_brax(robot, getattr(env, "_backend", "spring"))
+            mine, its = (jax.tree.leaves(dict(sorted(vars(one).items()))) for one in (env, other))
+            same = len(mine) == len(its) and all(map(_equal, mine, its))
+            return robot if same else None
+    return None
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, jax.Array | np.ndarray | bool | int | float | str):
+        return np.array_equal(one, other)
+    return type(one) is type(other)
+
+
+def _made(made: Callable[[EnvConfig], Any], config: EnvConfig, *, stagger: bool, randomize: Randomize | None) -> Env:
+    simulator = simulator_of(made(config), action_repeat=config.action_repeat, randomize=randomize)
+    return copies(simulator, config, stagger)
+
+
+def make_brax(robot: str, backend: str, **kwargs: Any):
+    """A bare Brax environment, without any of its wrappers. Args: `kwargs`: the robot's own.
+
+    Raises: ConfigError for an unknown backend or argument, or a backend that the robot does not come in.
+    """
     if backend not in BACKENDS:
         raise ConfigError(f"unknown backend {backend!r}{suggestion(backend, BACKENDS)}; known: {', '.join(BACKENDS)}")
     if robot == "swimmer" and backend != "generalized":
@@ -50,7 +117,10 @@ def make_brax(robot: str, backend: str):
         from brax import envs
 
         _mend_fluid()
-        return envs.get_environment(robot, **({} if robot == "fast" else {"backend": backend}))
+        kind = envs._envs[robot]
+        known = inspect.signature(kind).parameters
+        takes = "backend" in known or (robot != "fast" and any(p.kind is p.VAR_KEYWORD for p in known.values()))
+        return called(f"brax/{robot}", kind, ({"backend": backend} if takes else {}) | kwargs)
 
 
 def _mend_fluid() -> None:
@@ -77,27 +147,21 @@ def _silence() -> Iterator[None]:
             mujoco.set_mju_user_warning(None)
 
 
-def simulator(robot: str, backend: str, *, action_repeat: int = 1, randomize: Randomize | None = None) -> Simulator:
-    """One Brax robot.
+def simulator_of(env: Any, *, action_repeat: int = 1, randomize: Randomize | None = None) -> Simulator:
+    """A bare environment of Brax's kind (MuJoCo Playground's too), without any of its wrappers.
 
     Args:
-      robot: one of `ROBOTS`.
-      backend: one of `BACKENDS`.
+      env: `reset(key) -> state`, `step(state, action) -> state` with `obs`, `reward`, `done`.
       action_repeat: physics steps an action; rewards add up until the robot falls.
       randomize: redraws the `System` for every episode. Only its key is kept in the state: the draw is repeated at
         each step, so that thousands of environments do not hold thousands of models.
     Returns:
-      `Simulator`, whose state is `(brax State, key)`.
+      `Simulator`, whose state is `(state, key)`.
+    Raises:
+      ConfigError: domain randomisation of an environment that has no `sys`.
     """
-    return simulator_of(make_brax(robot, backend), action_repeat=action_repeat, randomize=randomize)
-
-
-def simulator_of(env: Any, *, action_repeat: int = 1, randomize: Randomize | None = None) -> Simulator:
-    """A bare environment of Brax's kind (MuJoCo Playground's too), without any of its wrappers.
-
-    Args: `env`: `reset(key) -> state`, `step(state, action) -> state` with `obs`, `reward`, `done`; the others: see
-    `simulator`.
-    """
+    if randomize is not None and not hasattr(env, "sys"):
+        raise ConfigError(f"domain randomisation redraws a Brax System, and {type(env).__name__} has no sys")
     model = Model(env, getattr(env, "sys", None), action_repeat, randomize)
     return Simulator(partial(_reset, model), partial(_step, model), Continuous(env.action_size))
 
@@ -151,6 +215,15 @@ def _system(model: Model, key: jax.Array) -> Iterator[None]:
             yield
         finally:
             model.env.unwrapped.sys = model.nominal
+
+
+def _film(made: Callable[[EnvConfig], Any], act: Callable, config: EnvConfig, *, seed: int, steps: int) -> Motion:
+    env = made(config)
+    if not hasattr(getattr(env, "sys", None), "mj_model"):
+        raise ConfigError(f"{config.env} has no body to film: it has no sys, Brax's model of one")
+    states = rollout(env, act, jax.random.key(seed), steps)
+    pos, rot = (np.stack([np.asarray(getattr(state.x, part)) for state in states]) for part in ("pos", "rot"))
+    return Motion(env.sys.mj_model, pos, rot, 1.0 / float(env.dt), env.sys)
 
 
 def rollout(env: Any, act: Callable[[jax.Array], jax.Array], key: jax.Array, steps: int) -> list[Any]:

@@ -14,8 +14,10 @@ import numpy as np
 
 from softrl.envs import boxes
 from softrl.envs.boxes import Boxes
+from softrl.envs.config import EnvConfig
 from softrl.envs.host import HostEnv, HostStep
 from softrl.envs.quiet import quiet
+from softrl.envs.source import Source, require_plain
 from softrl.errors import ConfigError, suggestion
 from softrl.types import PyTree
 
@@ -47,61 +49,57 @@ def library() -> Any:
         raise ConfigError("envpool/ environments need EnvPool: pip install 'softrl[envpool]'") from None
 
 
-def time_limit(name: str) -> int:
-    """The time limit that an environment is registered with, in its steps.
+def source(name: str, kwargs: dict[str, Any]) -> Source:
+    """One of EnvPool's environments, by its id.
 
     Raises: ConfigError for an unknown name, with the nearest one.
     """
-    return _registered(name).config.max_episode_steps
-
-
-def _registered(name: str) -> Any:
     with quiet():
         envpool = library()
     names = envpool.list_all_envs()
     if name not in names:
         raise ConfigError(f"unknown EnvPool environment {name!r}{suggestion(name, names)}; see envpool.list_all_envs()")
     with quiet():
-        return envpool.make_spec(name)
+        found = envpool.make_spec(name)
+    known = {"on_host": True, "time_limit": found.config.max_episode_steps}
+    return Source(f"envpool/{name}", f"envpool/{name}", partial(_make, name, kwargs, found), **known)
 
 
 @dataclass
 class Pool:
-    """N environments while they are open, and how to open them. name, num_envs, limit: as asked for.
+    """N environments while they are open, and how to open them. name, wishes: as EnvPool has them.
 
     env: EnvPool's own, None while closed. last: the newest observations, `[N, ...]`.
     """
 
     name: str
-    num_envs: int
-    limit: int
+    wishes: dict[str, Any]
     boxes: Boxes
     env: Any = None
     last: PyTree = field(default=None)
 
 
-def envpool_env(name: str, *, num_envs: int, episode_length: int, vectorization: str = "sync") -> HostEnv:
+def _make(
+    name: str, kwargs: dict[str, Any], found: Any, config: EnvConfig, *, stagger: bool = True, randomize: Any = None
+) -> HostEnv:
     """N copies of one of EnvPool's environments.
 
-    Args:
-      name: its id, for example `HalfCheetah-v4`.
-      episode_length: time limit L, in place of the registered one.
-      vectorization: `sync`: a step waits for all.
-    Returns:
-      `HostEnv`; actions and observations as of `softrl.envs.gymnasium.gymnasium_env`. It cannot be snapshot: a resumed
-      run begins new episodes. EnvPool calls an end at the time limit truncated, also where the robot fell in that step.
-    Raises:
-      ConfigError: unknown name, actions that are not a bounded row of numbers, observations without a fixed shape.
+    `HostEnv`; actions and observations as of `softrl.envs.gymnasium`. It cannot be snapshot: a resumed run begins new
+    episodes. EnvPool calls an end at the time limit truncated, also where the robot fell in that step.
+
+    Raises: ConfigError: another backend than sync (a step waits for all), actions or observations of a kind that softrl
+    does not take.
     """
-    if vectorization != "sync":
-        raise ConfigError(f"backend of envpool/{name} must be sync, got {vectorization!r}")
-    registered = _registered(name)
+    del stagger  # episodes on the host begin together
+    require_plain(config, randomize)
+    if config.backend != "sync":
+        raise ConfigError(f"backend of {config.env} must be sync, got {config.backend!r}")
     with quiet():
-        spaces = registered.gymnasium_observation_space, registered.gymnasium_action_space
-    its = boxes.boxes(f"envpool/{name}", *spaces)
-    pool = Pool(name, num_envs, episode_length, its)
+        spaces = found.gymnasium_observation_space, found.gymnasium_action_space
+    its = boxes.boxes(config.env, *spaces)
+    pool = Pool(name, kwargs | {"num_envs": config.num_envs, "max_episode_steps": config.episode_length}, its)
     return HostEnv(
-        spec=boxes.spec(its, f"envpool/{name}", num_envs, episode_length),
+        spec=boxes.spec(its, config.env, config.num_envs, config.episode_length),
         reset=partial(_reset, pool),
         step=partial(_step, pool),
         snapshot=lambda: np.zeros(0, np.uint8),
@@ -113,15 +111,14 @@ def envpool_env(name: str, *, num_envs: int, episode_length: int, vectorization:
 
 def _reset(pool: Pool, seed: int) -> PyTree:
     # Seeds are EnvPool's only when it is made.
-    wishes = {"num_envs": pool.num_envs, "seed": seed, "max_episode_steps": pool.limit}
     with quiet():
-        pool.env = library().make(pool.name, env_type="gymnasium", **wishes)
+        pool.env = library().make(pool.name, env_type="gymnasium", seed=seed, **pool.wishes)
     pool.last = boxes.cast(pool.boxes, pool.env.reset()[0])
     return pool.last
 
 
 def _step(pool: Pool, action: np.ndarray) -> HostStep:
-    obs, reward, terminated, truncated, _ = pool.env.step(boxes.scaled(pool.boxes.low, pool.boxes.high, action))
+    obs, reward, terminated, truncated, _ = pool.env.step(boxes.given(pool.boxes, action))
     final = boxes.cast(pool.boxes, obs)
     valid = boxes.finite(final, reward)
     terminated, truncated = terminated & valid, truncated & ~terminated & valid

@@ -8,18 +8,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from softrl.types import Env, EnvSpec, EnvState, PyTree, Simulator
+from softrl.types import Continuous, Env, EnvSpec, EnvState, PyTree, Simulator, selectors
 
 
-def episodes(
-    simulator: Simulator,
-    *,
-    name: str,
-    num_envs: int,
-    episode_length: int,
-    stagger: bool = True,
-    **selectors: str | None,
-) -> Env:
+def episodes(simulator: Simulator, *, name: str, num_envs: int, episode_length: int, stagger: bool = True) -> Env:
     """N copies of a simulator as an auto-resetting `Env`.
 
     Args:
@@ -27,13 +19,13 @@ def episodes(
       num_envs: N.
       episode_length: L; step L of an episode that has not terminated is `truncated`.
       stagger: start the first episodes at steps spread over [0, L), so that they do not all truncate together.
-      selectors: `actor_obs`, `critic_obs` of `EnvSpec`.
     Returns:
-      `Env`. Where an episode ends, `obs` is the fresh reset's and `final_obs` the true successor. A row with
-      non-finite numbers is reset, `valid` is False, its reward 0 and its `final_obs` the last good observation.
+      `Env`. Actions in (−1, 1) are mapped to the simulator's bounds, where it has any. Where an episode ends, `obs` is
+      the fresh reset's and `final_obs` the true successor. A row with non-finite numbers is reset, `valid` is False,
+      its reward 0 and its `final_obs` the last good observation.
     """
     shape = jax.eval_shape(lambda k: simulator.reset(k, jnp.int32(0))[1], jax.random.key(0))
-    spec = EnvSpec(name, shape, simulator.action, num_envs, episode_length, **selectors)
+    spec = EnvSpec(name, shape, simulator.action, num_envs, episode_length, **selectors(shape))
     return Env(spec, _reset(simulator, spec, stagger), _step(simulator, spec))
 
 
@@ -51,7 +43,7 @@ def _reset(simulator: Simulator, spec: EnvSpec, stagger: bool) -> Callable[[jax.
 
 def _step(simulator: Simulator, spec: EnvSpec) -> Callable[[EnvState, jax.Array], EnvState]:
     def step(state: EnvState, action: jax.Array) -> EnvState:
-        sim, obs, reward, terminated = jax.vmap(simulator.step)(state.sim, action)
+        sim, obs, reward, terminated = jax.vmap(simulator.step)(state.sim, _scaled(simulator, action))
         valid = _finite_rows((obs, reward), spec.num_envs)
         steps = state.steps + 1
         terminated = terminated & valid
@@ -78,6 +70,15 @@ def _step(simulator: Simulator, spec: EnvSpec) -> Callable[[EnvState, jax.Array]
         )
 
     return step
+
+
+def _scaled(simulator: Simulator, action: jax.Array) -> jax.Array:
+    """Actions as the simulator takes them."""
+    kind = simulator.action
+    if not isinstance(kind, Continuous) or kind.low is None:
+        return action
+    low, high = jnp.float32(kind.low)[None], jnp.float32(kind.high)[None]
+    return low + 0.5 * (jnp.clip(action, -1.0, 1.0) + 1.0) * (high - low)
 
 
 def _fresh(simulator: Simulator, num_envs: int, key: jax.Array, episode: jax.Array) -> tuple[PyTree, PyTree]:

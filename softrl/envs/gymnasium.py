@@ -1,21 +1,25 @@
-"""Gymnasium's environments behind the `HostEnv` door. The only module that imports Gymnasium, when one is made.
+"""Gymnasium's environments behind the `HostEnv` door. The only module that imports Gymnasium, when one is looked up.
 
 Its vector environments reset in the same step and keep the true last observation, which is what learning needs.
 """
 
 import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
 from softrl.envs import boxes, mujoco_state
 from softrl.envs.boxes import Boxes
+from softrl.envs.config import EnvConfig
 from softrl.envs.host import HostEnv, HostStep
+from softrl.envs.modules import imported
 from softrl.envs.quiet import quiet
+from softrl.envs.source import Frames, Motion, Source, require_plain, spelled
 from softrl.errors import ConfigError, suggestion
 from softrl.types import PyTree
 
@@ -39,6 +43,9 @@ KNOWN = (
 VECTORIZATION = ("sync", "async")
 """All environments in this process, or each in a process of its own."""
 
+Maker = Callable[..., Any]
+"""`(episode_length, **arguments) -> one Gymnasium environment` with that time limit."""
+
 
 def library() -> Any:
     """Gymnasium itself.
@@ -51,62 +58,114 @@ def library() -> Any:
         raise ConfigError("gym/ environments need Gymnasium: pip install 'softrl[gym]'") from None
 
 
-def time_limit(name: str) -> int | None:
-    """The time limit that an environment is registered with, in its steps; None where it has none.
+def source(name: str, kwargs: dict[str, Any]) -> Source:
+    """An environment of Gymnasium's registry, by its id; `package:Id-v0` imports the package first.
 
     Raises: ConfigError for an unknown name, with the nearest known one.
     """
     gymnasium = library()
+    package, _, member = name.rpartition(":")
     try:
         with quiet():
-            return gymnasium.spec(name).max_episode_steps
-    except (gymnasium.error.Error, ImportError) as error:
+            if package:
+                imported(package)
+            found = gymnasium.spec(member)
+    except gymnasium.error.Error as error:
         raise ConfigError(f"unknown Gymnasium environment {name!r}{suggestion(name, KNOWN)} ({error})") from None
+    lasting = isinstance(found.entry_point, str)  # a class was registered in this process only
+    of = found.entry_point if lasting else spelled(found.entry_point)
+    if of.startswith("gymnasium."):  # it may move from version to version
+        of = f"gym/{member}"
+    known = {"lasting": lasting, "time_limit": found.max_episode_steps}
+    return _source(f"gym/{name}", of, partial(_registered, member, kwargs), **known)
+
+
+def _source(name: str, of: str, maker: Maker, **known: Any) -> Source:
+    return Source(name, of, partial(_make, maker), on_host=True, film=partial(_film, maker), **known)
+
+
+def source_of(function: Callable[..., Any], env: Any, name: str, of: str) -> Source:
+    """Environments that a user's function makes, one at each call. Args: `env`: one of them."""
+    if hasattr(env, "num_envs"):
+        raise ConfigError(f"{name} makes {env.num_envs} environments at once: let it make one; softrl makes N of them")
+    wrapper = _limit(env)
+    limit = None if wrapper is None else wrapper._max_episode_steps
+    return _source(name, of, partial(_limited, function), time_limit=limit)
+
+
+def _registered(name: str, kwargs: dict[str, Any], episode_length: int, **more: Any) -> Any:
+    try:
+        return library().make(name, max_episode_steps=episode_length, **kwargs, **more)
+    except ImportError as error:
+        raise ConfigError(f"gym/{name} cannot be made: {error}; pip install 'softrl[gym]'") from None
+    except TypeError as error:
+        if not kwargs:
+            raise
+        raise ConfigError(f"gym/{name} cannot be made with env_kwargs {kwargs}: {error}") from None
+
+
+def _limited(function: Callable[..., Any], episode_length: int, **more: Any) -> Any:
+    """One environment of a function's, its own time limit moved to ours."""
+    env = function(**more)
+    wrapper = _limit(env)
+    if wrapper is None:
+        return library().wrappers.TimeLimit(env, episode_length)
+    wrapper._max_episode_steps = episode_length
+    return env
+
+
+def _limit(env: Any) -> Any:
+    """The wrapper that cuts episodes; None where there is none."""
+    while env is not env.unwrapped:
+        if isinstance(env, library().wrappers.TimeLimit):
+            return env
+        env = env.env
+    return None
 
 
 @dataclass
 class Held:
     """N environments while they are open, and how to open them. name, num_envs, limit, vectorization: as asked for.
 
-    env: Gymnasium's vector environment, None while closed. boxes: its spaces. last: the newest observations `[N, ...]`.
+    env: Gymnasium's vector environment, None while closed. last: the newest observations `[N, ...]`. since: `[N]` steps
+    since an episode was last cut.
     """
 
     name: str
+    maker: Maker
     num_envs: int
     limit: int
     vectorization: str
+    boxes: Boxes
+    since: np.ndarray
     env: Any = None
-    boxes: Boxes | None = None
     last: PyTree = None
 
 
-def gymnasium_env(name: str, *, num_envs: int, episode_length: int, vectorization: str = "sync") -> HostEnv:
-    """N copies of a registered environment.
+def _make(maker: Maker, config: EnvConfig, *, stagger: bool = True, randomize: Any = None) -> HostEnv:
+    """N copies of an environment: `HostEnv`.
 
-    Args:
-      name: its id, for example `HalfCheetah-v5`; `package:Id-v0` imports the package first.
-      episode_length: time limit L, in place of the registered one.
-      vectorization: one of `VECTORIZATION`.
-    Returns:
-      `HostEnv`. Actions in [−1, 1] are mapped to the environment's bounds, observations in float64 are given in
-      float32. Gymnasium's own MuJoCo robots can be snapshot (`sync` only).
-    Raises:
-      ConfigError: unknown name, actions that are not a bounded row of numbers, observations without a fixed shape.
+    Actions in [−1, 1] are mapped to the environment's bounds, observations in float64 are given in float32. Gymnasium's
+    own MuJoCo robots can be snapshot (`sync` only).
+
+    Raises: ConfigError: an unknown backend, actions or observations of a kind that softrl does not take.
     """
-    if vectorization not in VECTORIZATION:
-        raise ConfigError(f"backend of gym/{name} must be one of {', '.join(VECTORIZATION)}, got {vectorization!r}")
-    time_limit(name)
-    held = Held(name, num_envs, episode_length, vectorization)
+    del stagger  # episodes on the host begin together
+    require_plain(config, randomize)
+    name, num_envs, limit, how = config.env, config.num_envs, config.episode_length, config.backend
+    if how not in VECTORIZATION:
+        raise ConfigError(f"backend of {name} must be one of {', '.join(VECTORIZATION)}, got {how!r}")
     with quiet():
-        single = _made(held, library().make, max_episode_steps=episode_length)
+        single = maker(limit)
     try:
-        held.boxes = boxes.boxes(f"gym/{name}", single.observation_space, single.action_space)
+        its = boxes.boxes(name, single.observation_space, single.action_space)
         single.reset(seed=0)
-        size = num_envs * mujoco_state.size(single) if vectorization == "sync" else 0
+        size = num_envs * mujoco_state.size(single) if how == "sync" else 0
     finally:
         single.close()
+    held = Held(name, maker, num_envs, limit, how, its, np.full(num_envs, limit))
     return HostEnv(
-        spec=boxes.spec(held.boxes, f"gym/{name}", num_envs, episode_length),
+        spec=boxes.spec(its, name, num_envs, limit),
         reset=partial(_reset, held),
         step=partial(_step, held),
         snapshot=partial(_snapshot, held, size),
@@ -116,20 +175,13 @@ def gymnasium_env(name: str, *, num_envs: int, episode_length: int, vectorizatio
     )
 
 
-def _made(held: Held, make: Any, **options: Any) -> Any:
-    try:
-        return make(held.name, **options)
-    except ImportError as error:
-        raise ConfigError(f"gym/{held.name} cannot be made: {error}; pip install 'softrl[gym]'") from None
-
-
 def _reset(held: Held, seed: int) -> PyTree:
     if held.env is None:
-        gymnasium = library()
-        kwargs = {"autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}
+        vector = library().vector
+        kind = vector.SyncVectorEnv if held.vectorization == "sync" else vector.AsyncVectorEnv
         with quiet():
-            make = partial(gymnasium.make_vec, num_envs=held.num_envs, vectorization_mode=held.vectorization)
-            held.env = _made(held, make, vector_kwargs=kwargs, max_episode_steps=held.limit)
+            makers = [partial(held.maker, held.limit)] * held.num_envs
+            held.env = kind(makers, autoreset_mode=vector.AutoresetMode.SAME_STEP)
     with quiet():
         obs, _ = held.env.reset(seed=seed)
     held.last = boxes.cast(held.boxes, obs)
@@ -137,7 +189,7 @@ def _reset(held: Held, seed: int) -> PyTree:
 
 
 def _step(held: Held, action: np.ndarray) -> HostStep:
-    obs, reward, terminated, truncated, info = held.env.step(boxes.scaled(held.boxes.low, held.boxes.high, action))
+    obs, reward, terminated, truncated, info = held.env.step(boxes.given(held.boxes, action))
     obs = boxes.cast(held.boxes, obs)
     final = obs
     if "final_obs" in info:
@@ -148,7 +200,18 @@ def _step(held: Held, action: np.ndarray) -> HostStep:
     if not valid.all():
         obs, final = _quarantined(held, obs, final, valid)
     held.last = obs
-    return HostStep(obs, reward, terminated, truncated, final, valid)
+    return HostStep(obs, reward, terminated, truncated, final, valid & ~_cut_again(held, truncated))
+
+
+def _cut_again(held: Held, truncated: np.ndarray) -> np.ndarray:
+    """`[N]`: which episodes a rule of the environment's own cut within L steps of the last cut.
+
+    Replay keeps one true last observation every L steps, so these rows are not learned from.
+    """
+    held.since += 1
+    again = truncated & (held.since < held.limit)
+    held.since[truncated & ~again] = 0
+    return again
 
 
 def _merged(held: Held, obs: PyTree, finals: Any, ended: np.ndarray) -> PyTree:
@@ -163,7 +226,7 @@ def _merged(held: Held, obs: PyTree, finals: Any, ended: np.ndarray) -> PyTree:
 def _quarantined(held: Held, obs: PyTree, final: PyTree, valid: np.ndarray) -> tuple[PyTree, PyTree]:
     """Bad rows: their environments start a new episode, and their successor is the last good observation."""
     if held.vectorization != "sync":
-        raise ConfigError(f"gym/{held.name} gave non-finite numbers; with backend sync its environment would be reset")
+        raise ConfigError(f"{held.name} gave non-finite numbers; with backend sync its environment would be reset")
     obs = jax.tree.map(np.copy, obs)  # where no episode ended, both are one array
     for n in np.flatnonzero(~valid):
         fresh, _ = held.env.envs[n].reset()
@@ -172,44 +235,47 @@ def _quarantined(held: Held, obs: PyTree, final: PyTree, valid: np.ndarray) -> t
     return obs, final
 
 
-class Motion(NamedTuple):
-    """An episode's poses. model: `mujoco.MjModel`. pos: `[T, L, 3]`, rot: `[T, L, 4]` (w, x, y, z), frames of its L
-    bodies but the world. fps: of them a second."""
-
-    model: Any
-    pos: np.ndarray
-    rot: np.ndarray
-    fps: float
-
-
-def rollout(
-    name: str, act: Callable[[PyTree], np.ndarray], *, episode_length: int, seed: int = 0, steps: int = 250
-) -> Motion:
-    """One episode of one of Gymnasium's MuJoCo robots, for a film.
-
-    Args: `act`: `obs [1, ...] -> action [1, A]` in [−1, 1]; `steps`: at most so many; it ends sooner where the episode
-    does.
-    Raises: ConfigError: an environment without a body.
-    """
+def _film(maker: Maker, act: Callable, config: EnvConfig, *, seed: int, steps: int) -> Motion | Frames:
+    """One episode, for a film: poses of a MuJoCo robot, of any other environment the pictures that it draws."""
     with quiet():
-        env = library().make(name, max_episode_steps=episode_length)
-        its = boxes.boxes(f"gym/{name}", env.observation_space, env.action_space)
-        obs, _ = env.reset(seed=seed)
-        data = mujoco_state.physics(env)
-        if data is None:
+        env = maker(config.episode_length)
+        try:
+            data = mujoco_state.physics(env)
+            if data is not None:
+                poses = _played(env, act, config, seed, steps, lambda: (data.xpos[1:].copy(), data.xquat[1:].copy()))
+                pos, rot = (np.stack(part) for part in zip(*poses, strict=True))
+                return Motion(env.unwrapped.model, pos, rot, 1.0 / env.unwrapped.dt)
+            if env.render_mode != "rgb_array":
+                blind, env = env, _drawing(maker, env, config)
+                blind.close()
+            pictures = _played(env, act, config, seed, steps, env.render)
+            return Frames(np.stack(pictures), float(env.metadata.get("render_fps", 30)))
+        except library().error.DependencyNotInstalled as error:
+            raise ConfigError(f"{config.env} cannot be drawn: {error}") from None
+        finally:
             env.close()
-            raise ConfigError(f"gym/{name} has no body to film; of Gymnasium's, films are for MuJoCo robots")
-        poses = [(data.xpos[1:].copy(), data.xquat[1:].copy())]
-        for _ in range(steps):
-            single = jax.tree.map(lambda x: x[None], boxes.cast(its, obs))
-            obs, _, terminated, truncated, _ = env.step(boxes.scaled(its.low, its.high, act(single)[0]))
-            poses.append((data.xpos[1:].copy(), data.xquat[1:].copy()))
-            if terminated or truncated:
-                break
-        pos, rot = (np.stack(part) for part in zip(*poses, strict=True))
-        motion = Motion(env.unwrapped.model, pos, rot, 1.0 / env.unwrapped.dt)
-        env.close()
-    return motion
+
+
+def _drawing(maker: Maker, env: Any, config: EnvConfig) -> Any:
+    """The environment in a form that draws itself."""
+    takes = maker.func is not _limited or "render_mode" in inspect.signature(maker.args[0]).parameters
+    if not takes or "rgb_array" not in env.metadata.get("render_modes", ()):
+        raise ConfigError(f"{config.env} has no body to film, and cannot be made with render_mode='rgb_array'")
+    return maker(config.episode_length, render_mode="rgb_array")
+
+
+def _played(env: Any, act: Callable, config: EnvConfig, seed: int, steps: int, look: Callable[[], Any]) -> list[Any]:
+    """What `look` sees at the start and after each step of an episode of at most `steps`."""
+    its = boxes.boxes(config.env, env.observation_space, env.action_space)
+    obs, _ = env.reset(seed=seed)
+    seen = [look()]
+    for _ in range(steps):
+        single = jax.tree.map(lambda x: x[None], boxes.cast(its, obs))
+        obs, _, terminated, truncated, _ = env.step(boxes.given(its, act(single))[0])
+        seen.append(look())
+        if terminated or truncated:
+            break
+    return seen
 
 
 def _snapshot(held: Held, size: int) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 
-from softrl.envs import gymnasium
+from softrl.envs import Frames
 from softrl.errors import ConfigError
 from softrl.training.assemble import Assembled, acting
 from softrl.types import PyTree
@@ -24,30 +25,25 @@ def film(
 
     Args: `policy`: as published by the agent; `seed`: of the episode; `note`: told how it was drawn if that matters.
     Returns: the file that was written.
-    Raises: ConfigError for an environment without a body. RenderError where no frame can be drawn.
+    Raises: ConfigError for an environment that cannot be seen. RenderError where no frame can be drawn.
     """
-    family, _, robot = assembled.config.env.env.partition("/")
-    if family == "gym":
-        return _gymnasium(assembled, policy, path, robot, steps=steps, seed=seed, note=note)
-    if family != "brax" or robot == "fast":
-        raise ConfigError(f"{assembled.config.env.env} has no body to film; films are for robots of brax/ and gym/")
-    from softrl.envs import brax
+    source, config = assembled.source, assembled.config
+    html, name = path.suffix == ".html", config.env.env
+    if source.film is None:
+        raise ConfigError(f"{name} has no body to film; films are of MuJoCo's models, and of what draws rgb_array")
+    if html and source.on_host:
+        raise ConfigError(f"Brax's viewer shows no {name}; films of it are mp4 or gif")
     from softrl.reporting import video
 
-    env, agent = brax.make_brax(robot, assembled.config.env.backend), assembled.program.agent
-    states = brax.rollout(env, lambda obs: agent.act(policy, (), obs[None], None)[0][0], jax.random.key(seed), steps)
-    if path.suffix == ".html":
-        return video.html(states, env.sys, path)
-    return video.video(states, env.sys, path, fps=1.0 / float(env.dt), note=note)
+    act = acting(assembled, policy).act if source.on_host else _acting(assembled, policy)
+    seen = source.film(act, config.env, seed=seed, steps=steps)
+    if isinstance(seen, Frames):
+        return video.pictures(seen.pictures, path, fps=seen.fps, note=note)
+    if html:
+        return video.html(SimpleNamespace(x=seen), seen.system, path)
+    return video.poses(seen.model, seen.pos, seen.rot, path, fps=seen.fps, note=note)
 
 
-def _gymnasium(
-    assembled: Assembled, policy: PyTree, path: Path, robot: str, *, steps: int, seed: int, note: Callable | None
-) -> Path:
-    from softrl.reporting import video
-
-    if path.suffix == ".html":
-        raise ConfigError(f"Brax's viewer shows no {assembled.config.env.env}; films of it are mp4 or gif")
-    act, limit = acting(assembled, policy).act, assembled.config.env.episode_length
-    motion = gymnasium.rollout(robot, act, episode_length=limit, seed=seed, steps=steps)
-    return video.poses(motion.model, motion.pos, motion.rot, path, fps=motion.fps, note=note)
+def _acting(assembled: Assembled, policy: PyTree) -> Callable:
+    agent = assembled.program.agent
+    return lambda obs: agent.act(policy, (), jax.tree.map(lambda x: x[None], obs), None)[0][0]

@@ -11,7 +11,7 @@ import numpy as np
 from softrl.agents import algorithm
 from softrl.clock import Counter, Purpose, at
 from softrl.config import change
-from softrl.envs import HostEnv
+from softrl.envs import HostEnv, physics
 from softrl.errors import ConfigError, RenderError
 from softrl.reporting.curve import curve
 from softrl.reporting.film import film
@@ -101,15 +101,16 @@ def report(
 def title(config: Config) -> str:
     """A run in a few words: robot, backend, seeds."""
     env, training = config.env, config.training
-    physics = [env.backend] if env.env.startswith("brax/") else []
+    named = [env.env, *filter(None, [physics(env.env, env.backend)])]
     last = training.seed + training.seeds - 1
     seeds = f"seed {training.seed}" if training.seeds == 1 else f"seeds {training.seed} to {last}"
-    return ", ".join([env.env, *physics, seeds])
+    return ", ".join([*named, seeds])
 
 
-def evaluation(config: Config, policy: PyTree, *, episodes: int, seed: int) -> None:
-    """Prints returns of a policy by its mode and by sampling, `episodes` of each."""
-    assembled = assemble(change(config, eval_episodes=episodes))
+def evaluation(trained: Assembled, policy: PyTree, *, episodes: int, seed: int) -> None:
+    """Prints returns of a policy by its mode and by sampling, `episodes` of each. Args: `trained`: the run's pieces."""
+    config, env = change(trained.config, eval_episodes=episodes), trained.evaluation_source or trained.source
+    assembled = assemble(config, env=env)
     result = jax.tree.map(np.asarray, _looked(assembled, policy, seed))
     print(f"{title(config)}: the best policy, {episodes} episodes each")
     for name in ("deterministic", "stochastic"):

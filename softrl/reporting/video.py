@@ -73,11 +73,26 @@ def poses(
     _check(path, fps, size, renderer)
     every = int(np.ceil(fps / MAX_FPS - 1e-6))
     film = scene(model, pos[::every], rot[::every], size=size, camera=camera or Camera(), fps=fps / every)
+    path, write = _writer(path, note)
+    return _drawn(film, renderer, note, lambda pictures: write(pictures, path, fps=fps / every, size=size))
+
+
+def pictures(shown: np.ndarray, path: str | Path, *, fps: float, note: Note | None = None) -> Path:
+    """Writes a film of pictures `[T, H, W, 3]` uint8, without an odd last row or column. Otherwise as `video`."""
+    path, note = Path(path), note or _silent
+    every = int(np.ceil(fps / MAX_FPS - 1e-6))
+    shown = shown[::every, : shown.shape[1] // 2 * 2, : shown.shape[2] // 2 * 2]
+    size = (shown.shape[2], shown.shape[1])
+    _check(path, fps, size, "auto")
+    path, write = _writer(path, note)
+    return write(shown, path, fps=fps / every, size=size)
+
+
+def _writer(path: Path, note: Note) -> tuple[Path, Callable[..., Path]]:
     if path.suffix == ".mp4" and encode.ffmpeg() is None:
         note("there is no ffmpeg (`pip install imageio-ffmpeg` brings one); writing a GIF")
         path = path.with_suffix(".gif")
-    write = encode.mp4 if path.suffix == ".mp4" else encode.gif
-    return _drawn(film, renderer, note, lambda pictures: write(pictures, path, fps=fps / every, size=size))
+    return path, encode.mp4 if path.suffix == ".mp4" else encode.gif
 
 
 def _silent(text: str) -> None:

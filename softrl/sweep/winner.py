@@ -1,6 +1,8 @@
 """The best setting of a sweep, and the command line that trains it alone."""
 
+import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,7 +69,7 @@ def _flag(name: str, value: Any) -> list[str]:
     dashed = name.replace("_", "-")
     if isinstance(value, bool):
         return [f"--{dashed}" if value else f"--no-{dashed}"]
-    return [f"--{dashed}", str(value)]
+    return [f"--{dashed}", json.dumps(value) if isinstance(value, Mapping) else str(value)]
 
 
 def _last_batch(out: Path, row: Result) -> str:

@@ -11,9 +11,10 @@ import numpy as np
 
 from softrl.agents import algorithm
 from softrl.config import change, flat
-from softrl.envs import make_env
+from softrl.envs import Source, found, make_env
 from softrl.errors import ConfigError, suggestion
 from softrl.numpy_policy import NumpyPolicy
+from softrl.training import identity
 from softrl.training.config import Config, validated
 from softrl.training.state import Program
 from softrl.types import Env, EnvSpec, Hypers, PyTree
@@ -23,7 +24,8 @@ class Assembled(NamedTuple):
     """A config made concrete.
 
     hypers: resolved for this robot, plain numbers. evaluation: its own Env. members: what each has of its own, as given
-    to `assemble`; None: seeds that follow one another, hyperparameters as the config's.
+    to `assemble`; None: seeds that follow one another, hyperparameters as the config's. source: where the environments
+    come from; evaluation_source: those to evaluate in, None: the same.
     """
 
     config: Config
@@ -31,27 +33,32 @@ class Assembled(NamedTuple):
     evaluation: Env
     hypers: Hypers
     members: tuple[Mapping[str, Any], ...] | None = None
+    source: Source | None = None
+    evaluation_source: Source | None = None
 
 
 def assemble(
     config: Config,
     *,
+    env: Any = None,
+    evaluation_env: Any = None,
     randomize=None,
     log_prior=None,
     members: Sequence[Mapping[str, Any]] | None = None,
-    envs: tuple[Env, Env] | None = None,
 ) -> Assembled:
     """Builds environments, replay and agent.
 
     Args:
+      env: in place of what `config.env` names, and evaluation_env, in place of `env` to evaluate in: see
+        `softrl.envs.found`.
       randomize: see `softrl.envs.make_env`. log_prior: an action prior of your own, for algorithms that know one.
       members: see `with_members`.
-      envs: environments of the caller's own to train and to evaluate in, in place of those that `config.env` names.
     Raises: ConfigError, before anything is compiled or allocated.
     """
     validated(config)
     training = config.training
-    env = make_env(config.env, randomize=randomize) if envs is None else envs[0]
+    source, other = _sources(config, env, evaluation_env)
+    env = make_env(config.env, source, randomize=randomize)
     entry = algorithm(config.algorithm)
     hypers = resolve(config, config.traced, env.spec)
     replay = entry.replay(
@@ -71,9 +78,20 @@ def assemble(
     agent = entry.build(config.agent, env.spec, log_prior=log_prior)
     program = Program(env, agent, replay, training.updates_per_step, starts)
     looks = 2 * training.eval_episodes
-    evaluation = make_env(config.env, num_envs=looks, stagger=False) if envs is None else envs[1]
-    assembled = Assembled(config, program, evaluation, hypers)
+    evaluation = make_env(config.env, source if other is None else other, num_envs=looks, stagger=False)
+    identity.require_alike(identity.written(env.spec), evaluation.spec, "evaluation_env differs from env")
+    assembled = Assembled(config, program, evaluation, hypers, source=source, evaluation_source=other)
     return assembled if members is None else with_members(assembled, members)
+
+
+def _sources(config: Config, env: Any, evaluation_env: Any) -> tuple[Source, Source | None]:
+    one = found(config.env.env if env is None else env, config.env.kwargs)
+    other = None if evaluation_env is None else found(evaluation_env)
+    if other is not None and other.on_host != one.on_host:
+        raise ConfigError(f"evaluation_env {other.name} and {one.name} must both be in JAX, or both on the host")
+    # By its name alone one would find it with the config's backend.
+    kept = [s and s._replace(lasting=s.lasting and s.backend in (None, config.env.backend)) for s in (one, other)]
+    return kept[0], kept[1]
 
 
 def acting(assembled: Assembled, policy: PyTree) -> NumpyPolicy:

@@ -3,7 +3,7 @@
 import functools
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,24 +11,67 @@ from typing import Any
 import jax
 
 from softrl.config import change, to_json
+from softrl.envs import Source, packages
 from softrl.errors import ConfigError
 from softrl.storage import directory
-from softrl.training.config import Config, read
+from softrl.training.config import read
+from softrl.types import EnvSpec
 
-PACKAGES = ("softrl", "jax", "jaxlib", "flax", "optax", "brax", "mujoco", "mujoco-mjx", "numpy")
+PACKAGES = ("softrl", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
-def identity(config: Config, members: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
-    """What `config.json` holds: the config, members with settings of their own, and `surroundings`."""
+def identity(assembled: Any) -> dict[str, Any]:
+    """What `config.json` holds: the config, members with settings of their own, environments, and `surroundings`."""
+    members, evaluation = assembled.members, assembled.evaluation_source
     own = {} if members is None else {"members": [dict(member) for member in members]}
-    return {"config": to_json(config), **own, **surroundings()}
+    environment = {**_known(assembled.source), **written(assembled.program.env.spec)}
+    if evaluation is not None:
+        environment["evaluation"] = {"name": evaluation.name, **_known(evaluation)}
+    return {"config": to_json(assembled.config), **own, "environment": environment, **surroundings()}
+
+
+def _known(source: Source) -> dict[str, Any]:
+    return {"source": source.of, "only_in_process": not source.lasting}
+
+
+def written(spec: EnvSpec) -> dict[str, Any]:
+    """Observations and actions as JSON: `{"obs": {"state": "float32[48]"}, "action": {"kind": "Continuous", …}}`."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(spec.obs)
+    leaves = {jax.tree_util.keystr(at, simple=True, separator="."): f"{x.dtype}{list(x.shape)}" for at, x in paths}
+    obs = leaves.get("", leaves)
+    return {"obs": obs, "action": {"kind": type(spec.action).__name__, **spec.action._asdict()}}
+
+
+def require_alike(old: Mapping[str, Any], spec: EnvSpec, where: str) -> None:
+    """Raises: ConfigError where observations or actions are not those of `old`, as `written`; `where`: begins it."""
+    before, now = ({part: tree[part] for part in ("obs", "action")} for tree in (old, written(spec)))
+    told = _told(before, now)
+    if told:
+        raise ConfigError(f"{where}: {told}; a policy fits only one kind of observations and actions")
+
+
+def lasting(run: Path, about: Mapping[str, Any], *, env: bool, evaluation_env: bool) -> str | None:
+    """The name of a run's evaluation environment, if it has one of its own. Args: `about`: config.json; `env`,
+    `evaluation_env`: whether they are given again.
+
+    Raises: ConfigError where one that lived in a process only is not.
+    """
+    environment = about.get("environment", {})
+    evaluation = environment.get("evaluation")
+    for what, given, known in (("env", env, environment), ("evaluation_env", evaluation_env, evaluation or {})):
+        if known.get("only_in_process") and not given:
+            raise ConfigError(
+                f"{run}: its environment, {known['source']}, was only there in the process that trained: give it again "
+                f"from Python, {what}=…; what is named as my_module:make_env is found again"
+            )
+    return None if evaluation is None else evaluation["name"]
 
 
 def surroundings() -> dict[str, Any]:
     """What else numbers depend on: versions, commit and machine."""
     device = jax.local_devices()[0]
     return {
-        "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "versions": {name: _version(name) for name in (*PACKAGES, *packages())} | {"python": platform.python_version()},
         "commit": _commit(),
         "machine": {"device": device.device_kind, "devices": jax.local_device_count(), "system": platform.platform()},
     }
@@ -52,16 +95,19 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def agree(out: Path, config: Config, members: Sequence[Mapping[str, Any]] | None = None) -> list[str]:
+def agree(out: Path, assembled: Any) -> list[str]:
     """Writes the config of a new run, or refuses one that differs from the run that is there in more than `steps`.
 
+    Args: `assembled`: the run's pieces, `softrl.training.assemble.Assembled`.
     Returns: what else differs and may change bits: versions, commit, machine, as dotted names.
     """
-    now, before = identity(config, members), None
+    config, now, before = assembled.config, identity(assembled), None
     if (out / "config.json").exists():
         before = directory.read_config(out)
         old = read(before["config"])
-        _refuse_other(out, old, config)
+        _refuse_other(out, to_json(change(old, steps=config.training.steps)), now["config"])
+        if "environment" in before:  # older versions did not write it
+            _refuse_other(out, before["environment"], now["environment"])
         if directory.differences({"members": before.get("members")}, {"members": now.get("members")}):
             raise ConfigError(f"{out} holds a run with other members; use the same members, or another --out")
         if config.training.steps < old.training.steps:
@@ -71,19 +117,23 @@ def agree(out: Path, config: Config, members: Sequence[Mapping[str, Any]] | None
     directory.write_config(out, now)
     if before is None:
         return []
-    return directory.differences({**before, "config": None}, {**now, "config": None})
+    own = {"config", "environment", "members"}
+    return [name for name in directory.differences(before, now) if name.split(".")[0] not in own and _at(before, name)]
 
 
-def _refuse_other(out: Path, old: Config, config: Config) -> None:
-    old_values, new_values = to_json(change(old, steps=config.training.steps)), to_json(config)
-    different = directory.differences(old_values, new_values)
-    if different:
-        told = ", ".join(
-            f"{name.split('.')[-1]} ({_at(old_values, name)!r} there, {_at(new_values, name)!r} now)"
-            for name in different
-        )
+def _refuse_other(out: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    told = _told(old, new)
+    if told:
         raise ConfigError(f"{out} holds a run with another {told}; use the same settings, or another --out")
 
 
+def _told(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """What differs between two trees, in words; empty where nothing does."""
+    return ", ".join(
+        f"{name.split('.')[-1]} ({_at(old, name)!r} there, {_at(new, name)!r} now)"
+        for name in directory.differences(old, new)
+    )
+
+
 def _at(data: dict[str, Any], dotted: str) -> Any:
-    return functools.reduce(lambda tree, name: tree.get(name), dotted.split("."), data)
+    return functools.reduce(lambda tree, name: (tree or {}).get(name), dotted.split("."), data)

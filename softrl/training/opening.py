@@ -59,7 +59,7 @@ def opened(
         restored = None
         if out is not None:
             stack.enter_context(directory.claim(out))
-            changed = identity.agree(out, assembled.config, assembled.members)
+            changed = identity.agree(out, assembled)
             if changed:
                 tell({"event": "changed", "names": changed})
             restored = checkpoint.restore(out / "checkpoints", abstract)

@@ -39,6 +39,14 @@ def test_a_loaded_model_predicts_the_same_and_learns_on(model, tmp_path):
     model.save(tmp_path / "pendulum")  # again, over the old one
 
 
+def test_an_environment_with_other_spaces_cannot_take_the_place_of_the_old_one(model):
+    with pytest.raises(softrl.ConfigError, match=r"observations of this model are .*\(3,\).*\(2,\)"):
+        model.set_env("MountainCarContinuous-v0")
+    with pytest.raises(softrl.ConfigError, match=r"low of this model are \[-2.0\], of env \[-1.0\]"):
+        model.set_env(gymnasium.wrappers.RescaleAction(gymnasium.make("Pendulum-v1"), -1.0, 1.0))
+    model.set_env("Pendulum-v1")
+
+
 def test_a_callback_ends_learning(model):
     seen = []
 

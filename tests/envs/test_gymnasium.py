@@ -1,13 +1,14 @@
 """Gymnasium behind the host's door: true last observations, replayable seeds, bad numbers kept out."""
 
 import gymnasium
+import jax
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple
 
 import softrl
-from softrl.envs import make_env
-from softrl.envs.gymnasium import KNOWN, gymnasium_env
+from softrl.envs import EnvConfig, boxes, make_env
+from softrl.envs.gymnasium import KNOWN
 
 
 class Counter(gymnasium.Env):
@@ -32,9 +33,45 @@ class Counter(gymnasium.Env):
 
 
 class Buttons(Counter):
-    """Discrete actions."""
+    """Discrete actions, counted from three."""
 
-    action_space = Discrete(2)
+    action_space = Discrete(2, start=3)
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        return super().step([action])
+
+
+class Plate(Counter):
+    """Actions with two axes; observations of every kind, the steps into the episode among them."""
+
+    observation_space = Dict(
+        {
+            "pair": Tuple((Discrete(4, start=2), Box(0, 9, (), np.int64))),
+            "picture": Box(0, 255, (2, 2), np.uint8),
+        }
+    )
+    action_space = Box(np.float32([[0, 0, 0], [-1, -1, -1]]), np.float32([[1, 2, 3], [1, 1, 1]]))
+
+    def _seen(self):
+        return {"pair": (np.int64(2 + self.steps % 4), np.int64(self.steps)), "picture": np.full((2, 2), 7, np.uint8)}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self._seen(), {}
+
+    def step(self, action):
+        assert action.shape == (2, 3)
+        self.steps += 1
+        return self._seen(), float(action.sum()), self.steps == self.falls_at, False, {}
+
+
+class Impatient(Counter):
+    """Cuts its episodes after two steps by a rule of its own."""
+
+    def step(self, action):
+        obs, reward, *_ = super().step(action)
+        return obs, reward, False, self.steps == 2, {}
 
 
 class Sensors(Counter):
@@ -54,7 +91,7 @@ class Sensors(Counter):
 @pytest.fixture(scope="module", autouse=True)
 def registered():
     """The environments above under names of their own."""
-    names = {"Counter": Counter, "Buttons": Buttons, "Sensors": Sensors}
+    names = {"Counter": Counter, "Buttons": Buttons, "Sensors": Sensors, "Plate": Plate, "Impatient": Impatient}
     for name, kind in names.items():
         gymnasium.register(f"softrl-test/{name}-v0", entry_point=kind, disable_env_checker=True)
         gymnasium.register(
@@ -66,6 +103,11 @@ def registered():
     yield
     for name in [name for name in gymnasium.registry if name.startswith("softrl-test/")]:
         del gymnasium.registry[name]
+
+
+def gymnasium_env(name: str, *, num_envs: int, episode_length: int, vectorization: str = "sync"):
+    sizes = {"num_envs": num_envs, "episode_length": episode_length}
+    return make_env(EnvConfig(env=f"gym/{name}", backend=vectorization, **sizes))
 
 
 def made(name: str, length: int, num_envs: int = 2):
@@ -99,6 +141,51 @@ def test_actions_are_mapped_to_the_bounds_and_clipped():
     env.reset(0)
     for ours, theirs in ((-1.0, 0.0), (0.0, 5.0), (1.0, 10.0), (3.0, 10.0)):
         np.testing.assert_allclose(env.step(np.full((2, 1), ours)).obs[:, 1], theirs)
+
+
+def test_discrete_actions_start_where_the_environment_starts():
+    env = made("Buttons", 100)
+    assert env.spec.action == softrl.Discrete(2)
+    env.reset(0)
+    np.testing.assert_array_equal(env.step(np.int32([0, 1])).obs[:, 1], [3.0, 4.0])
+
+
+def test_actions_come_back_in_their_shape_and_observations_of_every_kind_as_numbers():
+    env = made("PlateFalling", 100)
+    assert env.spec.action.size == 6
+    first = env.reset(0)
+    shapes = jax.tree.map(lambda x: (x.shape, str(x.dtype)), env.spec.obs)
+    assert shapes == {"pair": (((4,), "float32"), ((), "float32")), "picture": ((2, 2), "uint8")}
+    np.testing.assert_array_equal(first["pair"][0], [[1, 0, 0, 0]] * 2)
+    after = stepped(env, np.ones((3, 2, 6), np.float32))[-1]
+    np.testing.assert_array_equal(after.reward, 9.0)
+    assert after.terminated.all()
+    np.testing.assert_array_equal(after.final_obs["pair"][0], [[0, 0, 0, 1]] * 2)
+    np.testing.assert_array_equal(after.final_obs["pair"][1], 3.0)
+    np.testing.assert_array_equal(after.obs["pair"][0], [[1, 0, 0, 0]] * 2)
+    assert after.final_obs["picture"].dtype == np.uint8
+
+
+def test_ends_that_come_sooner_than_replay_can_keep_are_not_learned_from():
+    env = made("Impatient", 4)
+    env.reset(0)
+    rows = stepped(env, np.zeros((8, 2, 1)))
+    assert [bool(row.truncated.all()) for row in rows] == [False, True] * 4
+    assert [bool(row.valid.all()) for row in rows] == [True, True, True, False, True, True, True, False]
+
+
+def test_actions_and_observations_of_other_kinds_are_refused_by_what_softrl_takes():
+    for space in (
+        MultiDiscrete([2, 3]),
+        Box(0, 5, (2,), np.int32),
+        Box(-np.inf, np.inf, (1,)),
+        Box(-1e10, 1e10, (1,)),
+        Dict({"a": Discrete(2)}),
+    ):
+        with pytest.raises(softrl.ConfigError, match=r"softrl (takes|scales) .*; got"):
+            boxes.acted("env", space)
+    with pytest.raises(softrl.ConfigError, match="observations must be a Box, a Discrete"):
+        boxes.boxes("env", MultiDiscrete([2, 3]), Discrete(2))
 
 
 def test_dictionaries_come_whole_also_at_an_episodes_end():
@@ -155,8 +242,6 @@ def test_equal_seeds_begin_equal_sequences_of_episodes():
 
 
 def test_what_cannot_be_learnt_is_refused():
-    with pytest.raises(softrl.ConfigError, match="continuous"):
-        made("Buttons", 10)
     with pytest.raises(softrl.ConfigError, match="did you mean 'HalfCheetah-v5'"):
         gymnasium_env("HalfCheeta-v5", num_envs=1, episode_length=10)
     with pytest.raises(softrl.ConfigError, match="sync, async"):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import softrl
-from softrl.envs.gymnasium import rollout
+from softrl.envs import EnvConfig, found
 from softrl.reporting.film import film
 from softrl.training.assemble import assemble
 from tests import tiny
@@ -29,7 +29,8 @@ def sixtyfourths(obs: np.ndarray) -> np.ndarray:
 
 
 def test_a_rollout_is_the_robots_own_episode_and_ends_where_it_ends():
-    motion = rollout("HalfCheetah-v5", sixtyfourths, episode_length=7, seed=3)
+    config = EnvConfig(env="gym/HalfCheetah-v5", episode_length=7)
+    motion = found("gym/HalfCheetah-v5").film(sixtyfourths, config, seed=3, steps=250)
     env = gymnasium.make("HalfCheetah-v5").unwrapped
     obs, _ = env.reset(seed=3)
     for row in range(8):
@@ -54,10 +55,25 @@ def test_a_film_of_gymnasiums_robot_shows_something_that_moves(tmp_path):
     assert np.abs(frames[-1] - frames[0]).max() > 50
 
 
+def test_what_draws_itself_is_filmed_as_it_draws(tmp_path):
+    made = assemble(tiny.config(env="experiments.environments.thermostat:Thermostat", backend="sync", n_step=1))
+    path = film(made, policy(made), tmp_path / "replay.gif", steps=8)
+    with Image.open(path) as picture:
+        assert picture.n_frames > 2
+        assert picture.size == (64, 48)
+
+
+def test_a_brax_environment_of_ones_own_is_filmed(tmp_path):
+    made = assemble(tiny.config(env="experiments.environments.reaching_arm:Arm"))
+    path = film(made, policy(made), tmp_path / "replay.gif", steps=6)
+    with Image.open(path) as picture:
+        assert picture.n_frames > 1
+
+
 def test_what_has_no_body_is_refused(tmp_path):
-    pendulum = assembled("Pendulum-v1")
-    with pytest.raises(softrl.ConfigError, match="Pendulum-v1 has no body"):
-        film(pendulum, policy(pendulum), tmp_path / "replay.mp4")
+    probe = assemble(tiny.config())
+    with pytest.raises(softrl.ConfigError, match="probe/bounded-lq has no body"):
+        film(probe, policy(probe), tmp_path / "replay.mp4")
     robot = assembled("InvertedPendulum-v5")
     with pytest.raises(softrl.ConfigError, match="mp4 or gif"):
         film(robot, policy(robot), tmp_path / "replay.html")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from softrl.agents import algorithm
+from softrl.envs import physics
 from softrl.reporting.report.data import Member, Report
 from softrl.storage import directory, metrics
 from softrl.training.health import message
@@ -31,12 +32,13 @@ def read(run: Path) -> Report:
         _member(series, index, env["env"], training["seed"] + index, records)._replace(home=run)
         for index in range(training["seeds"])
     )
-    physics = f" ({env['backend']} physics)" if str(env["env"]).startswith("brax/") else ""
+    moved = physics(str(env["env"]), env["backend"])
+    named = env["env"] + (f" ({moved} physics)" if moved else "")
     count = f"{training['seeds']} members in one compiled program" if training["seeds"] > 1 else "one run"
     return Report(
         kind="run",
         title=run.resolve().name,
-        about=f"{env['env']}{physics}, {count}",
+        about=f"{named}, {count}",
         axes=(),
         members=tuple(_unfinished(member, training["steps"]) for member in members),
         training={name: meanings[metric] for name, metric in series.items()},

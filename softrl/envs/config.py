@@ -1,0 +1,50 @@
+"""Which environments, and how many."""
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from softrl.config import Within
+from softrl.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """Which environments, and how many."""
+
+    env: str = "brax/halfcheetah"
+    """Environment, as listed by `softrl envs`, or a function of yours that makes one: `my_module:make_env`."""
+    backend: str = "spring"
+    """Brax physics: generalized, positional, spring or mjx; on the host sync or async (a process each)."""
+    num_envs: Annotated[int, Within(1)] = 64
+    """Environments that step together, N."""
+    episode_length: Annotated[int, Within(1)] = 1000
+    """Time limit L in environment steps; longer episodes are truncated, not terminated."""
+    action_repeat: Annotated[int, Within(1)] = 1
+    """Physics steps an action."""
+    env_kwargs: str = "{}"
+    """Keyword arguments for whatever makes the environment, as JSON: '{"gravity": 5.0}'. In Python a mapping."""
+
+    def __post_init__(self):
+        object.__setattr__(self, "env_kwargs", _text(self.env_kwargs))
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """`env_kwargs` as a dictionary."""
+        return json.loads(self.env_kwargs)
+
+
+def _text(given: Any) -> str:
+    """One spelling for equal arguments: text is what a frozen config can hold, hash and write.
+
+    Raises: ConfigError: not a JSON object.
+    """
+    try:
+        read = json.loads(given) if isinstance(given, str) else dict(given)
+        if not isinstance(read, dict):
+            raise TypeError(f"it is a {type(read).__name__}")
+        return json.dumps(read, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f'env_kwargs must be arguments by name, in JSON such as {{"gravity": 5.0}}; got {given!r} ({error})'
+        ) from None

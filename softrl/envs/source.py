@@ -1,0 +1,119 @@
+"""An environment that is known but not made yet: what `softrl train ENV` or `env=ENV` stands for."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from softrl.envs.config import EnvConfig
+from softrl.envs.episodes import episodes
+from softrl.errors import ConfigError
+from softrl.types import Continuous, Env, Simulator
+
+
+class Source(NamedTuple):
+    """Where environments come from.
+
+    name: as `EnvConfig.env` has it. of: what it is, `module.Class` or such: two sources of one name may differ.
+    make: `(config, stagger=, randomize=) -> Env | HostEnv`. on_host: whether they live outside of XLA.
+    lasting: whether the name alone finds it again in another process. time_limit: its own, in steps, if it has one.
+    film: `(act, config, seed=, steps=) -> Motion | Frames`, with `act` in JAX from one observation to an action, on the
+    host `obs [1, ...] -> action [1, ...]` in NumPy. Raises ConfigError where there is nothing to see.
+    backend: what `EnvConfig.backend` must be for the name to find the same again.
+    """
+
+    name: str
+    of: str
+    make: Callable[..., Any]
+    on_host: bool = False
+    lasting: bool = True
+    time_limit: int | None = None
+    film: Callable[..., Any] | None = None
+    backend: str | None = None
+
+
+class Motion(NamedTuple):
+    """An episode's poses. model: `mujoco.MjModel`. pos: `[T, L, 3]`, rot: `[T, L, 4]` (w, x, y, z), frames of its L
+    bodies but the world. fps: of them a second. system: Brax's, for its own viewer."""
+
+    model: Any
+    pos: np.ndarray
+    rot: np.ndarray
+    fps: float
+    system: Any = None
+
+
+class Frames(NamedTuple):
+    """An episode as its environment draws it. pictures: `[T, H, W, 3]` uint8. fps: of them a second."""
+
+    pictures: np.ndarray
+    fps: float
+
+
+def simulated(name: str, of: str, simulator: Callable[[EnvConfig], Simulator], **more: Any) -> Source:
+    """A source whose environments are a simulator in JAX."""
+    return Source(name, of, partial(_episodes, simulator), **more)
+
+
+def _episodes(simulator: Callable[[EnvConfig], Simulator], config: EnvConfig, *, stagger: bool, randomize: Any) -> Env:
+    require_plain(config, randomize)
+    made = simulator(config)
+    _require_sound(made, config.env)
+    return copies(made, config, stagger)
+
+
+def _require_sound(simulator: Simulator, name: str) -> None:
+    """Raises: ConfigError where a user's functions do not fit together, of which XLA would speak in riddles."""
+    kind = simulator.action
+    bounds = (kind.low, kind.high) if isinstance(kind, Continuous) and kind.low is not None else ()
+    if any(bound is None or len(bound) != kind.size or not np.all(np.isfinite(bound)) for bound in bounds):
+        raise ConfigError(f"{name}: action needs as many finite low and high as it has numbers, got {kind}")
+    sim, obs = jax.eval_shape(simulator.reset, jax.random.key(0), jax.ShapeDtypeStruct((), np.int32))
+    action = jax.ShapeDtypeStruct(kind.shape, kind.dtype)
+    after = jax.eval_shape(simulator.step, sim, action)
+    for what, one, other in (("state", sim, after[0]), ("observation", obs, after[1])):
+        before, now = (jax.tree.map(lambda x: f"{x.dtype}{list(x.shape)}", tree) for tree in (one, other))
+        if before != now:
+            raise ConfigError(f"{name}: the {what} is {before} after reset and {now} after step: make them alike")
+    reward, terminated = after[2:]
+    if reward.shape != () or terminated.shape != () or terminated.dtype != np.bool_:
+        raise ConfigError(
+            f"{name}: step must return a reward and a bool terminated, both without axes; got {reward.dtype}"
+            f"{list(reward.shape)} and {terminated.dtype}{list(terminated.shape)}"
+        )
+
+
+def copies(simulator: Simulator, config: EnvConfig, stagger: bool) -> Env:
+    """As many environments of a simulator as a config says, under the name that it has there."""
+    sizes = {"num_envs": config.num_envs, "episode_length": config.episode_length}
+    return episodes(simulator, name=config.env, **sizes, stagger=stagger)
+
+
+def require_plain(config: EnvConfig, randomize: Any) -> None:
+    """Raises: ConfigError where an environment is asked for what only Brax's can do."""
+    if randomize is not None or config.action_repeat != 1:
+        raise ConfigError(f"{config.env}: domain randomisation and action_repeat are for environments of Brax's kind")
+
+
+def spelled(thing: Any) -> str:
+    """`module.Name` of a class, a function or an object's class."""
+    thing = getattr(thing, "func", thing)  # of functools.partial
+    kind = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def called(name: str, function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
+    """What a user's function makes.
+
+    Raises: ConfigError where it does not take `env_kwargs`. Its own errors are its own, with their traceback.
+    """
+    try:
+        inspect.signature(function).bind(**kwargs)
+    except TypeError as error:
+        raise ConfigError(f"{name} cannot be made with the arguments {kwargs}: {error}") from None
+    except ValueError:  # built in, without a signature
+        pass
+    return function(**kwargs)

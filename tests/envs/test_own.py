@@ -1,0 +1,153 @@
+"""Runs in environments of one's own: never in another one of the same name, and in any process where that can be."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jax.numpy as jnp
+import pytest
+
+import softrl
+from experiments.environments.point_mass import PointMass, make_env
+from softrl.compat import brax as sac
+from softrl.envs import families
+from softrl.envs.brax import make_brax
+from softrl.reporting.film import film
+from tests import tiny
+
+SIZES = {"width": 8, "num_envs": 4, "episode_length": 8, "steps": 128, "eval_every": 64, "learning_starts": 32}
+
+
+class Wide(PointMass):
+    """As the point mass, but it observes a number more."""
+
+    def _seen(self, state):
+        return jnp.append(super()._seen(state), 0.0)
+
+
+class Other(PointMass):
+    """As the point mass, under another name."""
+
+
+def config(env, **changes) -> softrl.Config:
+    """A tiny run in an environment of one's own."""
+    base = softrl.preset(env, platform="cpu", name="tuned")
+    return tiny.config(**{**SIZES, "env": base.env.env, **changes})
+
+
+@pytest.fixture(scope="module")
+def in_process(tmp_path_factory):
+    """A run in an environment that no name finds again."""
+    out = tmp_path_factory.mktemp("own") / "run"
+    return softrl.train(config(PointMass()), env=PointMass(), out=out)
+
+
+def test_a_run_says_what_it_was_trained_in(in_process):
+    written = json.loads((in_process.directory / "config.json").read_text())
+    assert written["config"]["env"]["env"] == "own/PointMass"
+    assert written["environment"] == {
+        "source": "experiments.environments.point_mass.PointMass",
+        "only_in_process": True,
+        "obs": "float32[4]",
+        "action": {"kind": "Continuous", "size": 2, "low": [-2.0, -2.0], "high": [2.0, 2.0]},
+    }
+    assert {"brax", "gymnasium", "envpool"} <= written["versions"].keys()
+
+
+def test_what_lived_in_a_process_only_must_be_given_again(in_process):
+    with pytest.raises(softrl.ConfigError, match=r"PointMass, was only there in the process.*env=") as error:
+        softrl.load(in_process.directory)
+    assert "\n" not in str(error.value)
+    loaded = softrl.load(in_process.directory, env=PointMass())
+    assert (loaded.policy(jnp.ones(4)) == in_process.policy(jnp.ones(4))).all()
+    assert loaded.resume(steps=192).metrics[-1]["env_steps"] == 192
+    with pytest.raises(softrl.ConfigError, match=r"obs \('float32\[4\]' there, 'float32\[5\]' now\)"):
+        softrl.load(in_process.directory, env=Wide())
+
+
+def test_another_environment_may_judge_a_policy_but_not_go_on_with_the_run(in_process):
+    judged = softrl.load(in_process.directory, env=Other())
+    with pytest.raises(softrl.ConfigError, match=r"another source \('.*PointMass' there, '.*Other' now\)"):
+        judged.resume(steps=1024)
+
+
+def test_a_film_of_what_has_no_body_is_refused(in_process, tmp_path):
+    with pytest.raises(softrl.ConfigError, match="own/PointMass has no body to film"):
+        film(in_process.assembled, in_process.best_policy, tmp_path / "replay.mp4")
+
+
+def test_the_environment_to_evaluate_in_is_part_of_a_run(tmp_path):
+    pieces = {"env": make_env, "evaluation_env": Other()}
+    run = softrl.train(config(make_env), **pieces, out=tmp_path / "run")
+    assert run.config.env.env == "experiments.environments.point_mass:make_env"
+    with pytest.raises(softrl.ConfigError, match="evaluation_env="):
+        softrl.load(tmp_path / "run")
+    softrl.load(tmp_path / "run", evaluation_env=Other()).resume(steps=192)
+    with pytest.raises(softrl.ConfigError, match="evaluation"):
+        softrl.train(config(make_env, steps=192), env=make_env, out=tmp_path / "run")
+    with pytest.raises(softrl.ConfigError, match="evaluation_env differs from env: obs"):
+        softrl.train(config(make_env), env=make_env, evaluation_env=Wide())
+
+
+def test_a_registered_name_is_of_one_process_and_of_one_environment(tmp_path, monkeypatch):
+    monkeypatch.setattr(families, "_REGISTERED", {})
+    softrl.register("mine/point", make_env)
+    softrl.train(config("mine/point"), out=tmp_path / "run")
+    softrl.train(config("mine/point", steps=192), out=tmp_path / "run")  # named again, and the same
+    with pytest.raises(softrl.ConfigError, match="was only there in the process"):
+        softrl.load(tmp_path / "run")
+    softrl.load(tmp_path / "run", env="mine/point")
+    softrl.register("mine/point", lambda: Other())
+    with pytest.raises(softrl.ConfigError, match="another source"):
+        softrl.train(config("mine/point", steps=256), out=tmp_path / "run")
+
+
+def test_a_module_whose_environment_changed_is_noticed_and_a_missing_one_is_one_line(tmp_path, user_environment):
+    module, run = tmp_path / "softrl_test_mine.py", tmp_path / "run"
+    module.write_text("from experiments.environments.point_mass import PointMass as make_env\n")
+    root = str(Path(__file__).parents[2])
+    sizes = {**SIZES, "depth": 1, "batch_size": 16, "updates_per_step": 1, "chunk_steps": 16, "n_step": 1}
+    flags = [word for name, value in sizes.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    flags += ["--replay-size", "512", "--eval-episodes", "1", "--no-video"]
+
+    def softrl_(*words: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-c", "from softrl.cli import main; main()", *words]
+        environment = user_environment | {"PYTHONPATH": root, "PYTHONSAFEPATH": "1"}
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    done = softrl_("train", "softrl_test_mine:make_env", *flags, "--out", str(run))
+    assert done.returncode == 0, done.stderr
+    assert softrl_("eval", str(run), "--episodes", "1").returncode == 0
+    module.write_text("from tests.envs.test_own import Wide as make_env\n")
+    for words in (("train", "softrl_test_mine:make_env", *flags, "--out", str(run)), ("eval", str(run))):
+        done = softrl_(*words)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "obs ('float32[4]' there, 'float32[5]' now)" in done.stderr
+    module.unlink()
+    done = softrl_("eval", str(run))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "there is no module 'softrl_test_mine'" in done.stderr
+
+
+def test_an_older_config_without_environments_is_accepted(tmp_path):
+    softrl.train(tiny.config(steps=128), out=tmp_path)
+    path = tmp_path / "config.json"
+    written = json.loads(path.read_text())
+    del written["environment"], written["config"]["env"]["env_kwargs"]
+    path.write_text(json.dumps(written))
+    assert softrl.load(tmp_path).resume(steps=256).metrics[-1]["env_steps"] == 256
+
+
+def test_compat_never_takes_ones_own_class_for_the_stock_one_of_its_name(tmp_path):
+    stock = make_brax("fast", "spring")
+    mine = type("Fast", (type(stock),), {"__module__": __name__})()
+    small = {"num_timesteps": 32, "episode_length": 8, "num_envs": 4, "num_eval_envs": 1, "batch_size": 8}
+    small |= {"min_replay_size": 16, "max_replay_size": 64, "width": 8, "depth": 1, "n_step": 1}
+    sac.train(stock, **small, run_directory=tmp_path / "stock")
+    assert softrl.load(tmp_path / "stock").config.env.env == "brax/fast"
+    sac.train(mine, **small, run_directory=tmp_path / "mine")
+    with pytest.raises(softrl.ConfigError, match=r"test_own.Fast, was only there"):
+        softrl.load(tmp_path / "mine")
+    with pytest.raises(softrl.ConfigError, match="another"):
+        sac.train(mine, **small, run_directory=tmp_path / "stock")
