@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from softrl.agents.carry import afresh
 from softrl.config import change
 from softrl.envs import Source, found
 from softrl.errors import CheckpointError, ConfigError
@@ -66,7 +67,7 @@ class Run:
 
     @functools.cached_property
     def _act(self):
-        return jax.jit(lambda policy, obs, key: self.assembled.program.agent.act(policy, (), obs, key)[0])
+        return jax.jit(lambda policy, obs, key: afresh(self.assembled.program.agent, policy, obs, key))
 
     def resume(self, *, steps: int | None = None, **options: Any) -> "Run":
         """Goes on to `steps` environment steps (by default the config's), as `train` would in the same directory."""

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from softrl.agents.carry import afresh
 from softrl.config import change
 from softrl.envs import Source, found
 from softrl.errors import ConfigError
@@ -137,7 +138,7 @@ def _make_policy(agent: Agent, params: Params, deterministic: bool = False) -> C
         batch = jax.tree.map(lambda x: x[None], obs) if single else obs
         if not jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
             key = jax.random.wrap_key_data(key)
-        action, _, _ = agent.act(params, (), batch, None if deterministic else key)
+        action = afresh(agent, params, batch, None if deterministic else key)
         return (action[0] if single else action), {}
 
     return policy

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
 
+from softrl.agents.carry import afresh
 from softrl.agents.observations import whole
 from softrl.numpy_policy import NumpyPolicy
 from softrl.types import Agent, EnvSpec, PyTree
@@ -20,7 +21,7 @@ def serialize(agent: Agent, spec: EnvSpec, policy: PyTree, plain: NumpyPolicy) -
     """
 
     def act(obs: PyTree) -> jax.Array:
-        return plain.scaled(agent.act(policy, (), whole(spec, obs), None)[0])
+        return plain.scaled(afresh(agent, policy, whole(spec, obs), None))
 
     (batch,) = jax_export.symbolic_shape("batch")
     seen = spec.obs if spec.actor_obs is None else {spec.actor_obs: spec.obs[spec.actor_obs]}

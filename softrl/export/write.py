@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from softrl import __version__, numpy_policy
+from softrl.agents.carry import afresh
 from softrl.agents.observations import whole
 from softrl.errors import CheckpointError, ConfigError, suggestion
 from softrl.export import check
@@ -98,4 +99,4 @@ def _written(assembled: Assembled, policy: PyTree, plain: NumpyPolicy, about: di
 def _live(assembled: Assembled, policy: PyTree, plain: NumpyPolicy, named: dict[str, np.ndarray]) -> np.ndarray:
     spec, agent = assembled.program.env.spec, assembled.program.agent
     obs = whole(spec, check.nested(plain, named))
-    return plain.scaled(np.asarray(jax.jit(lambda policy, obs: agent.act(policy, (), obs, None)[0])(policy, obs)))
+    return plain.scaled(np.asarray(jax.jit(lambda policy, obs: afresh(agent, policy, obs, None))(policy, obs)))

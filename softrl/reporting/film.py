@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import jax
 
+from softrl.agents.carry import afresh
 from softrl.envs import Frames
 from softrl.errors import ConfigError
 from softrl.training.assemble import Assembled, acting
@@ -46,4 +47,4 @@ def film(
 
 def _acting(assembled: Assembled, policy: PyTree) -> Callable:
     agent = assembled.program.agent
-    return lambda obs: agent.act(policy, (), jax.tree.map(lambda x: x[None], obs), None)[0][0]
+    return lambda obs: afresh(agent, policy, jax.tree.map(lambda x: x[None], obs), None)[0]
