@@ -12,6 +12,7 @@ import onnx
 import pytest
 
 from softrl import cli, export, networks, numpy_policy, statistics
+from softrl.agents.carry import stateless
 from softrl.agents.observations import whole
 from softrl.agents.sac import SACConfig, SACHypers, actor, build, resolve
 from softrl.distributions import categorical
@@ -131,7 +132,7 @@ def discrete(moved: float = 0.0) -> tuple[NumpyPolicy, Agent]:
         out, _ = networks.network(spec.layers, 5).apply({"params": params}, (), statistics.normalize(seen, obs))
         return categorical.mode(categorical.Categorical(out.at[:, 1].add(moved))), carry, ()
 
-    return NumpyPolicy(spec, arrays), Agent(*[None] * 2, act, *[None] * 4)
+    return NumpyPolicy(spec, arrays), Agent(None, stateless, act, *[None] * 4)
 
 
 def test_a_discrete_policys_files_choose_the_live_policys_actions():
