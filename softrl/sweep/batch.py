@@ -105,7 +105,7 @@ def train(
 
     Args:
       directory: with a batch.json.
-      listener: told everything that `softrl.training.session` tells.
+      listener: called with all events of `softrl.training.session`.
       request: of `signals.graceful()`; None listens to signals itself.
       ready: from `prepare(job.config)`, to compile once for many batches.
     Returns:

@@ -23,7 +23,7 @@ is the same whenever the sweep is repeated. Kinds of lines, with the fields that
     batch       group, batch, members (ids): this batch has finished
 
 Only the driver writes here. Workers, wherever they are, write metrics.jsonl in their batch's run directory, and the
-driver takes over what is new (`softrl.sweep.harvest`), so a launcher needs no channel but the shared directory.
+driver takes over what is new (`softrl.sweep.ingest`), so a launcher needs no channel but the shared directory.
 """
 
 from collections.abc import Iterable

@@ -124,8 +124,8 @@ def _report(tune: Any, session: Session, event: dict[str, Any]) -> None:
 
 def _metrics(config: Config, record: Mapping[str, Any]) -> dict[str, Any]:
     parts = {name: record["eval"][name] for name in EVALUATED}
-    told = brief(algorithm(config.algorithm))
-    parts |= {name: record["train"][name] for name in told if name in record["train"]}
+    kept = brief(algorithm(config.algorithm))
+    parts |= {name: record["train"][name] for name in kept if name in record["train"]}
     means = {name: float(np.mean(values)) for name, values in parts.items()}
     diverged = all(record["health"]["code"])
     return {"env_steps": record["env_steps"], "updates": record["updates"], "diverged": diverged, **means}

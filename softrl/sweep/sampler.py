@@ -18,8 +18,8 @@ from softrl.sweep.axes import Axis
 from softrl.sweep.folder import Sweep
 from softrl.sweep.groups import Group, Member, in_order, names_of
 from softrl.sweep.ledger import Ledger
+from softrl.sweep.scheduling import finished, written
 from softrl.sweep.search import Optuna
-from softrl.sweep.waves import finished, written
 
 NAME = "optuna.journal"
 
@@ -50,7 +50,7 @@ def propose(out: Path, search: Optuna, sweep: Sweep, ledger: Ledger) -> list[dic
     return added
 
 
-def wave(out: Path, sweep: Sweep, ledger: Ledger) -> list[Path]:
+def ready_batches(out: Path, sweep: Sweep, ledger: Ledger) -> list[Path]:
     """Directories of the proposed batches that are not finished."""
     jobs, members = [], [results.proposed(line) for line in ledger.lines() if line["kind"] == "member"]
     for group in sweep.groups:
@@ -76,7 +76,7 @@ def _optuna() -> Any:
 
 
 def _study(optuna: Any, path: Path, group: Group, sweep: Sweep, mine: list[dict], lines: list[dict]) -> Any:
-    """A study of what the ledger tells of a group: one finished trial for each proposal, its score over the seeds."""
+    """A study of what the ledger holds of a group: one finished trial for each proposal, its score over the seeds."""
     backend = optuna.storages.journal.JournalFileBackend(str(path))
     storage = optuna.storages.JournalStorage(backend)
     study = optuna.create_study(storage=storage, study_name=group.id, direction="maximize")

@@ -1,4 +1,4 @@
-"""How a sweep looks for its best member: try all, or one of three searches."""
+"""How a sweep searches for its best member: try all, or one of three searches."""
 
 from dataclasses import dataclass, fields
 from typing import Annotated, Any

@@ -130,8 +130,8 @@ def _refuse_twofold(names: Set[str], config: Config) -> None:
 def _refuse_unequal_samples(axes: tuple[Axis, ...]) -> None:
     counts = {axis.name: len(axis.values) for axis in axes if axis.drawn}
     if len(set(counts.values())) > 1:
-        told = ", ".join(f"{name} {count}" for name, count in counts.items())
-        raise ConfigError(f"drawn axes make one random sample, so their n must be equal; got {told}")
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise ConfigError(f"drawn axes make one random sample, so their n must be equal; got {listed}")
 
 
 def _seeds(given: Any) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from softrl.errors import CheckpointError
 from softrl.sweep import ledger, results
 from softrl.sweep.batch import Job
 from softrl.sweep.groups import Member
-from softrl.sweep.harvest import lines
+from softrl.sweep.ingest import lines
 from softrl.sweep.ledger import Ledger
 from softrl.training.config import Config
 from softrl.training.records import EVALUATED

@@ -12,7 +12,7 @@ from softrl.sweep.ledger import Ledger
 from softrl.sweep.search import Halving, Search
 
 
-def wave(out: Path, sweep: Sweep, search: Search | None, ledger: Ledger) -> list[Path]:
+def ready_batches(out: Path, sweep: Sweep, search: Search | None, ledger: Ledger) -> list[Path]:
     """Writes the jobs of all batches that can run now and are not finished, and returns their directories; none when
     the sweep is done. A function of sweep.json and the ledger.
     """
