@@ -18,7 +18,7 @@ import grpc
 
 from softrl.errors import ConfigError, ServerError
 from softrl.numpy_policy import NumpyPolicy
-from softrl.serve import messages, wire
+from softrl.serve import protocol, wire
 
 _AGAIN = (
     grpc.StatusCode.UNAVAILABLE,
@@ -36,7 +36,7 @@ _CHANNEL = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
-    ("grpc.enable_http_proxy", 0),  # a learner stands in the same room, not behind a web proxy
+    ("grpc.enable_http_proxy", 0),  # a learner stands near its actors, not behind a web proxy
     ("grpc.enable_retries", 0),  # retries are ours, with the same sequence number
     ("grpc.use_local_subchannel_pool", 1),
 )
@@ -83,7 +83,7 @@ class Client:
         self._stopped = threading.Event()
         self._policy: NumpyPolicy | None = None
         try:
-            reply = self._call("Join", messages.JoinRequest(actor=actor, session=self._session), messages.JoinReply)
+            reply = self._call("Join", protocol.JoinRequest(actor=actor, session=self._session), protocol.JoinReply)
         except BaseException:
             self.close()
             raise
@@ -97,7 +97,7 @@ class Client:
           BatchError: with `field`, `expected`, `got` and `rows`; nothing was stored, and the next push may be good.
           ServerError: the server stayed away too long, refused, or has another process under this actor's name.
         """
-        request = messages.PushRequest(
+        request = protocol.PushRequest(
             actor=self.actor,
             session=self._session,
             sequence=self.sequence + 1,
@@ -110,7 +110,7 @@ class Client:
                 f"a push of {request.ByteSize():,} bytes is longer than the server reads "
                 f"({self._max_bytes:,}): push fewer rows"
             )
-        reply = self._call("Push", request, messages.PushReply)
+        reply = self._call("Push", request, protocol.PushReply)
         self.sequence += 1
         return Pushed(self.sequence, reply.version)
 
@@ -120,8 +120,8 @@ class Client:
         Raises: ServerError as `push`.
         """
         have = self._policy
-        request = messages.PullRequest(version=have.version if have else 0, has_policy=have is not None)
-        reply = self._call("Pull", request, messages.PullReply)
+        request = protocol.PullRequest(version=have.version if have else 0, has_policy=have is not None)
+        reply = self._call("Pull", request, protocol.PullReply)
         if reply.policy:
             self._policy = NumpyPolicy.load(reply.policy)
         return self._policy
@@ -138,7 +138,7 @@ class Client:
         self.close()
 
     def _call(self, name: str, request: Any, reply: Any) -> Any:
-        send = self._channel.unary_unary(messages.METHODS[name], lambda m: m.SerializeToString(), reply.FromString)
+        send = self._channel.unary_unary(protocol.METHODS[name], lambda m: m.SerializeToString(), reply.FromString)
         left, wait = self.patience, _FIRST_WAIT_S
         while True:
             started = time.monotonic()
