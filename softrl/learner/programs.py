@@ -11,7 +11,7 @@ import numpy as np
 
 from softrl.learner import compute
 from softrl.learner.batches import Rows
-from softrl.learner.compute import Parts, State
+from softrl.learner.compute import LearnerParts, State
 from softrl.training.compilation import compiler_options
 from softrl.types import Hypers, PyTree, Spec, Transition
 
@@ -19,7 +19,7 @@ WIDTHS = (1, 16, 256)
 """Rows of a compiled call: a push or a question is cut into pieces and each is padded to the least that holds it."""
 
 
-class Compiled(NamedTuple):
+class LearnerPrograms(NamedTuple):
     """Executables, which refuse any other shape.
 
     init: `(key) -> State`. store: (width, to demonstrations?) → `(State, hypers, Transition) -> State`, donates its
@@ -35,7 +35,7 @@ class Compiled(NamedTuple):
     abstract: State
 
 
-def compile_learner(parts: Parts, hypers: Hypers) -> Compiled:
+def compile_learner(parts: LearnerParts, hypers: Hypers) -> LearnerPrograms:
     """Traces and compiles everything; XLA compiles in parallel threads."""
     key = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
     start = partial(compute.init, parts, hypers)
@@ -50,15 +50,15 @@ def compile_learner(parts: Parts, hypers: Hypers) -> Compiled:
     with ThreadPoolExecutor() as pool:
         init, improve, *rest = pool.map(lambda program: program.compile(compiler_options=compiler_options()), lowered)
     stores, acts = dict(zip(stores, rest, strict=False)), dict(zip(acts, rest[len(stores) :], strict=True))
-    return Compiled(init, stores, improve, scalars, acts, abstract)
+    return LearnerPrograms(init, stores, improve, scalars, acts, abstract)
 
 
-def _improve(parts: Parts, state: State, hypers: PyTree, updates: jax.Array) -> tuple[State, jax.Array]:
+def _improve(parts: LearnerParts, state: State, hypers: PyTree, updates: jax.Array) -> tuple[State, jax.Array]:
     state, info = compute.improve(parts, state, hypers, updates)
     return state, jnp.stack(jax.tree.leaves(info))  # one array, since each costs the host a call
 
 
-def _store(parts: Parts, state: State, hypers: Hypers, width: int, demonstrations: bool):
+def _store(parts: LearnerParts, state: State, hypers: Hypers, width: int, demonstrations: bool):
     rows = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), padded(parts.spec, blank(parts.spec, 1), width)
     )
@@ -66,7 +66,7 @@ def _store(parts: Parts, state: State, hypers: Hypers, width: int, demonstration
     return jax.jit(store, donate_argnums=0).lower(state, hypers, rows)
 
 
-def _act(parts: Parts, state: State, width: int):
+def _act(parts: LearnerParts, state: State, width: int):
     obs = jax.tree.map(lambda s: jax.ShapeDtypeStruct((width, *s.shape), s.dtype), parts.spec.obs)
     return jax.jit(partial(compute.act, parts)).lower(state, obs, jnp.bool_(False))
 
