@@ -66,12 +66,12 @@ _HOME = {
 
 __all__ = ["__version__", *_HOME]
 
-_ROOMS = ("inference", "sweep")
-"""Folders that are used by their own name: `softrl.sweep.run`."""
+_PACKAGES = ("inference", "sweep")
+"""Packages that are used by their own name: `softrl.sweep.run`."""
 
 
 def __getattr__(name: str):
-    if name in _ROOMS:
+    if name in _PACKAGES:
         return importlib.import_module(f"softrl.{name}")
     if name not in _HOME:
         from softrl.errors import suggestion

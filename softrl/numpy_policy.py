@@ -197,7 +197,7 @@ def _tried(policy: NumpyPolicy) -> NumpyPolicy:
     try:
         # Before anything is allocated as large as a damaged spec says.
         if sum(sizes) > sum(array.size for array in policy.arrays.values()):
-            raise ValueError("observations that no layer looks at")
+            raise ValueError("observations that no layer reads")
         blank = [np.zeros((1, *entry.shape), np.float32) for entry in policy.spec.inputs]
         with np.errstate(all="ignore"):
             policy.spec.head.act(policy.outputs(blank), policy.draw_noise(np.random.default_rng(0), 1))

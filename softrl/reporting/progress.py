@@ -21,8 +21,9 @@ class Progress:
     """The display of one run.
 
     total_steps: environment steps; Python integers, so that nothing overflows. label: what is trained. console: of
-    `rich`. bar, line: the live display, None where there is no terminal. shown: the latest values that `update` was
-    told. printed: environment steps at the last plain line. clock: seconds. past: (seconds, environment steps) of late.
+    `rich`. bar, line: the live display, None where there is no terminal. shown: the latest values given to
+    `update`. printed: environment steps at the last plain line. clock: seconds. past: (seconds, environment steps) of
+    late.
     """
 
     total_steps: int
@@ -80,10 +81,10 @@ class Progress:
         if self.bar is not None:
             steps = int(self.shown.get("env_steps", 0))
             self.bar.update(self.bar.task_ids[0], completed=steps, left=self._left())
-            self.line.plain = self._told()
+            self.line.plain = self._values()
         elif eval_return is not None or self._due():
             self.printed = int(self.shown.get("env_steps", 0))
-            self.note(f"{self._share()}  {self._told()}{self._left('  ')}")
+            self.note(f"{self._share()}  {self._values()}{self._left('  ')}")
 
     def note(self, text: str) -> None:
         """Prints a line that stays."""
@@ -98,7 +99,7 @@ class Progress:
         steps = int(self.shown.get("env_steps", 0))
         return f"{100 * steps // max(self.total_steps, 1):3d} %  {steps:,} of {self.total_steps:,} steps"
 
-    def _told(self) -> str:
+    def _values(self) -> str:
         texts = {
             "members": str,
             "eval_return": lambda value: f"return {number(value)}",

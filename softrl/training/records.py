@@ -1,4 +1,4 @@
-"""One line an evaluation: what a run tells of itself."""
+"""One line an evaluation: what a run records."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a report tells, wherever it was read from."""
+"""What a report shows, wherever it was read from."""
 
 import math
 from collections.abc import Mapping

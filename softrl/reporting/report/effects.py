@@ -52,7 +52,7 @@ def figure(axis: Axis, members: Sequence[Member], *, key: str) -> str:
     ticks = [(place.x, place.label) for place in places if place.label]
     body = [*kept, through if ordered else "", *_means(places, rows, x, y)]
     axes = frame.frame(size, x, y, axis.name, "", ticks)
-    return frame.canvas(size, _told(axis, places, rows), axes, frame.clipped(key, size, *body))
+    return frame.canvas(size, _description(axis, places, rows), axes, frame.clipped(key, size, *body))
 
 
 def _dots(axis: Axis, places: list[Place], x: svg.Scale, y: svg.Scale) -> list[str]:
@@ -106,8 +106,8 @@ def _means(places: list[Place], rows: list[statistics.Interval], x: svg.Scale, y
         if math.isfinite(row.low):
             parts.append(tag("path", d=f"M{at:.1f} {y(row.low):.1f}V{y(row.high):.1f}", class_="whisker"))
         if math.isfinite(middle):
-            told = tag("title", svg.text(_sentence(place, row)))
-            parts.append(tag("circle", told, cx=at, cy=middle, r=4.0, class_="mean"))
+            title = tag("title", svg.text(_sentence(place, row)))
+            parts.append(tag("circle", title, cx=at, cy=middle, r=4.0, class_="mean"))
     return parts
 
 
@@ -120,6 +120,6 @@ def _sentence(place: Place, row: statistics.Interval) -> str:
     return f"{place.label or svg.number(place.x)}: {svg.number(row.point)} of {row.n}{spread}"
 
 
-def _told(axis: Axis, places: list[Place], rows: list[statistics.Interval]) -> str:
-    told = "; ".join(_sentence(place, row) for place, row in zip(places, rows, strict=True))
-    return f"Return by {axis.name}. {told}."
+def _description(axis: Axis, places: list[Place], rows: list[statistics.Interval]) -> str:
+    means = "; ".join(_sentence(place, row) for place, row in zip(places, rows, strict=True))
+    return f"Return by {axis.name}. {means}."

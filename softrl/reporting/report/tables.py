@@ -195,8 +195,8 @@ def _last(member: Member, series: str) -> float:
 
 
 def _status(member: Member) -> Entry:
-    told = STATUS.get(member.status, member.status)
-    return Entry(tag("span", svg.text(told), class_=f"badge {member.status}"), told)
+    word = STATUS.get(member.status, member.status)
+    return Entry(tag("span", svg.text(word), class_=f"badge {member.status}"), word)
 
 
 def failures(some: Sequence[Member]) -> str:

@@ -27,7 +27,7 @@ class DevicePrograms(NamedTuple):
     """Executables; store and improve donate their state.
 
     start: `(key, hypers) -> (learner, carry)`. store: `(state, hypers, rows) -> (state, policy)` adds the `train_freq`
-    vector steps of `rows`, `[F, N, ...]`. improve: the same, learning after each; also returns what `learn` tells as
+    vector steps of `rows`, `[F, N, ...]`. improve: the same, learning after each; also returns what `learn` returns as
     one array `[F, I]`. info: its type, filled with what to put in its place.
     """
 
@@ -73,7 +73,7 @@ def _store(program: Program, state: State, hypers: Hypers, rows: Transition):
 
 
 def _learn(program: Program, state: State, hypers: Hypers, rows: Transition):
-    """Adds F vector steps and learns from each. Returns: as `_store`, and what `learn` tells, `[F, I]`."""
+    """Adds F vector steps and learns from each. Returns: as `_store`, and what `learn` returns, `[F, I]`."""
     state, info = jax.lax.scan(partial(_improve, program, hypers), state, rows)
     numbers = jnp.stack(jax.tree.leaves(info), axis=-1)  # one array, since each costs the host a call
     return state, program.agent.policy(single(state[1]).agent), numbers

@@ -67,7 +67,7 @@ class Tally:
         self.episode[over] += 1
 
     def info(self) -> CollectInfo:
-        """As the device's `collect` tells it."""
+        """As the device's `collect` has it."""
         sums = [np.float32([sum(column)]) for column in zip(*self.ended, strict=True)] or [np.zeros(1, np.float32)] * 2
         return CollectInfo(*sums, np.float32([len(self.ended)]))
 
