@@ -19,6 +19,7 @@ LAYERS = {
     "soft": 0,
     "tensors": 0,
     "layers": 0,
+    "units": 0,
     "numpy_network": 0,
     "numpy_policy": 0,
     "inference": 1,

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from softrl.errors import ConfigError, ServerError
+from softrl.errors import ServerError
 from softrl.numpy_policy import NumpyPolicy
 from softrl.serve import protocol, wire
 
@@ -168,17 +168,10 @@ def _explained(error: grpc.RpcError) -> Exception:
 def _metadata(token_file: str | Path | None) -> tuple[tuple[str, str], ...]:
     if token_file is None:
         return ()
-    return ((wire.TOKEN_KEY, wire.bearer(_read(token_file).decode(errors="replace").strip())),)
+    return ((wire.TOKEN_KEY, wire.bearer(wire.read_file(token_file).decode(errors="replace").strip())),)
 
 
 def _channel(address: str, tls_ca: str | Path | None) -> grpc.Channel:
     if tls_ca is None:
         return grpc.insecure_channel(address, options=_CHANNEL)
-    return grpc.secure_channel(address, grpc.ssl_channel_credentials(_read(tls_ca)), options=_CHANNEL)
-
-
-def _read(path: str | Path) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from None
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(wire.read_file(tls_ca)), options=_CHANNEL)

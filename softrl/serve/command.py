@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 
@@ -18,22 +18,8 @@ from softrl.types import Continuous, Discrete
 _ENTRY = re.compile(r"(?:([A-Za-z_][A-Za-z0-9_]*)=)?([0-9]+(?:x[0-9]+)*)", re.ASCII)
 
 
-class Options(Protocol):
-    """What the command line gives; see `softrl serve --help`."""
-
-    out: str
-    obs: str
-    actions: str
-    address: str
-    token_file: str | None
-    tls_cert: str | None
-    tls_key: str | None
-    replay_capacity: int
-    seed: int
-
-
-def serve(options: Options, config: ServeConfig, learner_config: LearnerConfig) -> int:
-    """Serves until SIGTERM or SIGINT, then saves. Returns: 0.
+def serve(options: Any, config: ServeConfig, learner_config: LearnerConfig) -> int:
+    """Serves until SIGTERM or SIGINT, then saves. Returns: 0. Args: `options`: `softrl.cli_serve.ServeOptions`.
 
     Raises: ConfigError, before anything is compiled. CheckpointError, DivergedError.
     """

@@ -3,13 +3,14 @@
 The driver's own state is on the disk: kill it at any moment, start it again, and it ends with the same table.
 """
 
+import contextlib
 import importlib
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from softrl.errors import ConfigError, SoftRLError, suggestion
+from softrl.errors import ConfigError, SoftRLError, require_known
 from softrl.storage import directory, folders
 from softrl.sweep import batch, folder, ingest, results, scheduling
 from softrl.sweep.folder import Sweep
@@ -67,7 +68,7 @@ def run(
         groups = tuple(one.group for one in made.groups)
         changed = folder.agree(out, folder.describe(made.spec, groups, identity.surroundings()))
         sweep = folder.read(out)
-        with Ledger(out) as ledger:
+        with contextlib.closing(Ledger(out)) as ledger:
             listener({"event": "begun", "sweep": sweep, "lines": ledger.lines(), "changed": changed})
             report = _reporter(out, made.spec, sweep, ledger, listener, keep_checkpoints)
             while request.requested is None and (waiting := _ready_batches(out, made.spec, sweep, ledger, listener)):
@@ -81,8 +82,7 @@ def run(
 
 
 def _launcher(name: str) -> Callable:
-    if name not in LAUNCHERS:
-        raise ConfigError(f"unknown launcher {name!r}{suggestion(name, LAUNCHERS)}; known: {', '.join(LAUNCHERS)}")
+    require_known("launcher", name, LAUNCHERS)
     return importlib.import_module(LAUNCHERS[name]).launch
 
 

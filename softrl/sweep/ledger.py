@@ -68,12 +68,6 @@ class Ledger:
         """Closes the file; every line is on the disk already."""
         metrics.close(self._log)
 
-    def __enter__(self) -> "Ledger":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
 
 def read(directory: Path) -> list[dict[str, Any]]:
     """All lines of a sweep's ledger, oldest first, without repeats; none where the sweep has not begun.

@@ -33,10 +33,10 @@ def launch(
             return
         job = batch.read(directory)
         listener({"event": "batch", "directory": directory, "job": job})
-        before, ready = ready, batch.prepare(job.config, ready)
+        before, ready = ready, batch.prepare(job.config)
         if ready is not before:
             listener({"event": "compiled", "seconds": ready.programs.seconds})
-        if batch.train(directory, _listener(directory, report, listener), request, ready):
+        if batch.train(directory, _listener(directory, report, listener), request):
             report(directory, "finished")
 
 

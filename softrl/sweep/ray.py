@@ -8,7 +8,6 @@ All machines must see the sweep's directory under the same path, and have the sa
 """
 
 import contextlib
-import importlib
 import os
 import signal
 import threading
@@ -17,7 +16,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from softrl.errors import ConfigError
+from softrl.errors import ConfigError, library
 from softrl.sweep import worker
 from softrl.sweep.cluster import LostError, Report, chosen, supervise
 from softrl.sweep.worker import TaskResult
@@ -101,7 +100,8 @@ def _last_line(error: Exception) -> str:
 @contextlib.contextmanager
 def _connected(address: str | None, listener: Listener) -> Iterator[Any]:
     """The module `ray`, connected to a cluster; it is left again at the end, and stopped where it was started here."""
-    ray = _imported()
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray = library("ray", "--launcher ray needs Ray (or use --launcher local)", "ray")
     if ray.is_initialized():  # by whoever called: theirs to shut down
         yield ray
         return
@@ -125,16 +125,6 @@ def _connected(address: str | None, listener: Listener) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
-
-
-def _imported() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        return importlib.import_module("ray")
-    except ImportError:
-        raise ConfigError(
-            "--launcher ray needs Ray, which is not installed: pip install 'softrl[ray]', or use --launcher local"
-        ) from None
 
 
 def _unreachable(address: str | None, error: Exception) -> str:

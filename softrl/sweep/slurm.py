@@ -13,7 +13,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from softrl.errors import ConfigError
+from softrl.errors import ConfigError, library
 from softrl.sweep import worker
 from softrl.sweep.cluster import LostError, Report, chosen, supervise
 from softrl.sweep.worker import TaskResult
@@ -95,13 +95,7 @@ class Resumable:
 
 
 def _executor(folder: Path, wanted: Mapping[str, Any]) -> Any:
-    try:
-        submitit = importlib.import_module("submitit")
-    except ImportError:
-        raise ConfigError(
-            "--launcher slurm needs submitit, which is not installed: pip install 'softrl[slurm]', "
-            "or use --launcher local"
-        ) from None
+    submitit = library("submitit", "--launcher slurm needs submitit (or use --launcher local)", "slurm")
     if wanted["cluster"] == "slurm" and shutil.which("sbatch") is None:
         raise ConfigError(
             "there is no Slurm here (no sbatch): start the sweep on a login node, or use another launcher"

@@ -1,7 +1,6 @@
 """What a launcher runs elsewhere: one batch, in a process that may be killed at any moment and started again."""
 
 import fcntl
-import functools
 import os
 import time
 from pathlib import Path
@@ -9,10 +8,8 @@ from typing import NamedTuple
 
 import jax
 
-from softrl.config import change
 from softrl.errors import SoftRLError
 from softrl.sweep import batch
-from softrl.training.config import Config
 
 LOCK_S = 120.0
 """Seconds to wait for a process that still trains this batch: one whose driver died may need to notice."""
@@ -29,29 +26,15 @@ class TaskResult(NamedTuple):
 
 
 def run_batch(directory: str) -> TaskResult:
-    """Trains the batch in DIR/groups/<group>/<batch>, or goes on with it from its newest good checkpoint.
-
-    A process keeps its last compiled program for further batches of the same group.
-    """
+    """Trains the batch in DIR/groups/<group>/<batch>, or goes on with it from its newest good checkpoint."""
     path = Path(directory)
     try:
         if not (path / batch.NAME).exists():
             return TaskResult("refused", f"{path} is not there on {os.uname().nodename}: every machine must see --out")
         _wait_until_free(path)
-        ready = prepared(batch.read(path).config)
-        return TaskResult("finished" if batch.train(path, ready=ready) else "stopped")
+        return TaskResult("finished" if batch.train(path) else "stopped")
     except SoftRLError as error:
         return TaskResult("refused", str(error))
-
-
-def prepared(config: Config) -> batch.Ready:
-    """The compiled programs of a config: those that this process compiled last where they serve."""
-    return _compiled(change(config, steps=1))  # a longer run is the same program
-
-
-@functools.lru_cache(maxsize=1)
-def _compiled(config: Config) -> batch.Ready:
-    return batch.prepare(config)
 
 
 def _wait_until_free(path: Path) -> None:

@@ -7,7 +7,7 @@ import string
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from softrl import __version__
+from softrl import __version__, units
 from softrl.errors import CheckpointError
 from softrl.reporting import media
 from softrl.reporting.report import curves, data, effects, read_run, read_sweep, svg, tables
@@ -91,7 +91,7 @@ def _tiles(report: Report, grouped: Grouped) -> str:
         tiles.append(("diverged", f"{diverged:,}", f"{100 * diverged / len(members):.0f} % of members"))
     tiles.append(("environment steps", svg.compact(steps), "all members" if len(members) > 1 else "in all"))
     if report.seconds is not None:
-        tiles.append(("time", _duration(report.seconds), "wall clock"))
+        tiles.append(("time", units.duration(report.seconds), "wall clock"))
     return "".join(
         tag("div", tag("dt", svg.text(n)), tag("dd", svg.text(v)), tag("dd", svg.text(s), class_="small"))
         for n, v, s in tiles
@@ -102,13 +102,6 @@ def _whose(report: Report, best: data.Member | None) -> str:
     if best is None:
         return "no evaluation"
     return f"member {best.id}" if len(report.members) > 1 else f"at step {best.peak_step:,}"
-
-
-def _duration(seconds: float) -> str:
-    hours, minutes = int(seconds) // 3600, int(seconds) // 60 % 60
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {int(seconds) % 60:02d} s" if minutes else f"{seconds:.0f} s"
 
 
 def _notice(report: Report) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from softrl.errors import ConfigError, suggestion
+from softrl.errors import ConfigError, require_known
 from softrl.reporting.sinks import scalars
 
 MODULES = {"tensorboard": "softrl.reporting.sinks.tensorboard", "wandb": "softrl.reporting.sinks.wandb"}
@@ -43,8 +43,7 @@ def parse_sinks(spelled: str) -> tuple[str, ...]:
     """
     found = tuple(name.strip() for name in spelled.split(",") if name.strip())
     for name in found:
-        if name not in MODULES:
-            raise ConfigError(f"unknown sink {name!r}{suggestion(name, MODULES)}; known: {', '.join(MODULES)}")
+        require_known("sink", name, MODULES)
     return found
 
 
