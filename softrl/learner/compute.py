@@ -113,6 +113,4 @@ def act(parts: LearnerParts, state: State, obs: PyTree, deterministic: jax.Array
 
 def stored(state: State) -> Counter:
     """Transitions and demonstrations ever stored."""
-    added = getattr(state.learner.replay, "added", Counter.of(0))
-    low = state.clock.step.plus(added.low)
-    return Counter(low.high + added.high, low.low)
+    return state.clock.step.plus(getattr(state.learner.replay, "added", 0))

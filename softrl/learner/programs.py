@@ -1,7 +1,6 @@
 """A learner's programs, compiled before the first push, for a few fixed widths; nothing is ever compiled again."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ import numpy as np
 from softrl.learner import compute
 from softrl.learner.batches import Rows
 from softrl.learner.compute import LearnerParts, State
-from softrl.training.compilation import compiler_options
+from softrl.training.compilation import compiled
 from softrl.types import Hypers, PyTree, Spec, Transition
 
 WIDTHS = (1, 16, 256)
@@ -46,9 +45,7 @@ def compile_learner(parts: LearnerParts, hypers: Hypers) -> LearnerPrograms:
     improve = jax.jit(partial(_improve, parts), donate_argnums=0).lower(abstract, hypers, jnp.int32(0))
     info = jax.eval_shape(partial(compute.improve, parts), abstract, hypers, jnp.int32(0))[1]
     scalars = (*info.agent._fields, "finite")
-    lowered = [jax.jit(start).lower(key), improve, *stores.values(), *acts.values()]
-    with ThreadPoolExecutor() as pool:
-        init, improve, *rest = pool.map(lambda program: program.compile(compiler_options=compiler_options()), lowered)
+    init, improve, *rest = compiled(jax.jit(start).lower(key), improve, *stores.values(), *acts.values())
     stores, acts = dict(zip(stores, rest, strict=False)), dict(zip(acts, rest[len(stores) :], strict=True))
     return LearnerPrograms(init, stores, improve, scalars, acts, abstract)
 

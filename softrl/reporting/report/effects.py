@@ -3,10 +3,10 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from softrl.reporting.report import frame, svg
-from softrl.reporting.report.data import Axis, Member, value_text
+from softrl.reporting.report.data import Axis, Member, is_number, value_text
 from softrl.reporting.report.svg import tag
 from softrl.sweep import statistics
 
@@ -76,7 +76,7 @@ def _places(axis: Axis, members: Sequence[Member]) -> tuple[list[Place], bool, b
     for member in members:
         together.setdefault(value_text(member.setting[axis.name]), []).append(member)
     values = {label: some[0].setting[axis.name] for label, some in together.items()}
-    if not all(_is_number(value) for value in values.values()):
+    if not all(is_number(value) for value in values.values()):
         return [Place(float(i), label, some) for i, (label, some) in enumerate(together.items())], False, False
     order = sorted(together, key=lambda label: values[label])
     if len(order) <= BINS + 1:
@@ -87,10 +87,6 @@ def _places(axis: Axis, members: Sequence[Member]) -> tuple[list[Place], bool, b
     edges = [round(i * len(ranked) / BINS) for i in range(BINS + 1)]
     parts = [ranked[low:high] for low, high in itertools.pairwise(edges)]
     return [Place(_middle(axis, part), "", part) for part in parts if part], axis.log, True
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _middle(axis: Axis, members: list[Member]) -> float:
