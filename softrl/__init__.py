@@ -11,67 +11,51 @@ import importlib
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "train": "softrl.run",
-    "load": "softrl.run",
-    "Run": "softrl.run",
-    "preset": "softrl.presets",
-    "Config": "softrl.training.config",
-    "TrainingConfig": "softrl.training.config",
-    "EnvConfig": "softrl.envs",
-    "SACConfig": "softrl.agents",
-    "SACHypers": "softrl.agents",
-    "change": "softrl.config",
-    "make_env": "softrl.envs",
-    "register": "softrl.envs",
-    "sac": "softrl.agents",
-    "resolve": "softrl.agents",
-    "spec_of": "softrl.agents.spaces",
-    "ReplayHypers": "softrl.replay",
-    "time_major": "softrl.replay",
-    "flat": "softrl.replay",
-    "mixed": "softrl.replay",
-    "Program": "softrl.training",
-    "RunState": "softrl.training",
-    "LearnerState": "softrl.training",
-    "init_run": "softrl.training",
-    "init_learner": "softrl.training",
-    "collect": "softrl.training",
-    "learn": "softrl.training",
-    "chunk": "softrl.training",
-    "evaluate": "softrl.training",
-    "Learner": "softrl.learner",
-    "LearnerConfig": "softrl.learner",
-    "PublishedPolicy": "softrl.learner",
-    "Agent": "softrl.types",
-    "Algorithm": "softrl.types",
-    "Continuous": "softrl.types",
-    "Discrete": "softrl.types",
-    "Feedback": "softrl.types",
-    "Hypers": "softrl.types",
-    "Batch": "softrl.types",
-    "Env": "softrl.types",
-    "EnvSpec": "softrl.types",
-    "Network": "softrl.types",
-    "Replay": "softrl.types",
-    "Simulator": "softrl.types",
-    "Spec": "softrl.types",
-    "Transition": "softrl.types",
-    "SoftRLError": "softrl.errors",
-    "BatchError": "softrl.errors",
-    "ConfigError": "softrl.errors",
-    "CheckpointError": "softrl.errors",
-    "DivergedError": "softrl.errors",
+_PUBLIC = {
+    "softrl.agents": ("SACConfig", "SACHypers", "sac", "resolve"),
+    "softrl.agents.spaces": ("spec_of",),
+    "softrl.config": ("change",),
+    "softrl.envs": ("EnvConfig", "make_env", "register"),
+    "softrl.errors": ("SoftRLError", "BatchError", "ConfigError", "CheckpointError", "DivergedError"),
+    "softrl.learner": ("Learner", "LearnerConfig", "PublishedPolicy"),
+    "softrl.presets": ("preset",),
+    "softrl.replay": ("ReplayHypers", "time_major", "flat", "mixed"),
+    "softrl.run": ("train", "load", "Run"),
+    "softrl.training.chunk": ("chunk",),
+    "softrl.training.collect": ("collect",),
+    "softrl.training.config": ("Config", "TrainingConfig"),
+    "softrl.training.evaluate": ("evaluate",),
+    "softrl.training.learn": ("learn",),
+    "softrl.training.state": ("Program", "RunState", "LearnerState", "init_run", "init_learner"),
+    "softrl.types": (
+        "Agent",
+        "Algorithm",
+        "Batch",
+        "Continuous",
+        "Discrete",
+        "Env",
+        "EnvSpec",
+        "Feedback",
+        "Hypers",
+        "Network",
+        "Replay",
+        "Simulator",
+        "Spec",
+        "Transition",
+    ),
 }
+"""What `softrl` offers, by the module that it is in."""
+
+_HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 __all__ = ["__version__", *_HOME]
 
-_ROOMS = ("inference", "sweep")
-"""Folders that are used by their own name: `softrl.sweep.run`."""
+_PACKAGES = ("inference", "sweep")
+"""Packages that are used by their own name: `softrl.sweep.run`."""
 
 
 def __getattr__(name: str):
-    if name in _ROOMS:
+    if name in _PACKAGES:
         return importlib.import_module(f"softrl.{name}")
     if name not in _HOME:
         from softrl.errors import suggestion

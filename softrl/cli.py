@@ -127,9 +127,9 @@ def _train(argv: list[str]) -> int:
     from softrl import run as running
     from softrl.reporting import show, sinks
 
-    out, wanted = Path(options.out or _default_out(config)), sinks.names(options.sinks)
-    with show.training(config) as listener, sinks.opened(wanted, out, listener.note, after=listener) as tell:
-        run = running.train(config, out=out, from_run=options.from_run, listener=tell)
+    out, wanted = Path(options.out or _default_out(config)), sinks.parse_sinks(options.sinks)
+    with show.training(config) as listener, sinks.opened(wanted, out, listener.note, after=listener) as listen:
+        run = running.train(config, out=out, from_run=options.from_run, listener=listen)
         if run.stopped_by is None:
             show.report(run.assembled, run.metrics, run.best_policy, out, video=options.video, note=listener.note)
             listener.note(f"report      {_page(out, None, video=(out / 'replay.mp4').exists())}")

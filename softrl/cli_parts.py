@@ -25,15 +25,15 @@ def parsed(
         (name, part) if isinstance(part, type) else (name, _kind(name, part), field(default=part))
         for name, part in parts.items()
     ]
-    told = tyro.cli(
+    given = tyro.cli(
         make_dataclass("Flags", kinds, frozen=True),
         args=argv,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
         prog=prog,
         description=description,
     )
-    new = type(config)(**{part.name: getattr(told, part.name) for part in fields(config)})
-    return new, *(getattr(told, name) for name in options)
+    new = type(config)(**{part.name: getattr(given, part.name) for part in fields(config)})
+    return new, *(getattr(given, name) for name in options)
 
 
 def _kind(name: str, part: Any) -> Any:

@@ -76,6 +76,6 @@ def serve(argv: list[str]) -> int:
     default = LearnerConfig(algorithm=peeked(argv, "--algorithm") or "sac")
     about = "Learn from what actors push."
     learner, options, server = parsed(
-        default, {"door": ServeOptions, "server": ServeConfig()}, argv, prog="softrl serve", description=about
+        default, {"serve": ServeOptions, "server": ServeConfig()}, argv, prog="softrl serve", description=about
     )
     return command.serve(options, server, learner)

@@ -63,9 +63,9 @@ def sweep(argv: list[str]) -> int:
     from softrl import sweep as sweeps
     from softrl.reporting import sinks, sweep_progress
 
-    wanted = sinks.names(options.sinks)
+    wanted = sinks.parse_sinks(options.sinks)
     out = Path(options.out or Path("runs") / Path(options.spec).stem)
-    with sweep_progress.sweeping() as listener, sinks.opened(wanted, out, print, after=listener) as tell:
+    with sweep_progress.sweeping() as listener, sinks.opened(wanted, out, print, after=listener) as listen:
         done = sweeps.run(
             options.spec,
             out,
@@ -74,7 +74,7 @@ def sweep(argv: list[str]) -> int:
             launcher=options.launcher,
             options=chosen,
             keep_checkpoints=options.keep_checkpoints,
-            listener=tell,
+            listener=listen,
         )
     sweep_progress.show_table(done.results)
     if done.stopped_by is not None:
@@ -91,7 +91,7 @@ def _plan(options: SweepOptions, memory: int | None) -> int:
         from softrl.reporting import sinks
         from softrl.sweep import plan, plan_text, spec
 
-        sinks.names(options.sinks)
+        sinks.parse_sinks(options.sinks)
         made = plan.plan(spec.load(options.spec), per_batch=options.per_batch, memory_bytes=memory)
     finally:
         gc.enable()
@@ -104,7 +104,7 @@ def _plan(options: SweepOptions, memory: int | None) -> int:
 
 
 def launcher_options(options: SweepOptions) -> dict[str, Any]:
-    """What a launcher is told, in its own words.
+    """A launcher's options, in its own words.
 
     Raises: ConfigError for an option that the launcher does not have.
     """
@@ -134,9 +134,9 @@ def best(argv: list[str]) -> int:
     """`softrl best`."""
     options = tyro.cli(BestOptions, args=argv, prog="softrl best", description="The winner of a sweep.")
     from softrl import sweep as sweeps
-    from softrl.reporting.sweep_progress import told
+    from softrl.reporting.sweep_progress import in_one_line
 
     winner = sweeps.best(options.directory)
-    print(told(winner))
+    print(in_one_line(winner))
     print(winner.command)
     return 0

@@ -24,10 +24,11 @@ class Counter(NamedTuple):
     def __int__(self) -> int:
         return (int(self.high) << 32) | int(self.low)
 
-    def plus(self, amount: int | jax.Array) -> "Counter":
-        """The counter advanced by `amount`, 0 ≤ amount < 2³²."""
+    def plus(self, amount: "int | jax.Array | Counter") -> "Counter":
+        """The counter advanced by another, or by a number, 0 ≤ amount < 2³²."""
+        high, amount = amount if isinstance(amount, Counter) else (0, amount)
         low = self.low + jnp.uint32(amount)
-        return Counter(self.high + (low < self.low).astype(jnp.uint32), low)
+        return Counter(self.high + (low < self.low).astype(jnp.uint32) + jnp.uint32(high), low)
 
     def minus(self, amount: int | jax.Array) -> "Counter":
         """The counter moved back by `amount`, 0 ≤ amount ≤ its value."""

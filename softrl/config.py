@@ -1,8 +1,8 @@
 """The mechanism of configuration: frozen dataclasses with documented, typed, ranged fields and flat, plain names.
 
-Each room defines its own part (`EnvConfig`, `SACConfig`, `SACHypers`, …); here is only how parts are checked, changed
-by name, written and read. Fields that shape the compiled program are static; a `Hypers` part is a pytree of numbers
-that are traced, so that one program serves a whole sweep.
+Each package defines its own part (`EnvConfig`, `SACConfig`, `SACHypers`, …); here is only how parts are checked,
+changed by name, written and read. Fields that shape the compiled program are static; a `Hypers` part is a pytree of
+numbers that are traced, so that one program serves a whole sweep.
 """
 
 import math

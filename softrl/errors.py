@@ -1,7 +1,9 @@
 """Errors that a user can cause. Each says what was given, what was expected and what to do."""
 
 import difflib
+import importlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class SoftRLError(Exception):
@@ -52,3 +54,20 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """`"; did you mean 'x'?"` for the known name nearest to `name`, or an empty string."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def require_known(what: str, name: Any, known: Iterable[str]) -> None:
+    """Raises: ConfigError for a name that is not known, with the nearest that is."""
+    if name not in known:
+        raise ConfigError(f"unknown {what} {name!r}{suggestion(str(name), known)}; known: {', '.join(known)}")
+
+
+def library(name: str, needed: str, extra: str) -> Any:
+    """An optional library. Args: `needed`: what needs it, in words; `extra`: of softrl's, that brings it.
+
+    Raises: ConfigError where it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ConfigError(f"{needed}: pip install 'softrl[{extra}]'") from None

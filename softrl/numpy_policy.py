@@ -13,6 +13,7 @@ Files of the format before, softrl-policy-1, are read too. Imports NumPy; for fi
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -197,7 +198,7 @@ def _tried(policy: NumpyPolicy) -> NumpyPolicy:
     try:
         # Before anything is allocated as large as a damaged spec says.
         if sum(sizes) > sum(array.size for array in policy.arrays.values()):
-            raise ValueError("observations that no layer looks at")
+            raise ValueError("observations that no layer reads")
         blank = [np.zeros((1, *entry.shape), np.float32) for entry in policy.spec.inputs]
         with np.errstate(all="ignore"):
             policy.spec.head.act(policy.outputs(blank), policy.draw_noise(np.random.default_rng(0), 1))
@@ -258,3 +259,21 @@ def at(obs: Any, path: tuple[str | int, ...]) -> Any:
     for key in path:
         obs = obs[key]
     return obs
+
+
+def nested(values: Mapping[tuple[str | int, ...], Any]) -> Any:
+    """Values by their paths, as (nested) dictionaries: what `at` reads. The value itself for the path `()`.
+
+    Raises: TensorError where a path leads to or through another's value.
+    """
+    tree: dict[str | int, Any] = {}
+    for path, value in values.items():
+        if not path:
+            return value
+        place: Any = tree
+        for part in path[:-1]:
+            place = place.setdefault(part, {}) if isinstance(place, dict) else place
+        if not isinstance(place, dict) or path[-1] in place:
+            raise TensorError(f"{'/'.join(map(str, path))}: expected one tensor or a group of that name, got both")
+        place[path[-1]] = value
+    return tree

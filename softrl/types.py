@@ -187,9 +187,9 @@ class Simulator(NamedTuple):
 
 
 class Network(NamedTuple):
-    """`init(key) -> (params, stats)`; `apply(params, stats, *inputs, train) -> (output, stats)`.
+    """`init(key) -> (params, batch_stats)`; `apply(params, batch_stats, *inputs, train) -> (output, batch_stats)`.
 
-    `stats` is `()` without batch statistics.
+    `batch_stats` is `()` without batch normalisation.
     """
 
     init: Callable[..., tuple[PyTree, PyTree]]
@@ -209,7 +209,7 @@ class Hypers:
 
 
 class Feedback(NamedTuple):
-    """What the house must know of an update, apart from what may be thrown away.
+    """What training must know of an update, apart from what may be thrown away.
 
     finite: `[]`, whether every loss and gradient was a number. td_error: `[B]`, what priorities follow; `()` where
     nothing follows it.
@@ -321,7 +321,7 @@ class Agent(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """A number that training tells. meaning: its equation in words. unit: for example nats. brief: sweeps keep it."""
+    """A number that training records. meaning: its equation in words. unit: for example nats. brief: sweeps keep it."""
 
     meaning: str
     unit: str
@@ -329,7 +329,7 @@ class Metric(NamedTuple):
 
 
 class Algorithm(NamedTuple):
-    """All that the house knows of an algorithm: one entry of the registry `softrl.agents`.
+    """All that the rest of softrl knows of an algorithm: one entry of the registry `softrl.agents`.
 
     config: dataclass of static fields. hypers: dataclass of traced numbers, `gamma` among them.
     validate: `(config, hypers)` raises ConfigError where fields contradict one another.

@@ -16,7 +16,9 @@ from benchmarks.sizes import Sizes, bytes_per_update, flops_per_update
 from benchmarks.workers import softrl_parts as parts
 
 from softrl.clock import Clock
-from softrl.training import Health, LearnerState, learn
+from softrl.training.health import Health
+from softrl.training.learn import learn
+from softrl.training.state import LearnerState
 
 
 def products(jaxpr, times: float = 1.0) -> float:

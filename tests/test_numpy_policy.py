@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from softrl import numpy_policy, statistics, tensors
+from softrl import numpy_policy, running_statistics, tensors
 from softrl.errors import TensorError
 from softrl.layers import NORMALIZER, Activation, Dense, Normalizer, perceptron
 from softrl.numpy_network import Categorical, TanhGaussian
@@ -126,7 +126,7 @@ def test_normalised_observations_are_those_that_the_learner_saw():
     mean, variance = (
         {"state": {entry.path[-1]: jnp.asarray(policy.arrays[entry.moments[i]]) for entry in INPUTS}} for i in (0, 1)
     )
-    seen = statistics.normalize(statistics.Statistics(jnp.float32(9.0), mean, variance), far)
+    seen = running_statistics.normalize(running_statistics.Statistics(jnp.float32(9.0), mean, variance), far)
     joined = np.concatenate([np.reshape(seen["state"][name], (3, -1)) for name in ("arm", "wrist")], axis=1)
     plain = NumpyPolicy(policy.spec._replace(layers=(), head=Categorical(7)), policy.arrays)
     ours = plain.outputs([far["state"]["arm"], far["state"]["wrist"]])

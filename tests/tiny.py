@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from softrl import networks, statistics
+from softrl import networks, running_statistics
 from softrl.agents.sac.actor import layers, policy_layers
 from softrl.config import change, replaced
 from softrl.training import members
@@ -115,7 +115,7 @@ def learned(assembled: Assembled, agent, obs, actions) -> Learned:
     @jax.jit
     def ask(agent, obs, actions):
         if parts.normalize_obs:
-            obs = statistics.normalize(agent.statistics, obs)
+            obs = running_statistics.normalize(agent.statistics, obs)
         dist, _ = policy.apply(agent.policy.params, (), obs)
         rows = jnp.repeat(obs, len(actions), axis=0), jnp.tile(actions, (len(obs), 1))
         q, _ = critic.apply(agent.critic.params, (), *rows)

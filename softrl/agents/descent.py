@@ -20,27 +20,27 @@ class Trained(NamedTuple):
     """One network and its optimiser: parameters, batch statistics (`()` without), Optax state."""
 
     params: PyTree
-    stats: PyTree
+    batch_stats: PyTree
     opt: PyTree
 
 
-def begin(params: PyTree, stats: PyTree, hypers: DescentHypers) -> Trained:
+def begin(params: PyTree, batch_stats: PyTree, hypers: DescentHypers) -> Trained:
     """A network before its first step."""
-    return Trained(params, stats, _adam(0.0, 1.0, hypers).init(params))
+    return Trained(params, batch_stats, _adam(0.0, 1.0, hypers).init(params))
 
 
 def descend(
-    net: Trained, loss: jax.Array, grads: PyTree, stats: PyTree, rate: jax.Array, hypers: DescentHypers
+    net: Trained, loss: jax.Array, grads: PyTree, batch_stats: PyTree, rate: jax.Array, hypers: DescentHypers
 ) -> tuple[Trained, jax.Array, jax.Array]:
     """One AdamW step; where loss or gradient is not finite the network and its optimiser stay as they were.
 
-    Args: `stats`: the network's new batch statistics; `rate`: learning rate `[]`.
+    Args: `batch_stats`: the network's new batch statistics; `rate`: learning rate `[]`.
     Returns: `(Trained, gradient norm [] before clipping, finite [])`.
     """
     norm = optax.tree.norm(grads)
     finite = jnp.isfinite(norm) & jnp.isfinite(loss)
     updates, opt = _adam(rate, norm, hypers).update(grads, net.opt, net.params)
-    stepped = Trained(optax.apply_updates(net.params, updates), stats, opt)
+    stepped = Trained(optax.apply_updates(net.params, updates), batch_stats, opt)
     # Selected here, network by network, so that the select fuses into the optimiser's own pass over memory.
     return jax.tree.map(lambda new, old: jnp.where(finite, new, old), stepped, net), norm, finite
 

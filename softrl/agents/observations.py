@@ -36,7 +36,7 @@ def inputs(obs: PyTree, part: str | None) -> tuple[Input, ...]:
 
 
 def whole(spec: Spec | EnvSpec, obs: PyTree) -> PyTree:
-    """A whole batch of observations from the part that the actor sees; zeros where it does not look."""
+    """A whole batch of observations from the part that the actor sees; zeros in the other entries."""
     if spec.actor_obs is None:
         return obs
     rows = jax.tree.leaves(obs)[0].shape[0]

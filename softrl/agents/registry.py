@@ -2,7 +2,7 @@
 
 import importlib
 
-from softrl.errors import ConfigError, suggestion
+from softrl.errors import require_known
 from softrl.types import Algorithm
 
 ALGORITHMS = {"sac": "softrl.agents.sac"}
@@ -22,7 +22,5 @@ def algorithm(name: str) -> Algorithm:
 
     Raises: ConfigError for an unknown one, with the nearest known.
     """
-    if name not in ALGORITHMS:
-        known = ", ".join(ALGORITHMS)
-        raise ConfigError(f"unknown algorithm {name!r}{suggestion(str(name), ALGORITHMS)}; known: {known}")
+    require_known("algorithm", name, ALGORITHMS)
     return importlib.import_module(ALGORITHMS[name]).ALGORITHM

@@ -128,11 +128,11 @@ class SAC:
 
         Raises: CheckpointError: the disk refused. ConfigError: another model is there.
         """
-        told = {
+        saved = {
             name: getattr(self, name) for name in ("num_timesteps", "train_freq", "gradient_steps", "verbose", "seed")
         }
-        told |= {"low": self.low.tolist(), "high": self.high.tolist()}
-        self.learner.save_copy(path, {"sb3": told})
+        saved |= {"low": self.low.tolist(), "high": self.high.tolist()}
+        self.learner.save_copy(path, {"sb3": saved})
 
     @classmethod
     def load(cls, path: str | Path, env: Any = None) -> "SAC":
@@ -143,10 +143,10 @@ class SAC:
         model = cls.__new__(cls)
         model.learner = Learner.load(path)
         model.learner.close()  # in memory from here on, as Stable-Baselines3's
-        told = model.learner.extra.get("sb3")
-        if told is None:
+        saved = model.learner.extra.get("sb3")
+        if saved is None:
             raise ConfigError(f"{path} holds a learner, but not a model saved by softrl.compat.sb3")
-        for name, value in told.items():
+        for name, value in saved.items():
             setattr(model, name, np.float32(value) if name in ("low", "high") else value)
         model.env, model._obs, model._episode = None, None, [0.0, 0]
         if env is not None:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from softrl import numpy_policy
 from softrl.errors import ExportError
 from softrl.numpy_network import Categorical
 from softrl.numpy_policy import NumpyPolicy
@@ -33,16 +34,7 @@ def observations(policy: NumpyPolicy, rows: int = ROWS) -> dict[str, np.ndarray]
 
 def nested(policy: NumpyPolicy, named: dict[str, np.ndarray]) -> Any:
     """Observations by name as the policy wants them: one array, or (nested) dictionaries."""
-    tree: Any = {}
-    for entry in policy.spec.inputs:
-        if not entry.path:
-            return named[entry.name]
-        *path, last = entry.path
-        place = tree
-        for part in path:
-            place = place.setdefault(part, {})
-        place[last] = named[entry.name]
-    return tree
+    return numpy_policy.nested({entry.path: named[entry.name] for entry in policy.spec.inputs})
 
 
 def difference(policy: NumpyPolicy, live: Callable, exported: Callable, what: str) -> float:

@@ -62,13 +62,26 @@ def distribution(name: str, x: Any) -> None:
 
 def log_prior(name: str, x: Any) -> None:
     """Known entries are numbers or −inf, and every row leaves at least one action."""
-    values = known(x)
+    values = _log_probabilities(name, x)
+    if values is not None and not (values > -np.inf).any(-1).all():
+        fail(name, x, "at least one action a state whose log prior is not -inf")
+
+
+def log_policy(name: str, x: Any) -> None:
+    """Known entries are log probabilities that sum, as probabilities, to 1 over the last axis."""
+    values = _log_probabilities(name, x)
     if values is None:
         return
-    if np.isnan(values).any() or (values == np.inf).any():
+    off = float(np.abs(np.exp(values.astype(np.float64)).sum(-1) - 1.0).max())
+    if off > 1e-3:  # float32 log-softmax of large logits
+        fail(name, x, f"log probabilities whose exponentials sum to 1 over the last axis; one is off by {off:.3g}")
+
+
+def _log_probabilities(name: str, x: Any) -> np.ndarray | None:
+    values = known(x)
+    if values is not None and (np.isnan(values).any() or (values == np.inf).any()):
         fail(name, x, "log probabilities: numbers or -inf")
-    if not (values > -np.inf).any(-1).all():
-        fail(name, x, "at least one action a state whose log prior is not -inf")
+    return values
 
 
 def positive(name: str, x: Any, *, infinite: bool = False) -> None:
@@ -154,18 +167,6 @@ def elements(name: str, total: float, limit: float, what: str) -> None:
     """Refuse a problem whose exact solution would not fit."""
     if total > limit:
         raise ValueError(f"{name}: exact needs {math.ceil(total):,} {what}, more than {math.ceil(limit):,}")
-
-
-def log_policy(name: str, x: Any) -> None:
-    """Known entries are log probabilities that sum, as probabilities, to 1 over the last axis."""
-    values = known(x)
-    if values is None:
-        return
-    if np.isnan(values).any() or (values == np.inf).any():
-        fail(name, x, "log probabilities: numbers or -inf")
-    off = float(np.abs(np.exp(values.astype(np.float64)).sum(-1) - 1.0).max())
-    if off > 1e-3:  # float32 log-softmax of large logits
-        fail(name, x, f"log probabilities whose exponentials sum to 1 over the last axis; one is off by {off:.3g}")
 
 
 def symmetric(name: str, x: Any, *, smallest_eigenvalue: float | None = None) -> None:

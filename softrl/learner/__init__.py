@@ -1,4 +1,4 @@
-"""The learner behind a host-side door, for other people's actor loops."""
+"""The learner behind plain calls on the host, for other people's actor loops."""
 
 from softrl.learner.adapters import ADAPTERS, adapted
 from softrl.learner.config import LearnerConfig, SamplingConfig

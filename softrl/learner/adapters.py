@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from softrl.errors import BatchError, ConfigError, suggestion
+from softrl.errors import BatchError, require_known, suggestion
 
 
 class Names(NamedTuple):
@@ -62,9 +62,7 @@ def adapted(batch: Mapping[str, Any], names: str) -> Mapping[str, Any]:
     """
     if names == "softrl":
         return batch
-    if names not in ADAPTERS:
-        known = ["softrl", *ADAPTERS]
-        raise ConfigError(f"unknown names {names!r}{suggestion(names, known)}; known: {', '.join(known)}")
+    require_known("names", names, ["softrl", *ADAPTERS])
     theirs = ADAPTERS[names]
     if not isinstance(batch, Mapping):
         raise BatchError("transitions", f"a mapping with {names}'s keys", f"a {type(batch).__name__}")

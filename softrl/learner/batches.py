@@ -1,4 +1,4 @@
-"""What comes in through the door, checked to the last number before anything is changed. NumPy only."""
+"""What a caller gives, checked to the last number before anything is changed. NumPy only."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -16,7 +16,7 @@ from softrl.training.state import LearnerState, Program, init_learner
 from softrl.types import Hypers, PyTree, Replay, Spec, Transition
 
 
-class Parts(NamedTuple):
+class LearnerParts(NamedTuple):
     """The static pieces. demonstrations: the second ring, None where there is none."""
 
     program: Program
@@ -34,7 +34,7 @@ class State(NamedTuple):
     learner: LearnerState
 
 
-def parts(config: LearnerConfig, spec: Spec, replay_capacity: int) -> Parts:
+def parts(config: LearnerConfig, spec: Spec, replay_capacity: int) -> LearnerParts:
     """The pieces of a learner; nothing is allocated."""
     sampling = config.sampling
     ring = partial(
@@ -50,15 +50,15 @@ def parts(config: LearnerConfig, spec: Spec, replay_capacity: int) -> Parts:
         replay = mixed(replay, demonstrations, rows=config.demonstration_rows, capacity=replay_capacity)
     agent = algorithm(config.algorithm).build(config.agent, spec)
     program = Program(None, agent, replay, updates_per_step=1, learning_starts=0)
-    return Parts(program, demonstrations, spec, sampling.learning_starts)
+    return LearnerParts(program, demonstrations, spec, sampling.learning_starts)
 
 
-def init(parts: Parts, hypers: Hypers, key: jax.Array) -> State:
+def init(parts: LearnerParts, hypers: Hypers, key: jax.Array) -> State:
     """A learner that has seen nothing."""
     return State(Clock.start(), Counter.of(0), init_learner(parts.program, key, hypers))
 
 
-def store(parts: Parts, state: State, hypers: Hypers, transition: Transition, demonstrations: bool) -> State:
+def store(parts: LearnerParts, state: State, hypers: Hypers, transition: Transition, demonstrations: bool) -> State:
     """Adds the valid rows of `[W, ...]`, and lets the agent observe them. `demonstrations`: static, to which ring."""
     program, clock = parts.program, state.clock
     if demonstrations:
@@ -71,11 +71,11 @@ def store(parts: Parts, state: State, hypers: Hypers, transition: Transition, de
     return state._replace(clock=clock, learner=learner)
 
 
-def _demonstrate(parts: Parts, replay: PyTree, step: Counter, transition: Transition) -> PyTree:
+def _demonstrate(parts: LearnerParts, replay: PyTree, step: Counter, transition: Transition) -> PyTree:
     return add_demonstrations(parts.demonstrations, replay, transition)
 
 
-def improve(parts: Parts, state: State, hypers: Hypers, updates: jax.Array) -> tuple[State, Any]:
+def improve(parts: LearnerParts, state: State, hypers: Hypers, updates: jax.Array) -> tuple[State, Any]:
     """`updates` times sample → update, their number traced: one program for every number.
 
     Returns: the state and the agent's scalars, averaged over the updates that had them (NaN where none had).
@@ -96,7 +96,7 @@ def improve(parts: Parts, state: State, hypers: Hypers, updates: jax.Array) -> t
     return state._replace(clock=clock, learner=learner), means
 
 
-def act(parts: Parts, state: State, obs: PyTree, deterministic: jax.Array) -> tuple[Counter, jax.Array]:
+def act(parts: LearnerParts, state: State, obs: PyTree, deterministic: jax.Array) -> tuple[Counter, jax.Array]:
     """Actions `[W, ...]` for observations `[W, ...]`, and the moved counter. `deterministic`: `[]`, by the mode or not.
 
     Until `learning_starts` transitions have been stored drawn actions are those of the agent's exploration.
@@ -113,6 +113,4 @@ def act(parts: Parts, state: State, obs: PyTree, deterministic: jax.Array) -> tu
 
 def stored(state: State) -> Counter:
     """Transitions and demonstrations ever stored."""
-    added = getattr(state.learner.replay, "added", Counter.of(0))
-    low = state.clock.step.plus(added.low)
-    return Counter(low.high + added.high, low.low)
+    return state.clock.step.plus(getattr(state.learner.replay, "added", 0))

@@ -1,4 +1,4 @@
-"""The learner behind a door: push transitions, ask for updates, take policies. For actor loops of your own."""
+"""The learner behind plain calls: push transitions, ask for updates, take policies. For actor loops of your own."""
 
 import threading
 from collections.abc import Mapping
@@ -12,23 +12,33 @@ import numpy as np
 from softrl.agents import algorithm
 from softrl.agents.spaces import spec_of
 from softrl.errors import BatchError, ConfigError, DivergedError
-from softrl.learner import compute, storage
+from softrl.learner import compute, files
 from softrl.learner.adapters import adapted, renamed
 from softrl.learner.batches import checked_obs, checked_rows
-from softrl.learner.compiled import compile_learner, filled, padded, pieces
 from softrl.learner.config import LearnerConfig, validated
-from softrl.learner.names import named
+from softrl.learner.programs import compile_learner, filled, padded, pieces
 from softrl.numpy_policy import NumpyPolicy
 from softrl.storage import checkpoint
 from softrl.training.health import message
-from softrl.types import Hypers
+from softrl.types import Hypers, PyTree
 
 
 class PublishedPolicy(NamedTuple):
-    """version: gradient updates behind it; it only grows. arrays: flat name → NumPy array, as `names.named` says."""
+    """version: gradient updates behind it; it only grows. arrays: flat name → NumPy array, as `flat_arrays` says."""
 
     version: int
     arrays: dict[str, np.ndarray]
+
+
+def flat_arrays(policy: PyTree) -> dict[str, np.ndarray]:
+    """Every array of a published policy by a name such as `policy/Dense_0/kernel` or `statistics/mean`
+    (`statistics/mean/state` of a dictionary observation).
+
+    Dense kernels are `[in, out]`. What to compute with them: `Learner.actor().spec.layers`.
+    """
+    leaves = jax.tree_util.tree_flatten_with_path(policy)[0]
+    named = ((jax.tree_util.keystr(path, simple=True, separator="/"), leaf) for path, leaf in leaves)
+    return {name.replace("params/params/", "policy/", 1): leaf for name, leaf in named}
 
 
 class Learner:
@@ -73,15 +83,15 @@ class Learner:
         self._hypers = jax.tree.map(jnp.float32, hypers)
         self._parts = compute.parts(self.config, self.spec, replay_capacity)
         self._lock = threading.RLock()
-        self._shelf = None
-        self._description = storage.described(config, self.spec, replay_capacity, seed)
+        self._files = None
+        self._description = files.described(config, self.spec, replay_capacity, seed)
         if dir is not None:
-            self._shelf = storage.open_shelf(Path(dir), self._description)
+            self._files = files.open_files(Path(dir), self._description)
         try:
             self._programs = compile_learner(self._parts, self._hypers)
             self._state = self._programs.init(jax.random.key(seed, impl="threefry2x32"))
             self.extra: dict[str, Any] = {}
-            if self._shelf is not None:
+            if self._files is not None:
                 self.restore()
         except BaseException:
             self.close()
@@ -93,7 +103,7 @@ class Learner:
 
         Raises: CheckpointError: none is there, or as the constructor.
         """
-        return cls(**storage.description(Path(dir)), dir=dir)
+        return cls(**files.description(Path(dir)), dir=dir)
 
     @property
     def version(self) -> int:
@@ -176,18 +186,16 @@ class Learner:
     def policy(self) -> PublishedPolicy:
         """The present policy, copied to the host."""
         with self._lock:
-            return PublishedPolicy(self.version, named(self._parts.program.agent.policy(self._state.learner.agent)))
+            return PublishedPolicy(self.version, flat_arrays(self._published()))
 
     def actor(self) -> NumpyPolicy:
         """The present policy, copied to the host, as one that acts without JAX.
 
         Raises: ExportError for observations that are more than arrays in dictionaries and tuples.
         """
+        make = algorithm(self.config.algorithm).actor
         with self._lock:
-            # A copy: on a CPU the arrays would be views of memory that the next step is given.
-            policy = jax.tree.map(np.array, self._parts.program.agent.policy(self._state.learner.agent))
-            make = algorithm(self.config.algorithm).actor
-            return make(self.config.agent, self.spec, policy, version=self.version)
+            return make(self.config.agent, self.spec, self._published(), version=self.version)
 
     def save(self, extra: Mapping[str, Any] | None = None) -> int:
         """Saves everything to `dir`, replay included, and waits until it is durable; killed meanwhile, the last save
@@ -198,27 +206,23 @@ class Learner:
         Raises: ConfigError without `dir`. CheckpointError: the disk refused; the last save is intact.
         """
         with self._lock:
-            shelf = self._require_shelf()
-            extra = dict(self.extra if extra is None else extra)
-            storage.save(shelf, self._state, {"version": self.version, "extra": extra})
-            self.extra = extra
+            self.extra = self._save(self._require_files(), extra)
             return self.version
 
     def save_copy(self, dir: str | Path, extra: Mapping[str, Any] | None = None) -> int:
         """Saves everything to another directory, where `Learner.load` finds it. Returns and raises: as `save`."""
         with self._lock:
-            shelf = storage.open_shelf(Path(dir), self._description)
+            copy = files.open_files(Path(dir), self._description)
             try:
-                extra = dict(self.extra if extra is None else extra)
-                storage.save(shelf, self._state, {"version": self.version, "extra": extra})
+                self._save(copy, extra)
             finally:
-                storage.close(shelf)
+                files.close(copy)
             return self.version
 
     def restore(self) -> int | None:
         """Goes back to the last save in `dir`, exactly. Returns: its version; None where nothing was saved yet."""
         with self._lock:
-            found = storage.restore(self._require_shelf(), self._programs.abstract)
+            found = files.restore(self._require_files(), self._programs.abstract)
             if found is None:
                 return None
             self._state, self.extra = found.state, found.meta["extra"]
@@ -232,9 +236,9 @@ class Learner:
     def close(self) -> None:
         """Lets another process use `dir`. Saves nothing."""
         with self._lock:
-            shelf, self._shelf = self._shelf, None
-            if shelf is not None:
-                storage.close(shelf)
+            opened, self._files = self._files, None
+            if opened is not None:
+                files.close(opened)
 
     def __enter__(self) -> "Learner":
         return self
@@ -242,10 +246,19 @@ class Learner:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _require_shelf(self) -> storage.Shelf:
-        if self._shelf is None:
+    def _published(self) -> PyTree:
+        # A copy: on a CPU the arrays would be views of memory that the next step is given.
+        return jax.tree.map(np.array, self._parts.program.agent.policy(self._state.learner.agent))
+
+    def _save(self, where: files.LearnerFiles, extra: Mapping[str, Any] | None) -> dict[str, Any]:
+        extra = dict(self.extra if extra is None else extra)
+        files.save(where, self._state, {"version": self.version, "extra": extra})
+        return extra
+
+    def _require_files(self) -> files.LearnerFiles:
+        if self._files is None:
             raise ConfigError("this learner has no directory (or was closed): give it dir=... to save and restore")
-        return self._shelf
+        return self._files
 
     def _require_health(self) -> None:
         code = int(self._state.learner.health.code)

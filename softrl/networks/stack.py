@@ -30,10 +30,10 @@ class Stack(nn.Module):
 
 
 def network(layers: Layers, size: int) -> Network:
-    """The layers for inputs `[..., size]`: `apply(params, stats, x, train) -> ([..., O], stats)`."""
+    """The layers for inputs `[..., size]`: `apply(params, batch_stats, x, train) -> ([..., O], batch_stats)`."""
     module = Stack(layers)
 
-    def apply(params, stats, x, *, train=False):
-        return module.apply(params, x), stats
+    def apply(params, batch_stats, x, *, train=False):
+        return module.apply(params, x), batch_stats
 
     return Network(lambda key: (module.init(key, jnp.zeros((1, size))), ()), apply)

@@ -30,7 +30,7 @@ class FlatState(NamedTuple):
     priorities: SumTree | tuple[()]
 
 
-class Layout(NamedTuple):
+class FlatLayout(NamedTuple):
     """The static numbers of a ring."""
 
     spec: Spec
@@ -58,7 +58,7 @@ def flat(
       `sample` of an empty ring has weight 0.
     Source: Schaul et al. 2016, arXiv:1511.05952 (priorities).
     """
-    layout = Layout(spec, capacity, batch_size, priority_exponent, importance_exponent)
+    layout = FlatLayout(spec, capacity, batch_size, priority_exponent, importance_exponent)
     return Replay(
         init=partial(_init, layout),
         add=partial(_add, layout),
@@ -67,7 +67,7 @@ def flat(
     )
 
 
-def _init(layout: Layout) -> FlatState:
+def _init(layout: FlatLayout) -> FlatState:
     rows, spec = layout.capacity, layout.spec
 
     def table() -> PyTree:
@@ -78,10 +78,10 @@ def _init(layout: Layout) -> FlatState:
     return FlatState(table(), action, jnp.zeros(rows), jnp.zeros(rows, jnp.bool_), table(), tree)
 
 
-def _add(layout: Layout, state: FlatState, step: Counter, transition: Transition) -> FlatState:
+def _add(layout: FlatLayout, state: FlatState, step: Counter, transition: Transition) -> FlatState:
     t, capacity = transition, layout.capacity
     order = jnp.cumsum(t.valid.astype(jnp.int32)) - 1
-    # Of more rows than there is room for only the last count: two writes to one slot have no order.
+    # Of more rows than the ring has only the last count: two writes to one slot have no order.
     keep = t.valid & (order >= order[-1] + 1 - capacity)
     row = (step.mod(capacity) + order) % capacity
     slot = jnp.where(keep, row, capacity)  # beyond the end: dropped
@@ -97,7 +97,7 @@ def _add(layout: Layout, state: FlatState, step: Counter, transition: Transition
     return ring._replace(priorities=tree)
 
 
-def _sample(layout: Layout, state: FlatState, step: Counter, key: jax.Array, hypers: SamplingHypers) -> Batch:
+def _sample(layout: FlatLayout, state: FlatState, step: Counter, key: jax.Array, hypers: SamplingHypers) -> Batch:
     stored = step.capped(layout.capacity)
     uniform = jax.random.uniform(key, (layout.batch_size,))
     if layout.priority_exponent:
@@ -114,7 +114,7 @@ def _sample(layout: Layout, state: FlatState, step: Counter, key: jax.Array, hyp
     return Batch(obs, state.action[row], state.reward[row], discount, next_obs, weight, row)
 
 
-def _feedback(layout: Layout, state: FlatState, index: jax.Array, td_error: jax.Array) -> FlatState:
+def _feedback(layout: FlatLayout, state: FlatState, index: jax.Array, td_error: jax.Array) -> FlatState:
     """New priorities for the rows just learned from; indices outside the ring and non-finite errors change nothing."""
     if not layout.priority_exponent:
         return state

@@ -50,7 +50,7 @@ def time_major(
     """
     rows = max(math.ceil(capacity / spec.num_envs), n_step + 1)
     blocks = math.ceil((rows + spec.episode_length - 1) / spec.episode_length)
-    layout = Layout(spec, rows, blocks, batch_size, n_step, shards, window)
+    layout = TimeMajorLayout(spec, rows, blocks, batch_size, n_step, shards, window)
     return Replay(
         init=partial(_init, layout),
         add=partial(_add, layout),
@@ -60,7 +60,7 @@ def time_major(
     )
 
 
-class Layout(NamedTuple):
+class TimeMajorLayout(NamedTuple):
     """The static numbers of a ring: T `rows`, S `blocks` of the side table."""
 
     spec: EnvSpec
@@ -72,7 +72,7 @@ class Layout(NamedTuple):
     window: bool
 
 
-def _init(layout: Layout) -> TimeMajorState:
+def _init(layout: TimeMajorLayout) -> TimeMajorState:
     spec, num_envs = layout.spec, layout.spec.num_envs
 
     def table(height: int) -> PyTree:
@@ -88,7 +88,7 @@ def _init(layout: Layout) -> TimeMajorState:
     )
 
 
-def _add(layout: Layout, state: TimeMajorState, step: Counter, transition: Transition) -> TimeMajorState:
+def _add(layout: TimeMajorLayout, state: TimeMajorState, step: Counter, transition: Transition) -> TimeMajorState:
     length = layout.spec.episode_length
     row, block = step.mod(layout.rows), step.mod(layout.blocks * length) // length
     truncated = transition.truncated & ~transition.terminated & transition.valid
@@ -103,9 +103,11 @@ def _add(layout: Layout, state: TimeMajorState, step: Counter, transition: Trans
     return ring._replace(final_obs=finals)
 
 
-def _sample(layout: Layout, state: TimeMajorState, step: Counter, key: jax.Array, hypers: SamplingHypers) -> Batch:
+def _sample(
+    layout: TimeMajorLayout, state: TimeMajorState, step: Counter, key: jax.Array, hypers: SamplingHypers
+) -> Batch:
     spec, rows, shards = layout.spec, layout.rows, layout.shards
-    lanes, span = spec.num_envs // shards, layout.blocks * spec.episode_length
+    columns, span = spec.num_envs // shards, layout.blocks * spec.episode_length
     draws = (shards, layout.batch_size // shards)
     newest = step.minus(1)
     # Starts are n_step rows behind the newest, whose successor has not been stored yet.
@@ -115,16 +117,18 @@ def _sample(layout: Layout, state: TimeMajorState, step: Counter, key: jax.Array
     age = layout.n_step + draw_age(
         when, starts, hypers.replay.recency_horizon / spec.num_envs, hypers.replay.recency_floor
     )
-    lane = (where * lanes).astype(jnp.int32)
+    column = (where * columns).astype(jnp.int32)
     row, block = (newest.mod(rows) - age) % rows, (newest.mod(span) - age) % span
-    sharded = jax.tree.map(lambda x: x.reshape(x.shape[0], shards, lanes, *x.shape[2:]), state)
-    batch = jax.vmap(_windowed, in_axes=(1, 0, 0, 0, None, None))(sharded, row, block, lane, layout, hypers.agent.gamma)
-    index = row * spec.num_envs + jnp.arange(shards)[:, None] * lanes + lane
+    sharded = jax.tree.map(lambda x: x.reshape(x.shape[0], shards, columns, *x.shape[2:]), state)
+    batch = jax.vmap(_windowed, in_axes=(1, 0, 0, 0, None, None))(
+        sharded, row, block, column, layout, hypers.agent.gamma
+    )
+    index = row * spec.num_envs + jnp.arange(shards)[:, None] * columns + column
     return jax.tree.map(lambda x: x.reshape(layout.batch_size, *x.shape[2:]), batch._replace(index=index))
 
 
-def _windowed(state: TimeMajorState, row, block, lane, layout: Layout, gamma) -> Batch:
-    """The one place that builds a learner's rows: windows of up to `n_step` transitions from `(row, lane)`.
+def _windowed(state: TimeMajorState, row, block, column, layout: TimeMajorLayout, gamma) -> Batch:
+    """The one place that builds a learner's rows: windows of up to `n_step` transitions from `(row, column)`.
 
     reward = Σ_{i<m} γⁱ rᵢ, discount = γᵐ (1 − terminated), next_obs the true one m steps later; γ enters here only.
     """
@@ -135,7 +139,7 @@ def _windowed(state: TimeMajorState, row, block, lane, layout: Layout, gamma) ->
     truncated = jnp.zeros(row.shape, jnp.bool_)
     discounts = []
     for i in range(layout.n_step):
-        at = ((row + i) % rows, lane)
+        at = ((row + i) % rows, column)
         reward += jnp.where(going, discount * state.reward[at], 0.0)
         weight &= ~going | state.valid[at]
         discounts.append(jnp.where(going, discount, 0.0))
@@ -147,21 +151,21 @@ def _windowed(state: TimeMajorState, row, block, lane, layout: Layout, gamma) ->
     last_block = ((block + span - 1) % (blocks * length)) // length
     next_obs = jax.tree.map(
         lambda table, finals: jnp.where(
-            _like(truncated, table[0]), finals[last_block, lane], table[(row + span) % rows, lane]
+            _like(truncated, table[0]), finals[last_block, column], table[(row + span) % rows, column]
         ),
         state.obs,
         state.final_obs,
     )
-    obs = jax.tree.map(lambda table: table[row, lane], state.obs)
-    window = _steps(state, row, lane, jnp.stack(discounts, -1)) if layout.window else ()
+    obs = jax.tree.map(lambda table: table[row, column], state.obs)
+    window = _steps(state, row, column, jnp.stack(discounts, -1)) if layout.window else ()
     weight = weight.astype(jnp.float32)
-    return Batch(obs, state.action[row, lane], reward, discount, next_obs, weight, jnp.zeros_like(row), window)
+    return Batch(obs, state.action[row, column], reward, discount, next_obs, weight, jnp.zeros_like(row), window)
 
 
-def _steps(state: TimeMajorState, row, lane, discount) -> Window:
+def _steps(state: TimeMajorState, row, column, discount) -> Window:
     """The observations and actions of whole windows; what lies beyond a window's end has discount 0."""
     rows = (row[:, None] + jnp.arange(discount.shape[-1])) % state.reward.shape[0]
-    obs, action = jax.tree.map(lambda table: table[rows, lane[:, None]], (state.obs, state.action))
+    obs, action = jax.tree.map(lambda table: table[rows, column[:, None]], (state.obs, state.action))
     return Window(obs, action, discount)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from softrl.errors import ConfigError
-from softrl.reporting import encode
+from softrl.reporting import media
 
 COLOUR, GREY = "#1b6ca8", "#8a8f98"
 
@@ -42,7 +42,7 @@ def curve(records: Sequence[Mapping[str, Any]], path: str | Path, *, title: str 
         axes = figure.add_subplot()
         _lines(axes, records)
         _decorate(axes, records, title)
-        return encode.whole(path, lambda part: figure.savefig(part))
+        return media.whole(path, lambda part: figure.savefig(part))
 
 
 def _lines(axes: Any, records: Sequence[Mapping[str, Any]]) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from softrl import units
+
 LINES = 20
 """Lines that a whole run prints where there is no terminal, besides one for each evaluation."""
 
@@ -21,8 +23,9 @@ class Progress:
     """The display of one run.
 
     total_steps: environment steps; Python integers, so that nothing overflows. label: what is trained. console: of
-    `rich`. bar, line: the live display, None where there is no terminal. shown: the latest values that `update` was
-    told. printed: environment steps at the last plain line. clock: seconds. past: (seconds, environment steps) of late.
+    `rich`. bar, line: the live display, None where there is no terminal. shown: the latest values given to
+    `update`. printed: environment steps at the last plain line. clock: seconds. past: (seconds, environment steps) of
+    late.
     """
 
     total_steps: int
@@ -55,35 +58,25 @@ class Progress:
         with Live(Group(progress.bar, progress.line), console=console, refresh_per_second=4):
             yield progress
 
-    def update(
-        self,
-        *,
-        env_steps: int | None = None,
-        updates: int | None = None,
-        env_steps_per_s: float | None = None,
-        updates_per_s: float | None = None,
-        eval_return: float | None = None,
-        compile_s: float | None = None,
-        members: str | None = None,
-    ) -> None:
-        """Shows what is new; what is None keeps its last value.
+    def update(self, *, env_steps: int | None = None, eval_return: float | None = None, **values: Any) -> None:
+        """Shows what is new; what is left out, or None, keeps its last value.
 
         Args:
-          env_steps, updates: counters of one member since the run began. env_steps_per_s, updates_per_s: rates of all
-            members, compiling apart. eval_return: of the last evaluation. compile_s: seconds spent compiling.
-          members: how those of a sweep fare, in words.
+          env_steps: of one member since the run began. eval_return: of the last evaluation.
+          values: updates, of one member since the run began; env_steps_per_s, updates_per_s: rates of all members,
+            compiling apart; compile_s: seconds spent compiling; members: how those of a sweep fare, in words.
         """
-        news = {name: value for name, value in locals().items() if name != "self" and value is not None}
-        self.shown |= news
+        values |= {"env_steps": env_steps, "eval_return": eval_return}
+        self.shown |= {name: value for name, value in values.items() if value is not None}
         if env_steps is not None and (not self.past or env_steps > self.past[-1][1]):
             self.past.append((self.clock(), int(env_steps)))
         if self.bar is not None:
             steps = int(self.shown.get("env_steps", 0))
             self.bar.update(self.bar.task_ids[0], completed=steps, left=self._left())
-            self.line.plain = self._told()
+            self.line.plain = self._values()
         elif eval_return is not None or self._due():
             self.printed = int(self.shown.get("env_steps", 0))
-            self.note(f"{self._share()}  {self._told()}{self._left('  ')}")
+            self.note(f"{self._share()}  {self._values()}{self._left('  ')}")
 
     def note(self, text: str) -> None:
         """Prints a line that stays."""
@@ -98,7 +91,7 @@ class Progress:
         steps = int(self.shown.get("env_steps", 0))
         return f"{100 * steps // max(self.total_steps, 1):3d} %  {steps:,} of {self.total_steps:,} steps"
 
-    def _told(self) -> str:
+    def _values(self) -> str:
         texts = {
             "members": str,
             "eval_return": lambda value: f"return {number(value)}",
@@ -114,7 +107,7 @@ class Progress:
         if len(self.past) < 2 or self.past[-1][1] >= self.total_steps:
             return ""
         (began, first), (ended, last) = self.past[0], self.past[-1]
-        return f"{before}{_duration((self.total_steps - last) * (ended - began) / (last - first))} left"
+        return f"{before}{units.duration((self.total_steps - last) * (ended - began) / (last - first))} left"
 
 
 def _bar(label: str, total_steps: int) -> Any:
@@ -132,8 +125,3 @@ def number(value: float) -> str:
     if not math.isfinite(value):
         return "not finite"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
-
-
-def _duration(seconds: float) -> str:
-    hours, minutes = int(seconds) // 3600, int(seconds) // 60 % 60
-    return f"{hours}:{minutes:02d}:{int(seconds) % 60:02d}" if hours else f"{minutes}:{int(seconds) % 60:02d}"

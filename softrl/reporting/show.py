@@ -24,7 +24,7 @@ from softrl.training.health import message
 from softrl.types import PyTree
 
 
-class Watcher:
+class RunWatcher:
     """Turns a session's events into progress on the terminal."""
 
     def __init__(self, progress: Progress):
@@ -69,11 +69,11 @@ class Watcher:
 
 
 @contextlib.contextmanager
-def training(config: Config) -> Iterator[Watcher]:
+def training(config: Config) -> Iterator[RunWatcher]:
     """Progress of a training run: a listener for `softrl.train`."""
     many = f" × {config.training.seeds} seeds" if config.training.seeds > 1 else ""
     with Progress.open(config.chunks * config.chunk_transitions, config.env.env + many) as progress:
-        yield Watcher(progress)
+        yield RunWatcher(progress)
 
 
 def report(
@@ -111,14 +111,14 @@ def evaluation(trained: Assembled, policy: PyTree, *, episodes: int, seed: int) 
     """Prints returns of a policy by its mode and by sampling, `episodes` of each. Args: `trained`: the run's pieces."""
     config, env = change(trained.config, eval_episodes=episodes), trained.evaluation_source or trained.source
     assembled = assemble(config, env=env)
-    result = jax.tree.map(np.asarray, _looked(assembled, policy, seed))
+    result = jax.tree.map(np.asarray, _evaluated(assembled, policy, seed))
     print(f"{title(config)}: the best policy, {episodes} episodes each")
     for name in ("deterministic", "stochastic"):
         returns, lengths = getattr(result, f"{name}_return"), getattr(result, f"{name}_length")
         print(f"  {name:13s} return {returns.mean():9.1f} ± {returns.std():.1f}   length {lengths.mean():.1f}")
 
 
-def _looked(assembled: Assembled, policy: PyTree, seed: int) -> Evaluation:
+def _evaluated(assembled: Assembled, policy: PyTree, seed: int) -> Evaluation:
     env, agent = assembled.evaluation, assembled.program.agent
     if isinstance(env, HostEnv):
         return hosted.evaluate(env, acting(assembled, policy), hosted.EVALUATION_SEED + seed)

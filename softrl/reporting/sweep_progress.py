@@ -18,7 +18,7 @@ ROWS = 20
 """Settings that the table on the terminal shows; results.csv and the report have all."""
 
 
-class Watcher:
+class SweepWatcher:
     """Turns the events of a sweep into progress on the terminal."""
 
     def __init__(self, stack: contextlib.ExitStack, console: Console):
@@ -77,7 +77,7 @@ class Watcher:
     def _chunk(self, event: dict[str, Any]) -> None:
         ahead = sum(max(event["env_steps"] - self.steps.get(member, 0), 0) for member in self.batch)
         rates = {name: event[name] for name in ("env_steps_per_s", "updates_per_s")}
-        self.progress.update(env_steps=sum(self.steps.values()) + ahead, members=self._told(), **rates)
+        self.progress.update(env_steps=sum(self.steps.values()) + ahead, members=self._members(), **rates)
 
     def _take(self, lines: list[dict[str, Any]]) -> None:
         for line in lines:
@@ -93,9 +93,9 @@ class Watcher:
                 self.ended |= {member: "done" for member in line["members"] if member not in self.ended}
 
     def _show(self) -> None:
-        self.progress.update(env_steps=sum(self.steps.values()), members=self._told())
+        self.progress.update(env_steps=sum(self.steps.values()), members=self._members())
 
-    def _told(self) -> str:
+    def _members(self) -> str:
         kinds = list(self.ended.values())
         alive = sum(member not in self.ended for member in self.steps)
         parts = [f"{alive} alive", f"{kinds.count('diverged')} frozen", f"{kinds.count('done')} of {self.members} done"]
@@ -107,10 +107,10 @@ class Watcher:
 
 
 @contextlib.contextmanager
-def sweeping(console: Console | None = None) -> Iterator[Watcher]:
+def sweeping(console: Console | None = None) -> Iterator[SweepWatcher]:
     """Progress of a sweep: a listener for `softrl.sweep.run`."""
     with contextlib.ExitStack() as stack:
-        yield Watcher(stack, console or Console(highlight=False))
+        yield SweepWatcher(stack, console or Console(highlight=False))
 
 
 def show_table(rows: list[Result], console: Console | None = None) -> None:
@@ -130,7 +130,7 @@ def show_table(rows: list[Result], console: Console | None = None) -> None:
             console.print(f"{row.member.id} {row.cause} (by step {row.final_step:,})", markup=False, soft_wrap=True)
 
 
-def told(best: Best) -> str:
+def in_one_line(best: Best) -> str:
     """The winner in one line."""
     cell = best.cell
     setting = ", ".join(f"{name} {_spelled(value)}" for name, value in cell.setting.items()) or "the base"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from softrl.errors import ConfigError, RenderError, suggestion
-from softrl.reporting import encode, opengl, raycast
+from softrl.reporting import media, opengl, raycast
 from softrl.reporting.scene import Camera, Scene, scene
 
 MAX_FPS = 50.0
@@ -89,10 +89,10 @@ def pictures(shown: np.ndarray, path: str | Path, *, fps: float, note: Note | No
 
 
 def _writer(path: Path, note: Note) -> tuple[Path, Callable[..., Path]]:
-    if path.suffix == ".mp4" and encode.ffmpeg() is None:
+    if path.suffix == ".mp4" and media.ffmpeg() is None:
         note("there is no ffmpeg (`pip install imageio-ffmpeg` brings one); writing a GIF")
         path = path.with_suffix(".gif")
-    return path, encode.mp4 if path.suffix == ".mp4" else encode.gif
+    return path, media.mp4 if path.suffix == ".mp4" else media.gif
 
 
 def _silent(text: str) -> None:
@@ -157,4 +157,4 @@ def html(trajectory: Any, system: Any, path: str | Path) -> Path:
     # The viewer reads nothing but the links' frames, and slicing whole states would take seconds.
     states = [SimpleNamespace(x=Transform(pos=p, rot=r)) for p, r in zip(pos, rot, strict=True)]
     page = viewer.render(system, states)
-    return encode.whole(path, lambda part: part.write_text(page, encoding="utf-8"))
+    return media.whole(path, lambda part: part.write_text(page, encoding="utf-8"))

@@ -43,7 +43,7 @@ def access(address: str, token_file: str | None, tls_cert: str | None, tls_key: 
     token = read_token(token_file) if token_file else None
     credentials = None
     if tls_cert and tls_key:
-        pair = (_read_secret(tls_key, "--tls-key"), _read(tls_cert, "--tls-cert"))
+        pair = (_read_secret(tls_key, "--tls-key"), wire.read_file(tls_cert, "--tls-cert"))
         credentials = grpc.ssl_server_credentials([pair])
     return Access(address, token, credentials)
 
@@ -101,14 +101,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _read_secret(path: str, flag: str) -> bytes:
-    content = _read(path, flag)
+    content = wire.read_file(path, flag)
     if stat.S_IMODE(Path(path).stat().st_mode) & 0o077:
         raise ConfigError(f"{flag} {path} can be read by others: chmod 600 {path}")
     return content
-
-
-def _read(path: str, flag: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{flag} {path}: {error.strerror or error}") from None

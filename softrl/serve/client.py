@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from softrl.errors import ConfigError, ServerError
+from softrl.errors import ServerError
 from softrl.numpy_policy import NumpyPolicy
-from softrl.serve import messages, wire
+from softrl.serve import protocol, wire
 
 _AGAIN = (
     grpc.StatusCode.UNAVAILABLE,
@@ -36,7 +36,7 @@ _CHANNEL = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
-    ("grpc.enable_http_proxy", 0),  # a learner stands in the same room, not behind a web proxy
+    ("grpc.enable_http_proxy", 0),  # a learner stands near its actors, not behind a web proxy
     ("grpc.enable_retries", 0),  # retries are ours, with the same sequence number
     ("grpc.use_local_subchannel_pool", 1),
 )
@@ -83,7 +83,7 @@ class Client:
         self._stopped = threading.Event()
         self._policy: NumpyPolicy | None = None
         try:
-            reply = self._call("Join", messages.JoinRequest(actor=actor, session=self._session), messages.JoinReply)
+            reply = self._call("Join", protocol.JoinRequest(actor=actor, session=self._session), protocol.JoinReply)
         except BaseException:
             self.close()
             raise
@@ -97,7 +97,7 @@ class Client:
           BatchError: with `field`, `expected`, `got` and `rows`; nothing was stored, and the next push may be good.
           ServerError: the server stayed away too long, refused, or has another process under this actor's name.
         """
-        request = messages.PushRequest(
+        request = protocol.PushRequest(
             actor=self.actor,
             session=self._session,
             sequence=self.sequence + 1,
@@ -110,7 +110,7 @@ class Client:
                 f"a push of {request.ByteSize():,} bytes is longer than the server reads "
                 f"({self._max_bytes:,}): push fewer rows"
             )
-        reply = self._call("Push", request, messages.PushReply)
+        reply = self._call("Push", request, protocol.PushReply)
         self.sequence += 1
         return Pushed(self.sequence, reply.version)
 
@@ -120,8 +120,8 @@ class Client:
         Raises: ServerError as `push`.
         """
         have = self._policy
-        request = messages.PullRequest(version=have.version if have else 0, has_policy=have is not None)
-        reply = self._call("Pull", request, messages.PullReply)
+        request = protocol.PullRequest(version=have.version if have else 0, has_policy=have is not None)
+        reply = self._call("Pull", request, protocol.PullReply)
         if reply.policy:
             self._policy = NumpyPolicy.load(reply.policy)
         return self._policy
@@ -138,7 +138,7 @@ class Client:
         self.close()
 
     def _call(self, name: str, request: Any, reply: Any) -> Any:
-        send = self._channel.unary_unary(messages.METHODS[name], lambda m: m.SerializeToString(), reply.FromString)
+        send = self._channel.unary_unary(protocol.METHODS[name], lambda m: m.SerializeToString(), reply.FromString)
         left, wait = self.patience, _FIRST_WAIT_S
         while True:
             started = time.monotonic()
@@ -168,17 +168,10 @@ def _explained(error: grpc.RpcError) -> Exception:
 def _metadata(token_file: str | Path | None) -> tuple[tuple[str, str], ...]:
     if token_file is None:
         return ()
-    return ((wire.TOKEN_KEY, wire.bearer(_read(token_file).decode(errors="replace").strip())),)
+    return ((wire.TOKEN_KEY, wire.bearer(wire.read_file(token_file).decode(errors="replace").strip())),)
 
 
 def _channel(address: str, tls_ca: str | Path | None) -> grpc.Channel:
     if tls_ca is None:
         return grpc.insecure_channel(address, options=_CHANNEL)
-    return grpc.secure_channel(address, grpc.ssl_channel_credentials(_read(tls_ca)), options=_CHANNEL)
-
-
-def _read(path: str | Path) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from None
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(wire.read_file(tls_ca)), options=_CHANNEL)

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 
@@ -18,27 +18,13 @@ from softrl.types import Continuous, Discrete
 _ENTRY = re.compile(r"(?:([A-Za-z_][A-Za-z0-9_]*)=)?([0-9]+(?:x[0-9]+)*)", re.ASCII)
 
 
-class Options(Protocol):
-    """What the command line gives; see `softrl serve --help`."""
-
-    out: str
-    obs: str
-    actions: str
-    address: str
-    token_file: str | None
-    tls_cert: str | None
-    tls_key: str | None
-    replay_capacity: int
-    seed: int
-
-
-def serve(options: Options, config: ServeConfig, learner_config: LearnerConfig) -> int:
-    """Serves until SIGTERM or SIGINT, then saves. Returns: 0.
+def serve(options: Any, config: ServeConfig, learner_config: LearnerConfig) -> int:
+    """Serves until SIGTERM or SIGINT, then saves. Returns: 0. Args: `options`: `softrl.cli_serve.ServeOptions`.
 
     Raises: ConfigError, before anything is compiled. CheckpointError, DivergedError.
     """
     checked(config)
-    door = access(options.address, options.token_file, options.tls_cert, options.tls_key)
+    checked_access = access(options.address, options.token_file, options.tls_cert, options.tls_key)
     obs, directory = obs_spec(options.obs), Path(options.out)
     with (
         signals.graceful() as request,
@@ -53,16 +39,16 @@ def serve(options: Options, config: ServeConfig, learner_config: LearnerConfig) 
     ):
         if request.requested is not None:
             return 0
-        with server.running(learner, directory, door, config) as running:
-            intake = running.intake
-            journaled = f", {intake.replayed:,} of them from the journal" if intake.replayed else ""
-            print(f"version {intake.version:,} with {intake.stored:,} transitions{journaled}", flush=True)
+        with server.running(learner, directory, checked_access, config) as running:
+            shared = running.shared
+            journaled = f", {shared.replayed:,} of them from the journal" if shared.replayed else ""
+            print(f"version {shared.version:,} with {shared.stored:,} transitions{journaled}", flush=True)
             if running.metrics_port is not None:
                 print(f"metrics at http://127.0.0.1:{running.metrics_port}/metrics", flush=True)
             print(f"listening on {running.address}", flush=True)
             server.learn(running, request, note=lambda line: print(line, flush=True))
         print(
-            f"saved version {intake.version:,} with {intake.stored:,} transitions; the same command goes on", flush=True
+            f"saved version {shared.version:,} with {shared.stored:,} transitions; the same command goes on", flush=True
         )
     return 0
 

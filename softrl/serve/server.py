@@ -15,10 +15,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from softrl.config import Within
 from softrl.errors import ConfigError
 from softrl.learner import Learner
-from softrl.serve import intake, service, wire
+from softrl.serve import service, shared_learner, wire
 from softrl.serve.access import Access, TokenCheck
-from softrl.serve.intake import Intake
-from softrl.serve.metrics import Metrics
+from softrl.serve.prometheus import Metrics
+from softrl.serve.shared_learner import SharedLearner
 from softrl.training.signals import Request
 
 _THREADS = 16
@@ -53,7 +53,7 @@ class ServeConfig:
 class Server:
     """A running server. address: with the port that was given. metrics_port: of /metrics, or None."""
 
-    intake: Intake
+    shared: SharedLearner
     config: ServeConfig
     metrics: Metrics
     address: str
@@ -66,12 +66,12 @@ def running(learner: Learner, directory: Path, access: Access, config: ServeConf
 
     Raises: ConfigError: the address cannot be had. CheckpointError: the journal or the save was refused.
     """
-    behind = lambda door: owed(door, config) > config.updates_behind
-    door = intake.open_intake(learner, directory, behind, sync=config.sync)
+    behind = lambda shared: owed(shared, config) > config.updates_behind
+    shared = shared_learner.open_shared(learner, directory, behind, sync=config.sync)
     metrics = Metrics()
-    metrics.watch(version=lambda: door.version, transitions=lambda: door.stored, journal=lambda: door.log.size)
+    metrics.watch(version=lambda: shared.version, transitions=lambda: shared.stored, journal=lambda: shared.log.size)
     server = _grpc_server(access, metrics, config.message_mib * 2**20)
-    server.add_generic_rpc_handlers((service.handlers(service.Desk(door, metrics, config.message_mib * 2**20)),))
+    server.add_generic_rpc_handlers((service.handlers(service.Service(shared, metrics, config.message_mib * 2**20)),))
     healthy = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     port = _bound(server, access)
@@ -80,11 +80,11 @@ def running(learner: Learner, directory: Path, access: Access, config: ServeConf
     healthy.set("", health_pb2.HealthCheckResponse.SERVING)
     host = access.address.rpartition(":")[0]
     try:
-        yield Server(door, config, metrics, f"{host}:{port}", pages.server_port if pages else None)
+        yield Server(shared, config, metrics, f"{host}:{port}", pages.server_port if pages else None)
     finally:
         healthy.enter_graceful_shutdown()
         try:
-            intake.close(door)
+            shared_learner.close(shared)
         finally:
             server.stop(_GRACE_S).wait()
             if pages:
@@ -97,29 +97,29 @@ def learn(server: Server, request: Request, note: Callable[[str], None] = print)
 
     Raises: DivergedError: learning stopped because losses became non-finite.
     """
-    door, config, saved = server.intake, server.config, time.monotonic()
+    shared, config, saved = server.shared, server.config, time.monotonic()
     while request.requested is None:
-        updates = int(min(max(owed(door, config), 0.0), config.updates_per_call))
+        updates = int(min(max(owed(shared, config), 0.0), config.updates_per_call))
         if updates:
-            with intake.learning(door), server.metrics.step_seconds.time():
-                server.metrics.learned(door.learner.step(updates))
+            with shared_learner.learning(shared), server.metrics.step_seconds.time():
+                server.metrics.learned(shared.learner.step(updates))
         else:
-            with door.turn:
-                door.turn.wait(timeout=_IDLE_S)
-        if time.monotonic() - saved > config.save_every or door.log.size > config.journal_mib * 2**20:
-            note(f"saved version {intake.save(door):,} with {door.stored:,} transitions")
+            with shared.turn:
+                shared.turn.wait(timeout=_IDLE_S)
+        if time.monotonic() - saved > config.save_every or shared.log.size > config.journal_mib * 2**20:
+            note(f"saved version {shared_learner.save(shared):,} with {shared.stored:,} transitions")
             server.metrics.saves.inc()
             saved = time.monotonic()
 
 
-def owed(door: Intake, config: ServeConfig) -> float:
+def owed(shared: SharedLearner, config: ServeConfig) -> float:
     """Updates that the stored transitions ask for and that have not been made."""
-    starts = max(door.learner.config.sampling.learning_starts, 1)
-    if door.stored < starts:
+    starts = max(shared.learner.config.sampling.learning_starts, 1)
+    if shared.stored < starts:
         return 0.0
     if math.isinf(config.updates_per_transition):
         return float(config.updates_per_call)
-    return config.updates_per_transition * (door.stored - starts + 1) - door.version
+    return config.updates_per_transition * (shared.stored - starts + 1) - shared.version
 
 
 def _grpc_server(access: Access, metrics: Metrics, max_bytes: int) -> grpc.Server:

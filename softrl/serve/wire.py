@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from softrl import tensors
-from softrl.errors import BatchError
+from softrl.errors import BatchError, ConfigError
+from softrl.numpy_policy import nested
 
 ERROR_KEY = "softrl-error-bin"  # gRPC wants -bin for metadata that is not ASCII
 SEQUENCE_KEY = "softrl-sequence"
@@ -22,6 +24,14 @@ def bearer(token: str) -> str:
     return f"Bearer {token}"
 
 
+def read_file(path: str | Path, flag: str = "") -> bytes:
+    """A file that a user names. Raises: ConfigError where it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{flag} {path}: {error.strerror or error}".lstrip()) from None
+
+
 def encode_transitions(transitions: Mapping[str, Any]) -> bytes:
     """Transitions, dictionary observations as `obs/NAME`, as safetensors bytes."""
     return tensors.encode(_flat(transitions, ""))
@@ -33,18 +43,7 @@ def decode_transitions(data: bytes) -> dict[str, Any]:
     Raises: TensorError for anything else.
     """
     arrays, _ = tensors.decode(data)
-    nested: dict[str, Any] = {}
-    for name, array in arrays.items():
-        *path, last = name.split("/")
-        place = nested
-        for part in path:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
-                raise tensors.TensorError(f"{name}: expected one tensor or a group of that name, got both")
-        if last in place:
-            raise tensors.TensorError(f"{name}: expected one tensor or a group of that name, got both")
-        place[last] = array
-    return nested
+    return nested({tuple(name.split("/")): array for name, array in arrays.items()})
 
 
 def _flat(tree: Mapping[str, Any], prefix: str) -> dict[str, np.ndarray]:

@@ -240,8 +240,8 @@ def _load(folder: Path, abstract: PyTree) -> Restored | str:
 def _read(folder: Path, table: tuple[leaves.Leaf, ...]) -> np.ndarray:
     handler, path = ocp.PyTreeCheckpointHandler(), epath.Path(folder) / "default"
     target = {_STATE: jax.ShapeDtypeStruct((leaves.total_bytes(table),), np.uint8)}
-    held = {name: (about.shape, about.dtype) for name, about in handler.metadata(path).tree.items()}
-    if held != {_STATE: (target[_STATE].shape, target[_STATE].dtype)}:  # before anything of that size is allocated
+    found = {name: (about.shape, about.dtype) for name, about in handler.metadata(path).tree.items()}
+    if found != {_STATE: (target[_STATE].shape, target[_STATE].dtype)}:  # before anything of that size is allocated
         raise CheckpointError("its data is not of the size that its manifest says")
     as_numpy = {_STATE: ocp.RestoreArgs(restore_type=np.ndarray)}
     buffer = handler.restore(path, args=ocp.args.PyTreeRestore(item=target, restore_args=as_numpy))[_STATE]

@@ -106,10 +106,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     path = Path(directory) / _CONFIG
     if not path.exists():
         raise CheckpointError(f"{directory} is not a run: it has no {_CONFIG}")
-    config = durable.read_object(path)
-    if config is None:
-        raise CheckpointError(f"{path} is damaged: not a JSON object; restore it, or choose another directory")
-    return config
+    return durable.read_object(path, "restore it, or choose another directory")
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

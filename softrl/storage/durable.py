@@ -79,19 +79,19 @@ def _numbers(value: Any) -> Any:
     return value
 
 
-def read_object(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file; None where its text is damaged, or something else than an object.
+def read_object(path: Path, advice: str) -> dict[str, Any]:
+    """The JSON object in a file.
 
     Raises:
-      CheckpointError: the file system refused.
+      CheckpointError: it is damaged, or something else than an object, with the `advice`; the file system refused.
     """
     with explained("read", path):
         content = path.read_bytes()
-    try:
+    with contextlib.suppress(ValueError):
         value = decode(content)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
+        if isinstance(value, dict):
+            return value
+    raise CheckpointError(f"{path} is damaged: not a JSON object; {advice}")
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -17,7 +17,7 @@ NOT_SWEEPABLE: Mapping[str, str] = {
     "seed": "seeds have a place of their own: write seeds = [0, 1, 2], or seeds = 3, beside [axes]",
     "seeds": "seeds have a place of their own: write seeds = [0, 1, 2], or seeds = 3, beside [axes]",
     "steps": "a longer run's curve holds the shorter one's: set steps in [base]",
-    "eval_every": "it says how often to look, not what is learned: set it in [base]",
+    "eval_every": "it says how often to evaluate, not what is learned: set it in [base]",
     "eval_episodes": "members that are judged by different episodes cannot be compared: set it in [base]",
     "chunk_steps": "it says where a program is cut, not what is learned: set it in [base]",
     "data_shards": "it says where a program runs, not what is learned: set it in [base]",

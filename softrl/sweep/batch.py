@@ -6,8 +6,8 @@ machine of the same kind, it ends with the same bits. Nothing else passes betwee
 """
 
 import contextlib
+import functools
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,7 +54,6 @@ class Job(NamedTuple):
 class Ready(NamedTuple):
     """A program that is compiled, for any batch of the same config."""
 
-    key: str
     assembled: Assembled
     programs: Programs
 
@@ -78,46 +77,44 @@ def read(directory: Path) -> Job:
     Raises: CheckpointError where there is none, or it is damaged.
     """
     path = Path(directory) / NAME
-    about = durable.read_object(path)
-    if about is None:
-        raise CheckpointError(f"{path} is damaged: not a JSON object; the same sweep command writes it again")
+    about = durable.read_object(path, "the same sweep command writes it again")
     members = tuple(Member(**row) for row in about.pop("members"))
     config = read_config(about.pop("config"))
     return Job(**about, config=config, members=members)
 
 
-def prepare(config: Config, ready: Ready | None = None) -> Ready:
-    """The compiled programs of a config; `ready` itself where it serves, since one trace serves a whole group."""
-    key = durable.encode(to_json(change(config, steps=1)))
-    if ready is not None and ready.key == key:
-        return ready
+def prepare(config: Config) -> Ready:
+    """The compiled programs of a config. A process keeps those that it made last: one trace serves a whole group."""
+    return _prepared(change(config, steps=1))  # a longer run is the same program
+
+
+@functools.lru_cache(maxsize=1)
+def _prepared(config: Config) -> Ready:
     assembled = assemble(config)
-    return Ready(key, assembled, compile_programs(assembled))
+    return Ready(assembled, compile_programs(assembled))
 
 
 def train(
     directory: Path,
     listener: Listener = lambda event: None,
     request: signals.Request | None = None,
-    ready: Ready | None = None,
 ) -> bool:
     """Trains a batch to its end, or until `request` asks to stop.
 
     Args:
       directory: with a batch.json.
-      listener: told everything that `softrl.training.session` tells.
+      listener: called with all events of `softrl.training.session`.
       request: of `signals.graceful()`; None listens to signals itself.
-      ready: from `prepare(job.config)`, to compile once for many batches.
     Returns:
       Whether it is finished; members that diverged are finished too.
     """
     use_compilation_cache()
     directory = Path(directory)
     job = read(directory)
-    ready = prepare(job.config, ready)
+    ready = prepare(job.config)
     assembled = with_members(ready.assembled._replace(config=job.config), slots(job))
     programs = for_members(ready.programs, assembled)
-    start = None if job.start is None else partial(_continued, directory, job)
+    start = None if job.start is None else functools.partial(_continued, directory, job)
     between = None
     if job.search is not None and job.search["method"] == "pbt":
         between = pbt.between(job.search, job.ranges, len(job.members), job.config)

@@ -3,15 +3,16 @@
 The driver's own state is on the disk: kill it at any moment, start it again, and it ends with the same table.
 """
 
+import contextlib
 import importlib
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from softrl.errors import ConfigError, SoftRLError, suggestion
+from softrl.errors import ConfigError, SoftRLError, require_known
 from softrl.storage import directory, folders
-from softrl.sweep import batch, folder, harvest, results, waves
+from softrl.sweep import batch, folder, ingest, results, scheduling
 from softrl.sweep.folder import Sweep
 from softrl.sweep.ledger import Ledger
 from softrl.sweep.plan import Plan, plan
@@ -54,7 +55,7 @@ def run(
       memory_bytes: of a device, for the plan; None: what is free.
       launcher: one of `LAUNCHERS`; options: its own.
       keep_checkpoints: keep finished batches' replay and optimisers too, not only their best policies.
-      listener: told `planned`, `begun`, `lines` (new ones of the ledger), and what the launcher tells.
+      listener: called with the events `planned`, `begun`, `lines` (new ones of the ledger) and the launcher's own.
     Raises:
       ConfigError: a spec that cannot be, or another than the one in `out`; nothing is changed. CheckpointError: `out`
       is in use, damaged or refuses.
@@ -67,10 +68,10 @@ def run(
         groups = tuple(one.group for one in made.groups)
         changed = folder.agree(out, folder.describe(made.spec, groups, identity.surroundings()))
         sweep = folder.read(out)
-        with Ledger(out) as ledger:
+        with contextlib.closing(Ledger(out)) as ledger:
             listener({"event": "begun", "sweep": sweep, "lines": ledger.lines(), "changed": changed})
             report = _reporter(out, made.spec, sweep, ledger, listener, keep_checkpoints)
-            while request.requested is None and (waiting := _wave(out, made.spec, sweep, ledger, listener)):
+            while request.requested is None and (waiting := _ready_batches(out, made.spec, sweep, ledger, listener)):
                 launch(waiting, report, request, listener, dict(options or {}))
                 if request.requested is None:
                     _require_finished(waiting, ledger)
@@ -81,8 +82,7 @@ def run(
 
 
 def _launcher(name: str) -> Callable:
-    if name not in LAUNCHERS:
-        raise ConfigError(f"unknown launcher {name!r}{suggestion(name, LAUNCHERS)}; known: {', '.join(LAUNCHERS)}")
+    require_known("launcher", name, LAUNCHERS)
     return importlib.import_module(LAUNCHERS[name]).launch
 
 
@@ -101,15 +101,15 @@ def _planned(spec: Spec, out: Path, per_batch: int | None, memory_bytes: int | N
     return plan(spec, memory_bytes=memory_bytes, widths=widths)
 
 
-def _wave(out: Path, spec: Spec, sweep: Sweep, ledger: Ledger, listener: Listener) -> list[Path]:
+def _ready_batches(out: Path, spec: Spec, sweep: Sweep, ledger: Ledger, listener: Listener) -> list[Path]:
     if isinstance(spec.search, Optuna):
         from softrl.sweep import sampler
 
         new = sampler.propose(out, spec.search, sweep, ledger)
         if new:
             listener({"event": "lines", "lines": new})
-        return sampler.wave(out, sweep, ledger)
-    return waves.wave(out, sweep, spec.search, ledger)
+        return sampler.ready_batches(out, sweep, ledger)
+    return scheduling.ready_batches(out, sweep, spec.search, ledger)
 
 
 def _reporter(
@@ -118,12 +118,12 @@ def _reporter(
     """What a launcher calls: the ledger takes over what a batch has written; a finished one leaves its table row."""
 
     def report(where: Path, what: str) -> None:
-        new = harvest.harvest(where, ledger)
+        new = ingest.ingest(where, ledger)
         if what == "finished":
             job = batch.read(where)
             ids = [member.id for member in job.members]
             about = {"group": job.group, "batch": job.batch, "members": _ended(spec, sweep, job, ids)}
-            new += ledger.add([{"key": waves.finished(job.group, job.batch), "kind": "batch", **about}])
+            new += ledger.add([{"key": scheduling.finished(job.group, job.batch), "kind": "batch", **about}])
             if not keep:
                 _forget(where, spec, job)
             results.write(out, results.gather(sweep.members, ledger.lines()))
@@ -155,6 +155,6 @@ def _forget(where: Path, spec: Spec, job: batch.Job) -> None:
 def _require_finished(waiting: list[Path], ledger: Ledger) -> None:
     """A launcher that returns without having finished its batches would loop for ever."""
     jobs = [batch.read(where) for where in waiting]
-    left = [f"{job.group}/{job.batch}" for job in jobs if waves.finished(job.group, job.batch) not in ledger.keys]
+    left = [f"{job.group}/{job.batch}" for job in jobs if scheduling.finished(job.group, job.batch) not in ledger.keys]
     if left:
         raise SoftRLError(f"the launcher returned without finishing {', '.join(left)}; the same command goes on")

@@ -93,8 +93,8 @@ def _read(out: Path) -> dict[str, Any]:
     path = out / NAME
     if not path.exists():
         raise CheckpointError(f"{out} is not a sweep: it has no {NAME}")
-    about = durable.read_object(path)
-    if about is None or about.get("format") != FORMAT:
+    about = durable.read_object(path, "choose another directory")
+    if about.get("format") != FORMAT:
         raise CheckpointError(f"{path} is damaged, or written by another version; choose another directory")
     # An older version's configs as this one writes them, so that they can be compared.
     groups = [{**row, "config": to_json(read_config(row["config"]))} for row in about["groups"]]

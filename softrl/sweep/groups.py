@@ -33,14 +33,6 @@ class Group(NamedTuple):
     members: tuple[Member, ...]
 
 
-class Batch(NamedTuple):
-    """Members that run together, in slots 0, 1, …; slots that are left over repeat the last member."""
-
-    id: str
-    group: str
-    members: tuple[Member, ...]
-
-
 def expand(spec: Spec) -> tuple[Group, ...]:
     """All groups with all members, in the order of the spec; seeds vary fastest, drawn axes next. No batches yet.
 
@@ -82,11 +74,8 @@ def names_of(letter: str, count: int) -> list[str]:
     return [f"{letter}{i:0{digits}d}" for i in range(count)]
 
 
-def split(group: Group, width: int) -> tuple[Group, tuple[Batch, ...]]:
-    """The group with its members assigned to batches of `width`, which becomes its config's `seeds`."""
-    parts = [group.members[i : i + width] for i in range(0, len(group.members), width)]
-    batches = []
-    for name, part in zip(names_of("b", len(parts)), parts, strict=True):
-        batches.append(Batch(name, group.id, tuple(member._replace(batch=name) for member in part)))
-    members = tuple(member for batch in batches for member in batch.members)
-    return group._replace(members=members), tuple(batches)
+def split(group: Group, width: int) -> Group:
+    """The group with its members assigned to batches of `width`, its config's `seeds`. Slots that are left over in the
+    last one repeat its last member."""
+    names = names_of("b", -(-len(group.members) // width))
+    return group._replace(members=tuple(m._replace(batch=names[i // width]) for i, m in enumerate(group.members)))

@@ -23,7 +23,7 @@ is the same whenever the sweep is repeated. Kinds of lines, with the fields that
     batch       group, batch, members (ids): this batch has finished
 
 Only the driver writes here. Workers, wherever they are, write metrics.jsonl in their batch's run directory, and the
-driver takes over what is new (`softrl.sweep.harvest`), so a launcher needs no channel but the shared directory.
+driver takes over what is new (`softrl.sweep.ingest`), so a launcher needs no channel but the shared directory.
 """
 
 from collections.abc import Iterable
@@ -67,12 +67,6 @@ class Ledger:
     def close(self) -> None:
         """Closes the file; every line is on the disk already."""
         metrics.close(self._log)
-
-    def __enter__(self) -> "Ledger":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
 
 def read(directory: Path) -> list[dict[str, Any]]:

@@ -14,14 +14,14 @@ Report = Callable[[Path, str], None]
 
 
 def launch(
-    directories: Sequence[Path], report: Report, request: Request, tell: Listener, options: Mapping[str, Any]
+    directories: Sequence[Path], report: Report, request: Request, listener: Listener, options: Mapping[str, Any]
 ) -> None:
     """Trains batches, in order, until all are finished or `request` asks to stop. This is what every launcher does.
 
     Args:
       directories: of batches that are independent of one another, each with its batch.json.
-      report: tells the driver, which alone writes the ledger.
-      tell: a listener for what else is worth showing.
+      report: called for the driver, which alone writes the ledger.
+      listener: called with what else is worth showing.
       options: the launcher's own; this one has none.
     Raises: ConfigError for an option.
     """
@@ -32,18 +32,18 @@ def launch(
         if request.requested is not None:
             return
         job = batch.read(directory)
-        tell({"event": "batch", "directory": directory, "job": job})
-        before, ready = ready, batch.prepare(job.config, ready)
+        listener({"event": "batch", "directory": directory, "job": job})
+        before, ready = ready, batch.prepare(job.config)
         if ready is not before:
-            tell({"event": "compiled", "seconds": ready.programs.seconds})
-        if batch.train(directory, _listener(directory, report, tell), request, ready):
+            listener({"event": "compiled", "seconds": ready.programs.seconds})
+        if batch.train(directory, _listener(directory, report, listener), request):
             report(directory, "finished")
 
 
-def _listener(directory: Path, report: Report, tell: Listener) -> Listener:
+def _listener(directory: Path, report: Report, listener: Listener) -> Listener:
     def listen(event: dict[str, Any]) -> None:
         if event["event"] == "evaluation":
             report(directory, "evaluation")
-        tell(event)
+        listener(event)
 
     return listen

@@ -8,11 +8,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from softrl import units
 from softrl.config import change, replaced
 from softrl.envs import HostEnv
 from softrl.errors import ConfigError
 from softrl.sweep import halving
-from softrl.sweep.groups import Batch, Group, expand, split
+from softrl.sweep.groups import Group, expand, split
 from softrl.sweep.search import Halving, Optuna, Pbt, Search
 from softrl.sweep.spec import Spec
 from softrl.training import memory
@@ -29,13 +30,13 @@ MARGIN = 0.9
 class GroupPlan(NamedTuple):
     """One compiled program and what it takes.
 
-    group: with its members in batches. batches: in order. members: that will be trained, a sampler's included.
+    group: with its members in batches. batches: how many. members: that will be trained, a sampler's included.
     member_bytes: of one member's state, replay included. per_device: members that fit on a device. checkpoint_bytes:
     of a batch, uncompressed. env_steps: of all members together. seconds: about, None without a calibration.
     """
 
     group: Group
-    batches: tuple[Batch, ...]
+    batches: int
     members: int
     member_bytes: int
     per_device: int
@@ -101,14 +102,14 @@ def _group_plan(
         fits = 1  # a simulator on the host steps for one member
     if fits < 1:
         raise ConfigError(
-            f"group {group.id}: one member takes {memory.spelled(copies * size)}, {memory.spelled(free)} of a device "
+            f"group {group.id}: one member takes {units.size(copies * size)}, {units.size(free)} of a device "
             "are free: lower replay_size or num_envs"
         )
     count = _population(spec, group)
     width = wanted if begun else _width(spec.search, group, count, wanted, fits * devices, devices, cpu)
-    group, batches = split(group._replace(config=change(group.config, seeds=width)), width)
+    group = split(group._replace(config=change(group.config, seeds=width)), width)
     total, steps = _cost(spec, group, count)
-    return GroupPlan(group, batches, total, size, fits, size * width, steps)
+    return GroupPlan(group, math.ceil(total / width), total, size, fits, size * width, steps)
 
 
 def _member_bytes(assembled: Assembled) -> int:

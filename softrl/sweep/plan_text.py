@@ -1,13 +1,12 @@
 """A plan in lines to print, with times where they are asked for."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from softrl import units
 from softrl.sweep.plan import GroupPlan, Plan, plan
 from softrl.sweep.spec import Spec, load
-from softrl.training import memory
 
 
 def planned(
@@ -28,7 +27,7 @@ def planned(
 
 def text(plan: Plan) -> list[str]:
     """The plan in lines to print."""
-    batches = sum(_batches(one) for one in plan.groups)
+    batches = sum(one.batches for one in plan.groups)
     axes = " × ".join(f"{axis.name} {len(axis.values) or axis.kind}" for axis in plan.spec.axes) or "no axes"
     lines = [
         f"{plan.members:,} members ({axes} × {len(plan.spec.seeds)} seeds) in {len(plan.groups):,} groups, "
@@ -38,29 +37,19 @@ def text(plan: Plan) -> list[str]:
     if len(plan.groups) > 20:
         lines.append(f"  and {len(plan.groups) - 20:,} groups more")
     steps = sum(one.env_steps for one in plan.groups)
-    free = "unknown" if plan.memory is None else memory.spelled(plan.memory)
+    free = "unknown" if plan.memory is None else units.size(plan.memory)
     lines.append(f"{steps:,} environment steps; memory of a device: {free}, devices: {plan.devices}")
     if plan.seconds is not None:
-        lines.append(f"about {_spelled_time(plan.seconds)}, compilation included")
+        lines.append(f"about {units.duration(plan.seconds)}, compilation included")
     return lines
 
 
 def _line(one: GroupPlan) -> str:
     static = ", ".join(f"{name}={value}" for name, value in one.group.changes.items())
     width = one.group.config.training.seeds
-    about = "" if one.seconds is None else f", about {_spelled_time(one.seconds)}"
+    about = "" if one.seconds is None else f", about {units.duration(one.seconds)}"
     return (
-        f"  {one.group.id}{': ' + static if static else ''}: {one.members:,} members in {_batches(one):,} batches of "
-        f"{width:,}; {memory.spelled(one.member_bytes)} a member, at most {one.per_device:,} on a device; checkpoint "
-        f"{memory.spelled(one.checkpoint_bytes)}{about}"
+        f"  {one.group.id}{': ' + static if static else ''}: {one.members:,} members in {one.batches:,} batches of "
+        f"{width:,}; {units.size(one.member_bytes)} a member, at most {one.per_device:,} on a device; checkpoint "
+        f"{units.size(one.checkpoint_bytes)}{about}"
     )
-
-
-def _batches(one: GroupPlan) -> int:
-    return len(one.batches) or math.ceil(one.members / one.group.config.training.seeds)
-
-
-def _spelled_time(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

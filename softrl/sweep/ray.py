@@ -8,7 +8,6 @@ All machines must see the sweep's directory under the same path, and have the sa
 """
 
 import contextlib
-import importlib
 import os
 import signal
 import threading
@@ -17,10 +16,10 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from softrl.errors import ConfigError
-from softrl.sweep import fleet, worker
-from softrl.sweep.fleet import LostError, Report
-from softrl.sweep.worker import Told
+from softrl.errors import ConfigError, library
+from softrl.sweep import worker
+from softrl.sweep.cluster import LostError, Report, chosen, supervise
+from softrl.sweep.worker import TaskResult
 from softrl.training.session import Listener
 from softrl.training.signals import Request
 
@@ -31,7 +30,7 @@ time."""
 
 
 def launch(
-    directories: Sequence[Path], report: Report, request: Request, tell: Listener, options: Mapping[str, Any]
+    directories: Sequence[Path], report: Report, request: Request, listener: Listener, options: Mapping[str, Any]
 ) -> None:
     """Trains batches as Ray tasks until all are finished or `request` asks to stop; see `softrl.sweep.local.launch`.
 
@@ -40,14 +39,14 @@ def launch(
     Raises: ConfigError where Ray is not installed, there is no cluster at the address, or none of its machines has what
     a batch asks for.
     """
-    wanted = fleet.chosen(options, OPTIONS, "ray")
-    with _connected(wanted["address"], tell) as ray:
-        cluster = RayFleet(ray, _resources(ray, wanted))
-        fleet.supervise(cluster, directories, report, request, tell, most=wanted["most"])
+    wanted = chosen(options, OPTIONS, "ray")
+    with _connected(wanted["address"], listener) as ray:
+        cluster = RayCluster(ray, _resources(ray, wanted))
+        supervise(cluster, directories, report, request, listener, most=wanted["most"])
 
 
-class RayFleet:
-    """A Ray cluster as a `softrl.sweep.fleet.Fleet`; its tasks are object references."""
+class RayCluster:
+    """A Ray cluster as a `softrl.sweep.cluster.Cluster`; its tasks are object references."""
 
     def __init__(self, ray: Any, resources: Mapping[str, Any]):
         """`ray`: the module, connected. `resources`: of one task, as `ray.remote` names them."""
@@ -69,15 +68,15 @@ class RayFleet:
         ]
 
     def wait(self, tasks: Sequence[Hashable], seconds: float) -> list[Hashable]:
-        """As `Fleet.wait`."""
+        """As `Cluster.wait`."""
         ended, _ = self.ray.wait(list(tasks), num_returns=1, timeout=seconds)
         more, _ = self.ray.wait(list(tasks), num_returns=len(tasks), timeout=0)
         return list(dict.fromkeys([*ended, *more]))
 
-    def answer(self, task: Hashable) -> Told:
-        """As `Fleet.answer`."""
+    def result(self, task: Hashable) -> TaskResult:
+        """As `Cluster.result`."""
         try:
-            return Told(*self.ray.get(task))
+            return TaskResult(*self.ray.get(task))
         except self.ray.exceptions.RayError as error:
             raise LostError(_last_line(error)) from error
 
@@ -99,9 +98,10 @@ def _last_line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _connected(address: str | None, tell: Listener) -> Iterator[Any]:
+def _connected(address: str | None, listener: Listener) -> Iterator[Any]:
     """The module `ray`, connected to a cluster; it is left again at the end, and stopped where it was started here."""
-    ray = _imported()
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray = library("ray", "--launcher ray needs Ray (or use --launcher local)", "ray")
     if ray.is_initialized():  # by whoever called: theirs to shut down
         yield ray
         return
@@ -120,21 +120,11 @@ def _connected(address: str | None, tell: Listener) -> Iterator[Any]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     nodes = sum(node["Alive"] for node in ray.nodes())
-    tell({"event": "connected", "nodes": nodes, "resources": ray.cluster_resources()})
+    listener({"event": "connected", "nodes": nodes, "resources": ray.cluster_resources()})
     try:
         yield ray
     finally:
         ray.shutdown()
-
-
-def _imported() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        return importlib.import_module("ray")
-    except ImportError:
-        raise ConfigError(
-            "--launcher ray needs Ray, which is not installed: pip install 'softrl[ray]', or use --launcher local"
-        ) from None
 
 
 def _unreachable(address: str | None, error: Exception) -> str:

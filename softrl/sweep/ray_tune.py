@@ -31,10 +31,10 @@ import numpy as np
 from softrl import presets
 from softrl.agents import algorithm
 from softrl.config import change
-from softrl.errors import ConfigError, DivergedError
+from softrl.errors import DivergedError, library
 from softrl.replay import ReplayHypers
 from softrl.storage import checkpoint, directory, folders
-from softrl.sweep import worker
+from softrl.sweep import batch, worker
 from softrl.training.assemble import resolve
 from softrl.training.compilation import use_compilation_cache
 from softrl.training.config import Config
@@ -77,7 +77,7 @@ def train(base: Mapping[str, Any], trial: Mapping[str, Any]) -> None:
             found.to_directory(out)
             directory.write_config(out, identity(config))  # perhaps another trial's, whose state this one takes
         # A process that Tune uses again compiles once for all trials that differ in numbers only.
-        ready = worker.prepared(replace(change(config, seed=0), hypers=None, replay=ReplayHypers()))
+        ready = batch.prepare(replace(change(config, seed=0), hypers=None, replay=ReplayHypers()))
         hypers = resolve(config, config.traced, ready.assembled.program.env.spec)
         assembled = ready.assembled._replace(config=config, hypers=hypers)
         programs = for_members(ready.programs, assembled)
@@ -89,11 +89,7 @@ def train(base: Mapping[str, Any], trial: Mapping[str, Any]) -> None:
 
 
 def _tune() -> Any:
-    try:
-        from ray import tune
-    except ImportError:
-        raise ConfigError("softrl.sweep.ray_tune needs Ray Tune: pip install 'softrl[ray]'") from None
-    return tune
+    return library("ray.tune", "softrl.sweep.ray_tune needs Ray Tune", "ray")
 
 
 def _share(tune: Any) -> float:
@@ -124,8 +120,8 @@ def _report(tune: Any, session: Session, event: dict[str, Any]) -> None:
 
 def _metrics(config: Config, record: Mapping[str, Any]) -> dict[str, Any]:
     parts = {name: record["eval"][name] for name in EVALUATED}
-    told = brief(algorithm(config.algorithm))
-    parts |= {name: record["train"][name] for name in told if name in record["train"]}
+    kept = brief(algorithm(config.algorithm))
+    parts |= {name: record["train"][name] for name in kept if name in record["train"]}
     means = {name: float(np.mean(values)) for name, values in parts.items()}
     diverged = all(record["health"]["code"])
     return {"env_steps": record["env_steps"], "updates": record["updates"], "diverged": diverged, **means}

@@ -41,7 +41,7 @@ def results(out: str | Path) -> list[Result]:
 
 
 def gather(members: tuple[Member, ...], lines: list[dict[str, Any]]) -> list[Result]:
-    """The results that a ledger's lines tell of these members and of those that the ledger adds."""
+    """The results that a ledger's lines hold of these members and of those that the ledger adds."""
     added = [proposed(line) for line in _of(lines, "member")]
     mine: dict[str, list[dict[str, Any]]] = {}
     finished = {name for line in _of(lines, "batch") for name in line["members"]}
@@ -61,20 +61,20 @@ def _of(lines: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 
 def _result(member: Member, lines: list[dict[str, Any]], finished: bool) -> Result:
-    looks = sorted(_of(lines, "evaluation"), key=lambda line: line["step"])
+    evaluations = sorted(_of(lines, "evaluation"), key=lambda line: line["step"])
     lineage = sorted(_of(lines, "lineage"), key=lambda line: line["step"])
     revived = lineage[-1]["step"] if lineage else -1  # it went on with the state of a member that was well
     ends = [line for line in _of(lines, "diverged") if line["step"] > revived] + _of(lines, "stopped")
-    status, cause = ("done" if finished else "training" if looks else "waiting"), ""
+    status, cause = ("done" if finished else "training" if evaluations else "waiting"), ""
     if ends:
         status, cause = ends[0]["kind"], ends[0]["cause"]
     changes = dict(member.changes)
     for line in lineage:
         changes |= line["changes"]
-    if not looks:
+    if not evaluations:
         return Result(member, changes, status, cause, math.nan, math.nan, 0, 0)
-    last = looks[-1]
-    best = max(looks, key=lambda line: line["return_mean"] if math.isfinite(line["return_mean"]) else -math.inf)
+    last = evaluations[-1]
+    best = max(evaluations, key=lambda line: line["return_mean"] if math.isfinite(line["return_mean"]) else -math.inf)
     return Result(member, changes, status, cause, last["return_mean"], best["return_mean"], last["step"], best["step"])
 
 

@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from softrl.errors import ConfigError
+from softrl.errors import library
 from softrl.storage import durable
-from softrl.sweep import batch, results, statistics
+from softrl.sweep import results, statistics
 from softrl.sweep.axes import Axis
 from softrl.sweep.folder import Sweep
-from softrl.sweep.groups import Group, Member, in_order, names_of
+from softrl.sweep.groups import Group, in_order, names_of
 from softrl.sweep.ledger import Ledger
+from softrl.sweep.scheduling import finished, unfinished
 from softrl.sweep.search import Optuna
-from softrl.sweep.waves import finished, written
 
 NAME = "optuna.journal"
 
@@ -50,33 +50,21 @@ def propose(out: Path, search: Optuna, sweep: Sweep, ledger: Ledger) -> list[dic
     return added
 
 
-def wave(out: Path, sweep: Sweep, ledger: Ledger) -> list[Path]:
+def ready_batches(out: Path, sweep: Sweep, ledger: Ledger) -> list[Path]:
     """Directories of the proposed batches that are not finished."""
-    jobs, members = [], [results.proposed(line) for line in ledger.lines() if line["kind"] == "member"]
-    for group in sweep.groups:
-        proposed: dict[str, list[Member]] = {}
-        for member in members:
-            if member.group == group.id:
-                proposed.setdefault(member.batch, []).append(member)
-        jobs += [
-            batch.Job(group.id, name, group.config, tuple(members))
-            for name, members in proposed.items()
-            if finished(group.id, name) not in ledger.keys
-        ]
-    return [written(out, job) for job in jobs]
+    proposed = [results.proposed(line) for line in ledger.lines() if line["kind"] == "member"]
+    groups = (group._replace(members=tuple(m for m in proposed if m.group == group.id)) for group in sweep.groups)
+    return [where for group in groups for where in unfinished(out, group, ledger)]
 
 
 def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise ConfigError("search optuna needs Optuna: pip install 'softrl[sweep]'") from None
+    optuna = library("optuna", "search optuna needs Optuna", "sweep")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 
 
 def _study(optuna: Any, path: Path, group: Group, sweep: Sweep, mine: list[dict], lines: list[dict]) -> Any:
-    """A study of what the ledger tells of a group: one finished trial for each proposal, its score over the seeds."""
+    """A study of what the ledger holds of a group: one finished trial for each proposal, its score over the seeds."""
     backend = optuna.storages.journal.JournalFileBackend(str(path))
     storage = optuna.storages.JournalStorage(backend)
     study = optuna.create_study(storage=storage, study_name=group.id, direction="maximize")

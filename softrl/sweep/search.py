@@ -1,10 +1,10 @@
-"""How a sweep looks for its best member: try all, or one of three searches."""
+"""How a sweep searches for its best member: try all, or one of three searches."""
 
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 from softrl.config import Within, checked
-from softrl.errors import ConfigError, suggestion
+from softrl.errors import ConfigError, require_known, suggestion
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,7 @@ def search(form: Any) -> Search | None:
     if not isinstance(form, dict) or "method" not in form:
         raise ConfigError(f"search must name its method, one of {', '.join(METHODS)}; got {form!r}")
     method = form["method"]
-    if method not in METHODS:
-        raise ConfigError(
-            f"unknown search method {method!r}{suggestion(str(method), METHODS)}; known: {', '.join(METHODS)}"
-        )
+    require_known("search method", method, METHODS)
     options = {name: value for name, value in form.items() if name != "method"}
     known = [field.name for field in fields(METHODS[method])]
     for name in options:

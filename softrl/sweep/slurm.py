@@ -13,10 +13,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from softrl.errors import ConfigError
-from softrl.sweep import fleet, worker
-from softrl.sweep.fleet import LostError, Report
-from softrl.sweep.worker import Told
+from softrl.errors import ConfigError, library
+from softrl.sweep import worker
+from softrl.sweep.cluster import LostError, Report, chosen, supervise
+from softrl.sweep.worker import TaskResult
 from softrl.training.session import Listener
 from softrl.training.signals import Request
 
@@ -34,7 +34,7 @@ mem_gb: of one job. parameters: further ones of submitit, `{"slurm_partition": "
 
 
 def launch(
-    directories: Sequence[Path], report: Report, request: Request, tell: Listener, options: Mapping[str, Any]
+    directories: Sequence[Path], report: Report, request: Request, listener: Listener, options: Mapping[str, Any]
 ) -> None:
     """Trains batches as Slurm jobs until all are finished or `request` asks to stop; see `softrl.sweep.local.launch`.
 
@@ -43,13 +43,13 @@ def launch(
 
     Raises: ConfigError where submitit is not installed or there is no Slurm.
     """
-    wanted = fleet.chosen(options, OPTIONS, "slurm")
-    jobs = SlurmFleet(_executor(directories[0].parents[2] / "slurm", wanted))
-    fleet.supervise(jobs, directories, report, request, tell, most=wanted["most"])
+    wanted = chosen(options, OPTIONS, "slurm")
+    jobs = SlurmCluster(_executor(directories[0].parents[2] / "slurm", wanted))
+    supervise(jobs, directories, report, request, listener, most=wanted["most"])
 
 
-class SlurmFleet:
-    """Jobs as a `softrl.sweep.fleet.Fleet`; its tasks are submitit's jobs."""
+class SlurmCluster:
+    """Jobs as a `softrl.sweep.cluster.Cluster`; its tasks are submitit's jobs."""
 
     def __init__(self, executor: Any):
         """`executor`: submitit's, with its parameters set."""
@@ -61,17 +61,17 @@ class SlurmFleet:
             return [self.executor.submit(Resumable(), str(where.absolute())) for where in directories]
 
     def wait(self, tasks: Sequence[Hashable], seconds: float) -> list[Hashable]:
-        """As `Fleet.wait`."""
+        """As `Cluster.wait`."""
         until = time.monotonic() + seconds
         while not (ended := [task for task in tasks if task.done()]) and time.monotonic() < until:
             time.sleep(0.1)
         return ended
 
-    def answer(self, task: Hashable) -> Told:
-        """As `Fleet.answer`."""
+    def result(self, task: Hashable) -> TaskResult:
+        """As `Cluster.result`."""
         errors = importlib.import_module("submitit.core.utils")
         try:
-            return Told(*task.result())
+            return TaskResult(*task.result())
         except (errors.UncompletedJobError, errors.FailedJobError, errors.FailedSubmissionError) as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise LostError(f"job {task.job_id}: {lines[-1][:300] if lines else type(error).__name__}") from error
@@ -85,7 +85,7 @@ class SlurmFleet:
 class Resumable:
     """A batch as submitit wants it: called to run; `checkpoint` says what to run after a preemption or a timeout."""
 
-    def __call__(self, directory: str) -> Told:
+    def __call__(self, directory: str) -> TaskResult:
         """Runs the batch; see `softrl.sweep.worker.run_batch`."""
         return worker.run_batch(directory)
 
@@ -95,13 +95,7 @@ class Resumable:
 
 
 def _executor(folder: Path, wanted: Mapping[str, Any]) -> Any:
-    try:
-        submitit = importlib.import_module("submitit")
-    except ImportError:
-        raise ConfigError(
-            "--launcher slurm needs submitit, which is not installed: pip install 'softrl[slurm]', "
-            "or use --launcher local"
-        ) from None
+    submitit = library("submitit", "--launcher slurm needs submitit (or use --launcher local)", "slurm")
     if wanted["cluster"] == "slurm" and shutil.which("sbatch") is None:
         raise ConfigError(
             "there is no Slurm here (no sbatch): start the sweep on a login node, or use another launcher"

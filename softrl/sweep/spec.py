@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from softrl.config import exclusive
-from softrl.errors import ConfigError, suggestion
+from softrl.errors import ConfigError, require_known
 from softrl.presets import preset
 from softrl.sweep import search as searches
 from softrl.sweep.axes import Axis, axis
@@ -65,8 +65,7 @@ def load(source: str | Path | Mapping[str, Any] | Spec) -> Spec:
         return source
     words = source if isinstance(source, Mapping) else _read(Path(source))
     for word in words:
-        if word not in WORDS:
-            raise ConfigError(f"unknown word {word!r} in a sweep{suggestion(word, WORDS)}; known: {', '.join(WORDS)}")
+        require_known("word of a sweep", word, WORDS)
     base = _table(words, "base")
     env, name = base.pop("env", None), base.pop("preset", "tuned")
     axes_forms = _table(words, "axes")
@@ -130,8 +129,8 @@ def _refuse_twofold(names: Set[str], config: Config) -> None:
 def _refuse_unequal_samples(axes: tuple[Axis, ...]) -> None:
     counts = {axis.name: len(axis.values) for axis in axes if axis.drawn}
     if len(set(counts.values())) > 1:
-        told = ", ".join(f"{name} {count}" for name, count in counts.items())
-        raise ConfigError(f"drawn axes make one random sample, so their n must be equal; got {told}")
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise ConfigError(f"drawn axes make one random sample, so their n must be equal; got {listed}")
 
 
 def _seeds(given: Any) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """What a few runs say about a setting: mean, median, interquartile mean, and how sure one may be of them.
 
 Pure NumPy. Scores are undiscounted returns or anything else of which more is better; what is not finite never counts,
-and the number that did is always told.
+and the number that did is always given.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -10,13 +10,12 @@ import jax
 
 from softrl.errors import SoftRLError
 from softrl.sweep import batch
-from softrl.training.config import Config
 
 LOCK_S = 120.0
 """Seconds to wait for a process that still trains this batch: one whose driver died may need to notice."""
 
 
-class Told(NamedTuple):
+class TaskResult(NamedTuple):
     """What became of a batch: plain words, so that they travel between processes.
 
     state: `finished`; `stopped`, saved before the end because a signal asked to; `refused`, it cannot be, see cause.
@@ -26,30 +25,16 @@ class Told(NamedTuple):
     cause: str = ""
 
 
-def run_batch(directory: str) -> Told:
-    """Trains the batch in DIR/groups/<group>/<batch>, or goes on with it from its newest good checkpoint.
-
-    A process keeps its last compiled program for further batches of the same group.
-    """
+def run_batch(directory: str) -> TaskResult:
+    """Trains the batch in DIR/groups/<group>/<batch>, or goes on with it from its newest good checkpoint."""
     path = Path(directory)
     try:
         if not (path / batch.NAME).exists():
-            return Told("refused", f"{path} is not there on {os.uname().nodename}: every machine must see --out")
+            return TaskResult("refused", f"{path} is not there on {os.uname().nodename}: every machine must see --out")
         _wait_until_free(path)
-        ready = prepared(batch.read(path).config)
-        return Told("finished" if batch.train(path, ready=ready) else "stopped")
+        return TaskResult("finished" if batch.train(path) else "stopped")
     except SoftRLError as error:
-        return Told("refused", str(error))
-
-
-_KEPT: dict[str, batch.Ready] = {}
-"""The last compiled program of this process, which a worker lives to use again."""
-
-
-def prepared(config: Config) -> batch.Ready:
-    """The compiled programs of a config: those of the last one where they serve."""
-    _KEPT["program"] = batch.prepare(config, _KEPT.get("program"))
-    return _KEPT["program"]
+        return TaskResult("refused", str(error))
 
 
 def _wait_until_free(path: Path) -> None:
@@ -72,7 +57,7 @@ def _wait_until_free(path: Path) -> None:
 def environment(share: float) -> dict[str, str]:
     """Environment variables for a worker: the driver's compilation cache, and its share of an accelerator's memory.
 
-    Args: `share`: of one accelerator, 0 for none; a tenth of a fraction is left free, since programs need room too.
+    Args: `share`: of one accelerator, 0 for none; a tenth of a fraction is left free, since programs need memory too.
     """
     variables = {}
     if jax.config.jax_compilation_cache_dir:

@@ -1,7 +1,9 @@
 """How programs are compiled, and JAX's cache of them: what was compiled once on this machine is not compiled again."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -17,3 +19,9 @@ def use_compilation_cache() -> None:
 def compiler_options() -> dict[str, int]:
     """On a CPU LLVM's first level: half the compile time, updates as fast, physics slower by 4 %."""
     return {"xla_backend_optimization_level": 1} if jax.local_devices()[0].platform == "cpu" else {}
+
+
+def compiled(*lowered: Any) -> list[Any]:
+    """Executables of lowered programs, in order; XLA compiles them in parallel threads."""
+    with ThreadPoolExecutor(len(lowered)) as pool:
+        return list(pool.map(lambda program: program.compile(compiler_options=compiler_options()), lowered))

@@ -1,4 +1,4 @@
-"""The whole description of a run: which robots, which agent, how long, how often to look."""
+"""The whole description of a run: which robots, which agent, how long, how often to evaluate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

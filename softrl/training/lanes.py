@@ -37,7 +37,7 @@ def cores() -> int:
 def split(lanes: int, run: RunState, hypers: PyTree) -> list[tuple[RunState, PyTree]]:
     """Each lane's members, in order; the clock is everybody's. Args: `run`, `hypers`: `[M, ...]` leaves."""
 
-    def share(lane: int) -> tuple[RunState, PyTree]:
+    def members_of(lane: int) -> tuple[RunState, PyTree]:
         def cut(x: jax.Array) -> jax.Array:
             width = x.shape[0] // lanes
             return x[lane * width : (lane + 1) * width]
@@ -46,10 +46,10 @@ def split(lanes: int, run: RunState, hypers: PyTree) -> list[tuple[RunState, PyT
         # A clock of its own, since the lane's program consumes it.
         return RunState(jax.tree.map(jnp.copy, run.clock), learner, env, rollout), own
 
-    return [share(lane) for lane in range(lanes)]
+    return [members_of(lane) for lane in range(lanes)]
 
 
-def share(lanes: int, run: RunState, hypers: PyTree) -> tuple[RunState, PyTree]:
+def one_lane(lanes: int, run: RunState, hypers: PyTree) -> tuple[RunState, PyTree]:
     """Shapes and types of what one lane's program takes; with a single lane, and its shardings, all that there is."""
     return jax.eval_shape(partial(split, lanes), run, hypers)[0] if lanes > 1 else (run, hypers)
 
@@ -69,10 +69,10 @@ def side_by_side(chunk: Chunk, lanes: int) -> Chunk:
     cut, glue = jax.jit(partial(split, lanes)), jax.jit(join)
 
     def together(run: RunState, hypers: PyTree) -> tuple[RunState, Any]:
-        shares = cut(run, hypers)
+        parts = cut(run, hypers)
         jax.tree.map(lambda x: x.delete(), run)
         with ThreadPoolExecutor(lanes) as pool:
-            results = list(pool.map(lambda share: jax.block_until_ready(chunk(*share)), shares))
+            results = list(pool.map(lambda part: jax.block_until_ready(chunk(*part)), parts))
         return glue(results)
 
     return together

@@ -7,6 +7,7 @@ import jax
 
 from softrl.errors import ConfigError
 from softrl.types import PyTree
+from softrl.units import size
 
 
 def nbytes(tree: PyTree) -> int:
@@ -21,10 +22,10 @@ def check_fits(tree: PyTree, *, replay: PyTree, devices: int = 1) -> str:
     Raises: ConfigError where it cannot fit into the memory that is free.
     """
     need, free = nbytes(tree) / devices, free_bytes()
-    text = f"a run of {spelled(nbytes(tree))} (replay {spelled(nbytes(replay))})"
+    text = f"a run of {size(nbytes(tree))} (replay {size(nbytes(replay))})"
     if free is not None and need > free:
         raise ConfigError(
-            f"{text} does not fit: {spelled(need)} a device needed, {spelled(free)} free; "
+            f"{text} does not fit: {size(need)} a device needed, {size(free)} free; "
             "lower replay_size, num_envs or seeds"
         )
     return text
@@ -48,11 +49,3 @@ def _leaf_bytes(leaf) -> int:
     if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.eval_shape(jax.random.key_data, leaf)
     return math.prod(leaf.shape) * leaf.dtype.itemsize
-
-
-def spelled(count: float) -> str:
-    """Bytes in the largest unit that fits, three digits: 1.23 GiB."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024 or unit == "GiB":
-            return f"{count:.3g} {unit}"
-        count /= 1024

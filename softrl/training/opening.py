@@ -33,7 +33,7 @@ class Past(NamedTuple):
 def opened(
     assembled: Assembled,
     out: Path | None,
-    tell: Listener,
+    listener: Listener,
     *,
     programs: Programs | None = None,
     start: Callable[[RunState], RunState] | None = None,
@@ -54,18 +54,18 @@ def opened(
     """
     abstract = abstract_run(assembled) if programs is None else programs.abstract
     size = memory.check_fits(abstract, replay=abstract.learner.replay, devices=assembled.config.training.data_shards)
-    tell({"event": "assembled", "assembled": assembled, "memory": size})
+    listener({"event": "assembled", "assembled": assembled, "memory": size})
     with contextlib.ExitStack() as stack:
         restored = None
         if out is not None:
             stack.enter_context(directory.claim(out))
             changed = identity.agree(out, assembled)
             if changed:
-                tell({"event": "changed", "names": changed})
+                listener({"event": "changed", "names": changed})
             restored = checkpoint.restore(out / "checkpoints", abstract)
         if programs is None:
             programs = compile_programs(assembled, abstract)
-            tell({"event": "compiled", "seconds": programs.seconds})
+            listener({"event": "compiled", "seconds": programs.seconds})
         if restored is None:
             run = programs.init() if start is None else start(programs.init())
         else:
@@ -73,7 +73,7 @@ def opened(
         files = {} if out is None else _files(stack, out, restored)
         if restored is not None:
             past = _past(assembled, abstract, out, restored)
-            tell({"event": "resumed", "step": restored.step, "rejected": restored.rejected})
+            listener({"event": "resumed", "step": restored.step, "rejected": restored.rejected})
         before = {} if past is None else past._asdict()
         yield Session(assembled, programs, run, **files, **before, between=between, save_every_s=save_every_s)
 

@@ -62,21 +62,21 @@ def compile_programs(assembled: Assembled, abstract: RunState | None = None) -> 
     placed: dict[str, Any] = {} if where is None else {"out_shardings": where}
     hypers, keys = member_hypers(assembled), _keys(assembled)
     step = partial(members.chunk_members, assembled.program, length=config.training.chunk_steps, how=how)
-    look = partial(members.evaluate_members, assembled.evaluation, assembled.program, how=how)
+    evaluation = partial(members.evaluate_members, assembled.evaluation, assembled.program, how=how)
     both = {} if where is None else {"out_shardings": (where, None)}
     eval_key = at(jax.random.key(0), Counter.of(0), Purpose.EVALUATE)
-    beside = lanes.count(how, config.training.seeds) if platform == "cpu" else 1
+    lane_count = lanes.count(how, config.training.seeds) if platform == "cpu" else 1
     lowered = (
         jax.jit(partial(members.init_members, assembled.program), **placed).lower(keys, hypers),
-        jax.jit(step, donate_argnums=0, **both).lower(*lanes.share(beside, abstract, hypers)),
-        jax.jit(look).lower(abstract.learner.agent, eval_key),
+        jax.jit(step, donate_argnums=0, **both).lower(*lanes.one_lane(lane_count, abstract, hypers)),
+        jax.jit(evaluation).lower(abstract.learner.agent, eval_key),
     )
     with ThreadPoolExecutor(len(lowered)) as pool:
         start, chunk, evaluate = pool.map(lambda program: program.compile(compiler_options=compiler_options()), lowered)
     return Programs(
         init=partial(start, keys, hypers),
         start=start,
-        chunk=lanes.side_by_side(chunk, beside),
+        chunk=lanes.side_by_side(chunk, lane_count),
         evaluate=lambda agents: evaluate(agents, eval_key),
         hypers=hypers,
         abstract=abstract,

@@ -1,4 +1,4 @@
-"""One line an evaluation: what a run tells of itself."""
+"""One line an evaluation: what a run records."""
 
 from typing import Any
 
@@ -71,12 +71,15 @@ def train_part(tallies: list[dict[str, list[float]]]) -> dict[str, list[float]]:
     returns, lengths, episodes = (stacked.pop(name).sum(0) for name in ("return_sum", "length_sum", "episodes"))
     with np.errstate(divide="ignore", invalid="ignore"):
         part = {"episodes": episodes, "return_mean": returns / episodes, "length_mean": lengths / episodes}
-    for name, values in stacked.items():
-        count = np.isfinite(values).sum(0)
-        part[name] = np.where(
-            count > 0, np.where(np.isfinite(values), values, 0.0).sum(0) / np.maximum(count, 1), np.nan
-        )
+    part |= {name: finite_mean(values) for name, values in stacked.items()}
     return {name: np.asarray(value).tolist() for name, value in part.items()}
+
+
+def finite_mean(table: np.ndarray) -> np.ndarray:
+    """Means over the first axis of what is finite; NaN where nothing is."""
+    good = np.isfinite(table)
+    count = good.sum(0)
+    return np.where(count > 0, np.where(good, table, 0.0).sum(0) / np.maximum(count, 1), np.nan)
 
 
 def eval_part(evaluation: Evaluation) -> dict[str, list[float]]:

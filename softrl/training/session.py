@@ -1,4 +1,4 @@
-"""The host's part of a run: call the compiled chunk, look now and then, write down, stop when asked.
+"""The host's part of a run: call the compiled chunk, evaluate now and then, write records, stop when asked.
 
 A session is one process's stretch of a run; killed and started again it goes on to the same bits.
 """
@@ -78,14 +78,14 @@ def advance(session: Session, request: Request, listener: Listener) -> None:
     """
     config = session.assembled.config
     if not session.records:
-        _look(session, listener)
+        _evaluate(session, listener)
     elif session.chunk % config.eval_chunks == 0:
         _stop_if_all_frozen(session)
     while session.chunk < config.chunks and request.requested is None:
         _train(session, listener)
         last = session.chunk >= config.chunks
         if last or session.chunk % config.eval_chunks == 0:
-            _look(session, listener, last=last)
+            _evaluate(session, listener, last=last)
             _stop_if_all_frozen(session)
     save(session, listener)
 
@@ -128,7 +128,7 @@ def _train(session: Session, listener: Listener) -> None:
     )
 
 
-def _look(session: Session, listener: Listener, *, last: bool = False) -> None:
+def _evaluate(session: Session, listener: Listener, *, last: bool = False) -> None:
     """Evaluates, writes one line, keeps the best policy, saves."""
     evaluation = jax.block_until_ready(session.programs.evaluate(session.run.learner.agent))
     config = session.assembled.config

@@ -13,7 +13,7 @@ from softrl.types import Agent, Env, EnvState, Hypers, PyTree, Replay
 class Program(NamedTuple):
     """The static pieces that one compiled program is made of.
 
-    env: None where environments are elsewhere; `learn` does not look at it. updates_per_step: gradient updates a vector
+    env: None where environments are elsewhere; `learn` does not use it. updates_per_step: gradient updates a vector
     step, U; of a replay with a horizon, those after each. learning_starts: vector steps of exploring actions before the
     first update.
     """

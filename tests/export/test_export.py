@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from softrl import cli, export, networks, numpy_policy, statistics
+from softrl import cli, export, networks, numpy_policy, running_statistics
 from softrl.agents.carry import stateless
 from softrl.agents.observations import whole
 from softrl.agents.sac import SACConfig, SACHypers, actor, build, resolve
@@ -126,10 +126,10 @@ def discrete(moved: float = 0.0) -> tuple[NumpyPolicy, Agent]:
         if name.startswith("policy/"):
             params.setdefault(name.split("/")[1], {})[name.split("/")[2]] = jnp.asarray(value)
     moments = (jnp.asarray(arrays[f"statistics/{name}"]) for name in ("mean", "variance"))
-    seen = statistics.Statistics(jnp.float32(1.0), *moments)
+    seen = running_statistics.Statistics(jnp.float32(1.0), *moments)
 
     def act(policy, carry, obs, key):
-        out, _ = networks.network(spec.layers, 5).apply({"params": params}, (), statistics.normalize(seen, obs))
+        out, _ = networks.network(spec.layers, 5).apply({"params": params}, (), running_statistics.normalize(seen, obs))
         return categorical.mode(categorical.Categorical(out.at[:, 1].add(moved))), carry, ()
 
     return NumpyPolicy(spec, arrays), Agent(None, stateless, act, *[None] * 4)

@@ -1,4 +1,4 @@
-"""The learner behind a door: what it stores, learns from, publishes, and finds again after a kill."""
+"""The learner behind plain calls: what it stores, learns from, publishes, and finds again after a kill."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import pytest
 
 import softrl
 from softrl.learner import compute
-from softrl.learner.compiled import WIDTHS, pieces
+from softrl.learner.programs import WIDTHS, pieces
 from tests.learner.small import ACTIONS, ASYMMETRIC, OBS, learner, rows
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -61,6 +61,6 @@ def test_a_critic_that_does_not_see_the_action_cannot_improve_a_policy(critic):
 
 def test_a_value_network_gives_one_number_an_observation():
     value = networks.soft_v(perceptron([16], 1), 3)
-    params, stats = jax.jit(value.init)(jax.random.key(0))
-    v, after = jax.jit(value.apply)(params, stats, np.ones((6, 3), np.float32))
-    assert v.shape == (6,) and after == stats == ()
+    params, batch_stats = jax.jit(value.init)(jax.random.key(0))
+    v, after = jax.jit(value.apply)(params, batch_stats, np.ones((6, 3), np.float32))
+    assert v.shape == (6,) and after == batch_stats == ()

@@ -34,8 +34,8 @@ def by_hand(params: dict, x: np.ndarray, depth: int, activation: str, layer_norm
 def test_a_field_that_does_not_reach_the_network_is_a_lie(layer_norm, depth, activation):
     net = networks.network(perceptron([8] * depth, 2, activation=activation, layer_norm=layer_norm), 3)
     x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-    params, stats = jax.jit(net.init)(jax.random.key(0))
-    assert stats == ()
+    params, batch_stats = jax.jit(net.init)(jax.random.key(0))
+    assert batch_stats == ()
     expected = by_hand(jax.device_get(params), x, depth, activation, layer_norm)
     # Sums of at most eight float32 products of order one.
     np.testing.assert_allclose(jax.jit(net.apply)(params, (), x)[0], expected, rtol=1e-4, atol=1e-5)

@@ -78,12 +78,12 @@ def filled(ring: Ring, history: list[list[model.Row]]):
 def same_as_the_list(ring: Ring, history: list[list[model.Row]], batch) -> None:
     """Every row of the batch is a window of the list that may be drawn when its last element has just been added."""
     newest = len(history) - 1
-    slot, lane = np.asarray(batch.index) // ring.num_envs, np.asarray(batch.index) % ring.num_envs
+    slot, column = np.asarray(batch.index) // ring.num_envs, np.asarray(batch.index) % ring.num_envs
     start = newest - (newest - slot) % ring.rows
     assert (start >= max(0, newest - ring.rows + 1)).all(), "an unwritten or overwritten row was drawn"
     assert (start <= newest - ring.n_step).all(), "a row was drawn whose successors are not all there"
     expected = [
-        model.window(history, t, n, ring.n_step, GAMMA) for t, n in zip(start.tolist(), lane.tolist(), strict=True)
+        model.window(history, t, n, ring.n_step, GAMMA) for t, n in zip(start.tolist(), column.tolist(), strict=True)
     ]
     column = lambda name: np.asarray([getattr(window, name) for window in expected], np.float32)
     np.testing.assert_array_equal(batch.obs["one"], column("obs"))

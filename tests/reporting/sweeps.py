@@ -1,5 +1,6 @@
 """Sweeps on disk with made-up numbers: as many members as one likes, and nothing is trained."""
 
+import contextlib
 import math
 import random
 from pathlib import Path
@@ -32,7 +33,7 @@ def made(
     out.mkdir(parents=True, exist_ok=True)
     folder.agree(out, folder.describe(one, tuple(group for group, _ in split), surroundings))
     members = [member for group, _ in split for member in group.members]
-    with ledger.Ledger(out) as book:
+    with contextlib.closing(ledger.Ledger(out)) as book:
         for index, member in enumerate(members[: len(members) - unfinished]):
             book.add(_lines(member, index, looks, diverging and index % 17 == 11))
         for _, batches in split:

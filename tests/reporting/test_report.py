@@ -10,7 +10,7 @@ import pytest
 from softrl import cli
 from softrl.errors import CheckpointError, ConfigError, RenderError
 from softrl.reporting import report
-from softrl.reporting.report import curves, data, effects, footage, frame, page, svg, tables
+from softrl.reporting.report import best_video, curves, data, effects, frame, page, svg, tables
 from softrl.reporting.report.data import Axis, Member
 from softrl.storage import directory, metrics
 from softrl.sweep import batch, groups, ledger
@@ -226,9 +226,9 @@ def test_a_halved_members_policy_is_where_its_best_evaluation_was(tmp_path):
         for step in steps[1:]:
             metrics.write(log, {"env_steps": step})
         metrics.close(log)
-    assert footage._home(best) == tmp_path / "g0" / "r0"
+    assert best_video._home(best) == tmp_path / "g0" / "r0"
     with pytest.raises(CheckpointError, match="no run directory"):
-        footage._home(best._replace(id="m4"))
+        best_video._home(best._replace(id="m4"))
 
 
 def test_thousands_of_members_are_one_page(tmp_path):

@@ -27,7 +27,7 @@ def record(step: int, members: int):
 
 
 class Memory:
-    """A sink that remembers, and fails when told to."""
+    """A sink that remembers, and fails when asked to."""
 
     def __init__(self, fails=()):
         self.calls, self.fails = [], fails
@@ -55,10 +55,10 @@ class Assembled:
 
 def test_a_runs_records_arrive_member_by_member(tmp_path, monkeypatch):
     sink, notes = Memory(), []
-    with opened(monkeypatch, tmp_path, sink, notes) as tell:
-        tell({"event": "assembled", "assembled": Assembled(), "memory": ""})
-        tell({"event": "chunk", "env_steps": 1})
-        tell({"event": "evaluation", "record": record(64, 2)})
+    with opened(monkeypatch, tmp_path, sink, notes) as listen:
+        listen({"event": "assembled", "assembled": Assembled(), "memory": ""})
+        listen({"event": "chunk", "env_steps": 1})
+        listen({"event": "evaluation", "record": record(64, 2)})
     (_, one, config), (_, two, _), first, second, last = sink.calls
     assert (one, two, config["seed"], config["gamma"]) == ("member0", "member1", 5, Config().hypers.gamma)
     assert first[:3] == ("write", "member0", 64) and second[:3] == ("write", "member1", 64) and last == ("close",)
@@ -76,10 +76,10 @@ def test_a_solo_run_needs_no_member_in_its_name():
 def test_a_sweeps_lines_arrive_once_however_the_launcher_chatters(tmp_path, monkeypatch):
     out = sweeps.made(tmp_path / "grid", GRID, looks=3, diverging=True)
     lines, sink = ledger.read(out), Memory()
-    with opened(monkeypatch, tmp_path, sink, []) as tell:
-        tell({"event": "begun", "sweep": folder.read(out), "lines": [], "changed": []})
-        tell({"event": "evaluation", "record": record(64, 8)})
-        tell({"event": "lines", "lines": lines})
+    with opened(monkeypatch, tmp_path, sink, []) as listen:
+        listen({"event": "begun", "sweep": folder.read(out), "lines": [], "changed": []})
+        listen({"event": "evaluation", "record": record(64, 8)})
+        listen({"event": "lines", "lines": lines})
     begun = [call for call in sink.calls if call[0] == "begin"]
     written = [call for call in sink.calls if call[0] == "write"]
     assert len(begun) == 18 and begun[0] == ("begin", "m00", {"temperature": 0.02, "critic_lr": 1e-4, "seed": 0})
@@ -91,28 +91,28 @@ def test_a_sweeps_lines_arrive_once_however_the_launcher_chatters(tmp_path, monk
     assert {call[1] for call in sink.calls if call[0] == "end"} == {line["member"] for line in looks}
 
 
-def test_a_sink_that_fails_is_told_once_and_left_out(tmp_path, monkeypatch):
+def test_a_sink_that_fails_is_named_once_and_left_out(tmp_path, monkeypatch):
     sink, notes = Memory(fails=("write",)), []
-    with opened(monkeypatch, tmp_path, sink, notes) as tell:
+    with opened(monkeypatch, tmp_path, sink, notes) as listen:
         for step in range(3):
-            tell({"event": "evaluation", "record": record(step, 1)})
+            listen({"event": "evaluation", "record": record(step, 1)})
     assert len(notes) == 1 and "memory failed" in notes[0] and "the disk is full" in notes[0]
 
 
 def test_an_unknown_sink_is_named_with_the_nearest():
-    assert sinks.names("tensorboard, wandb,") == ("tensorboard", "wandb") and sinks.names("") == ()
+    assert sinks.parse_sinks("tensorboard, wandb,") == ("tensorboard", "wandb") and sinks.parse_sinks("") == ()
     with pytest.raises(ConfigError, match=r"unknown sink 'tensorbord'; did you mean 'tensorboard'"):
-        sinks.names("tensorbord")
+        sinks.parse_sinks("tensorbord")
 
 
 @pytest.mark.filterwarnings("ignore")  # what TensorBoard warns of is not ours
 def test_tensorboard_reads_what_was_written(tmp_path, monkeypatch):
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="no tensorboard")
     monkeypatch.setattr(tensorboard, "OPEN", 1)
-    with sinks.opened(("tensorboard",), tmp_path, pytest.fail) as tell:
-        tell({"event": "assembled", "assembled": Assembled(), "memory": ""})
+    with sinks.opened(("tensorboard",), tmp_path, pytest.fail) as listen:
+        listen({"event": "assembled", "assembled": Assembled(), "memory": ""})
         for step in (0, 64, 2**33):
-            tell({"event": "evaluation", "record": record(step, 2)})
+            listen({"event": "evaluation", "record": record(step, 2)})
     for member in range(2):
         events = reader.EventAccumulator(str(tmp_path / "tensorboard" / f"member{member}")).Reload()
         told = [(event.step, event.value) for event in events.Scalars("eval/return_mean")]
@@ -126,11 +126,11 @@ def test_wandb_keeps_a_run_a_member_offline(tmp_path, monkeypatch):
     wandb = pytest.importorskip("wandb", reason="no wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    with sinks.opened(("wandb",), tmp_path / "cheetah", pytest.fail) as tell:
+    with sinks.opened(("wandb",), tmp_path / "cheetah", pytest.fail) as listen:
         (tmp_path / "cheetah").mkdir()
-        tell({"event": "assembled", "assembled": Assembled(), "memory": ""})
+        listen({"event": "assembled", "assembled": Assembled(), "memory": ""})
         for step in (0, 64):
-            tell({"event": "evaluation", "record": record(step, 2)})
+            listen({"event": "evaluation", "record": record(step, 2)})
     wandb.teardown()  # its own process writes when it likes, and at the latest when ours exits
     files = sorted((tmp_path / "cheetah" / "wandb").glob("offline-run-*/*.wandb"))
     assert len(files) == 2

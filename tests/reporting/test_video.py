@@ -18,7 +18,7 @@ from PIL import Image, ImageSequence
 
 from softrl.envs.brax import make_brax
 from softrl.errors import ConfigError, RenderError
-from softrl.reporting import encode, opengl, video
+from softrl.reporting import media, opengl, video
 
 SIZE = (192, 128)
 STEPS = 20
@@ -48,7 +48,7 @@ def film(cheetah, path, **options):
 def decoded(path):
     """The pictures `[T, H, W, 3]` of an MP4, and what ffmpeg says of it."""
     raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    done = subprocess.run([encode.ffmpeg(), "-i", str(path), *raw], capture_output=True, check=True)
+    done = subprocess.run([media.ffmpeg(), "-i", str(path), *raw], capture_output=True, check=True)
     return np.frombuffer(done.stdout, np.uint8).reshape(-1, SIZE[1], SIZE[0], 3), done.stderr.decode()
 
 
@@ -97,7 +97,7 @@ def test_physics_that_steps_faster_than_a_player_is_shown_at_its_own_pace(cheeta
 
 
 def test_without_ffmpeg_a_gif_is_written_and_said(cheetah, tmp_path, monkeypatch):
-    monkeypatch.setattr(encode, "ffmpeg", lambda: None)
+    monkeypatch.setattr(media, "ffmpeg", lambda: None)
     notes = []
     path = film(cheetah, tmp_path / "replay.mp4", note=notes.append)
     assert path == tmp_path / "replay.gif"
@@ -167,14 +167,14 @@ def test_a_film_that_cannot_be_written_is_one_error_and_leaves_the_old_one(cheet
         raise RenderError("the driver stopped")
 
     with pytest.raises(RenderError, match="the driver stopped"):
-        encode.mp4(broken(), old, fps=FPS, size=SIZE)
+        media.mp4(broken(), old, fps=FPS, size=SIZE)
     assert old.read_bytes() == b"old"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "old.mp4"]
 
 
 def test_what_ffmpeg_says_about_its_failure_is_passed_on(tmp_path):
     with pytest.raises(RenderError, match=r"ffmpeg could not write .*odd\.mp4"):
-        encode.mp4([np.zeros((33, 33, 3), np.uint8)], tmp_path / "odd.mp4", fps=FPS, size=(33, 33))
+        media.mp4([np.zeros((33, 33, 3), np.uint8)], tmp_path / "odd.mp4", fps=FPS, size=(33, 33))
     assert not list(tmp_path.iterdir())
 
 

@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from softrl.errors import BatchError, ServerError
 from softrl.learner import Learner
-from softrl.serve import intake, messages, server, wire
+from softrl.serve import protocol, server, shared_learner, wire
 from softrl.serve.access import access
 from softrl.serve.client import Client
 from softrl.serve.server import ServeConfig
@@ -54,9 +54,9 @@ def token_file(tmp_path):
 
 def memory(running) -> tuple:
     """All that a refused call must leave as it was."""
-    door = running.intake
-    actors = {name: (actor.sequence, actor.session) for name, actor in door.actors.items()}
-    return door.learner.state_sha256(), actors, door.log.size, door.stored
+    shared = running.shared
+    actors = {name: (actor.sequence, actor.session) for name, actor in shared.actors.items()}
+    return shared.learner.state_sha256(), actors, shared.log.size, shared.stored
 
 
 def raw(address: str, method: str, data: bytes, token: str | None = None) -> bytes:
@@ -69,15 +69,15 @@ def raw(address: str, method: str, data: bytes, token: str | None = None) -> byt
 def request(name: str, sequence: int, session: int = 7) -> bytes:
     """A push as its bytes."""
     transitions = wire.encode_transitions(rows(0, max(sequence, 1), 4))
-    push = messages.PushRequest(actor=name, session=session, sequence=sequence, transitions=transitions)
+    push = protocol.PushRequest(actor=name, session=session, sequence=sequence, transitions=transitions)
     return push.SerializeToString()
 
 
 def test_a_push_that_is_tried_again_is_stored_once(open_server):
     data = request("again", 1)
-    first = messages.PushReply.FromString(raw(open_server.address, "Push", data))
+    first = protocol.PushReply.FromString(raw(open_server.address, "Push", data))
     before = memory(open_server)
-    again = messages.PushReply.FromString(raw(open_server.address, "Push", data))
+    again = protocol.PushReply.FromString(raw(open_server.address, "Push", data))
     assert (first.rows, first.repeated, again.rows, again.repeated) == (4, False, 0, True)
     assert memory(open_server) == before
 
@@ -136,20 +136,20 @@ def test_a_second_process_of_an_actor_shuts_out_the_first_and_goes_on_where_it_w
 
 
 def test_a_killed_servers_journal_gives_back_what_was_acknowledged(learner, tmp_path):
-    doors = [intake.open_intake(learner, tmp_path)]
+    opened = [shared_learner.open_shared(learner, tmp_path)]
     pushes = [request("journal", sequence) for sequence in (1, 2, 3)]
     for data in pushes:
-        intake.push(doors[0], messages.PushRequest.FromString(data), data)
+        shared_learner.push(opened[0], protocol.PushRequest.FromString(data), data)
     stored, extra = learner.stored, dict(learner.extra)
-    doors.append(intake.open_intake(learner, tmp_path))  # the first one was never closed: as after a kill
-    assert doors[1].replayed == 12 and learner.stored == stored + 12
-    assert doors[1].actors["journal"].sequence == 3 and learner.extra == extra
-    intake.save(doors[1])
-    assert intake.open_intake(learner, tmp_path).replayed == 0
+    opened.append(shared_learner.open_shared(learner, tmp_path))  # the first one was never closed: as after a kill
+    assert opened[1].replayed == 12 and learner.stored == stored + 12
+    assert opened[1].actors["journal"].sequence == 3 and learner.extra == extra
+    shared_learner.save(opened[1])
+    assert shared_learner.open_shared(learner, tmp_path).replayed == 0
 
 
 def test_actors_wait_while_the_learner_is_behind(learner, monkeypatch):
-    monkeypatch.setattr(intake, "WAIT_S", 0.02)
+    monkeypatch.setattr(shared_learner, "WAIT_S", 0.02)
     config = ServeConfig(updates_per_transition=1000.0, updates_behind=1, updates_per_call=10**6)
     with (
         server.running(learner, learner.directory, access("127.0.0.1:0", None, None, None), config) as running,
@@ -171,7 +171,7 @@ def test_pulled_policies_act_as_the_learner_does_and_are_sent_once_a_version(lea
         np.testing.assert_allclose(first(obs), learner.act(obs, deterministic=True), atol=1e-5)
         assert client.pull() is first
         client.push(rows(0, 1, 128))
-        with intake.learning(open_server.intake):
+        with shared_learner.learning(open_server.shared):
             learner.step(3)
         second = client.pull()
         assert second.version == first.version + 3
@@ -226,7 +226,7 @@ def test_a_client_needs_neither_jax_nor_the_learner():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = json.loads(done.stdout)
     assert not [name for name in loaded if name.split(".")[0] in ("jax", "flax", "optax", "orbax", "brax", "scipy")]
-    ours = {"client", "messages", "wire"}
+    ours = {"client", "protocol", "wire"}
     assert {name for name in loaded if name.startswith("softrl.serve.")} == {f"softrl.serve.{name}" for name in ours}
     assert {name for name in loaded if name.count(".") == 1 and name.startswith("softrl.")} == {
         "softrl.errors",

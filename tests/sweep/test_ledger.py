@@ -1,5 +1,6 @@
 """The ledger: whole lines only, each key once, and a table that follows from them whatever their order."""
 
+import contextlib
 import math
 
 import pytest
@@ -8,7 +9,7 @@ from softrl.errors import CheckpointError
 from softrl.sweep import ledger, results
 from softrl.sweep.batch import Job
 from softrl.sweep.groups import Member
-from softrl.sweep.harvest import lines
+from softrl.sweep.ingest import lines
 from softrl.sweep.ledger import Ledger
 from softrl.training.config import Config
 from softrl.training.records import EVALUATED
@@ -33,12 +34,12 @@ CURVES = [
 
 
 def test_a_line_is_kept_once_and_a_torn_one_not_at_all(tmp_path):
-    with Ledger(tmp_path) as open_:
+    with contextlib.closing(Ledger(tmp_path)) as open_:
         assert [line["key"] for line in open_.add([{"key": "a", "x": 1}, {"key": "b", "x": 2}])] == ["a", "b"]
         assert open_.add([{"key": "a", "x": 3}]) == []
     with open(tmp_path / "ledger.jsonl", "a") as file:
         file.write('{"key": "a", "x": 9}\n{"key": "c", "x"')
-    with Ledger(tmp_path) as open_:
+    with contextlib.closing(Ledger(tmp_path)) as open_:
         assert open_.keys == {"a", "b"}
         open_.add([{"key": "c", "x": math.nan}])
     assert [(line["key"], line["x"]) for line in ledger.read(tmp_path)[:2]] == [("a", 1), ("b", 2)]

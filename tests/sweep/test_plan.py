@@ -56,8 +56,9 @@ def test_bytes_are_those_of_the_run_that_will_be_allocated():
 def test_batches_of_a_group_are_equally_wide_and_waste_next_to_nothing():
     for seeds, per_batch, width, batches in [(7, 3, 3, 3), (10, 4, 4, 3), (9, 16, 9, 1), (33, None, 11, 3)]:
         made = plan(load(tiny.spec({"gamma": [0.9]}, seeds=seeds)), per_batch=per_batch).groups[0]
-        assert (made.group.config.training.seeds, len(made.batches)) == (width, batches)
-        assert sum(len(batch.members) for batch in made.batches) == seeds
+        assert (made.group.config.training.seeds, made.batches) == (width, batches)
+        assert len({member.batch for member in made.group.members}) == batches
+        assert len(made.group.members) == seeds
         assert width * batches - seeds < batches
 
 

@@ -31,7 +31,7 @@ def test_without_ray_the_error_says_how_to_get_it(tmp_path, monkeypatch):
     def missing(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(ray.importlib, "import_module", missing)
+    monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(ConfigError, match=r"pip install 'softrl\[ray\]'"):
         ray.launch([tmp_path], lambda where, what: None, Request(), lambda event: None, {})
 

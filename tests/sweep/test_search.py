@@ -8,8 +8,8 @@ import pytest
 from softrl.sweep import ledger
 from softrl.sweep.driver import run
 from softrl.sweep.pbt import exploit_and_explore, ranked_parents
+from softrl.sweep.scheduling import ranges_of
 from softrl.sweep.spec import load
-from softrl.sweep.waves import ranges_of
 from softrl.training.assemble import member_hypers
 from tests import tiny as one
 from tests.sweep import tiny

@@ -25,7 +25,7 @@ def test_without_submitit_or_slurm_the_error_says_what_to_do(tmp_path, monkeypat
     def missing(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(slurm.importlib, "import_module", missing)
+    monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(ConfigError, match=r"pip install 'softrl\[slurm\]'"):
         launched(tmp_path)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from softrl.clock import Counter
-from softrl.training import chunk
 from softrl.training.assemble import assemble
+from softrl.training.chunk import chunk
 from softrl.training.state import init_run
 from tests import tiny
 

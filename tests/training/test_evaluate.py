@@ -8,7 +8,7 @@ import numpy as np
 
 from softrl.agents.carry import stateless
 from softrl.envs.episodes import episodes
-from softrl.training import evaluate
+from softrl.training.evaluate import evaluate
 from softrl.types import Agent, Continuous, Simulator
 
 LENGTH, PAIRS = 6, 3

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from softrl.clock import Clock, Counter, Purpose, at
-from softrl.training import chunk, learn
 from softrl.training.assemble import assemble
+from softrl.training.chunk import chunk
 from softrl.training.health import MESSAGES, PATIENCE, Health, after_update, message
+from softrl.training.learn import learn
 from softrl.training.state import init_run
 from tests import tiny
 

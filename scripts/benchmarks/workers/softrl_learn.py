@@ -5,8 +5,10 @@ import jax
 from benchmarks import protocol
 from benchmarks.workers import softrl_parts as parts
 from softrl.clock import Clock
-from softrl.training import Health, LearnerState, learn
 from softrl.training.compilation import compiler_options
+from softrl.training.health import Health
+from softrl.training.learn import learn
+from softrl.training.state import LearnerState
 
 
 def variant(settings: dict, options: dict[str, int]) -> protocol.Call:

@@ -33,10 +33,10 @@ def variant(sizes, members: int, how: str) -> protocol.Call:
         return run._replace(learner=learner, clock=clock)
 
     run = start(jax.vmap(jax.random.key)(jnp.arange(members)))
-    beside = lanes.count(how, members) if jax.local_devices()[0].platform == "cpu" else 1
+    lane_count = lanes.count(how, members) if jax.local_devices()[0].platform == "cpu" else 1
     step = jax.jit(partial(chunk_members, program, length=CHUNK_STEPS, how=how), donate_argnums=0)
-    step = step.lower(*lanes.share(beside, run, hypers)).compile(compiler_options=compiler_options())
-    step = lanes.side_by_side(step, beside)
+    step = step.lower(*lanes.one_lane(lane_count, run, hypers)).compile(compiler_options=compiler_options())
+    step = lanes.side_by_side(step, lane_count)
 
     def advance():
         nonlocal run

@@ -10,8 +10,8 @@ from softrl.agents.sac import SACConfig, SACHypers, build, resolve
 from softrl.clock import Clock, Counter
 from softrl.envs.episodes import episodes
 from softrl.replay import ReplayHypers, time_major
-from softrl.training import Program
 from softrl.training.collect import remember
+from softrl.training.state import Program
 from softrl.types import Continuous, Hypers, Simulator, Spec, Transition
 
 NUM_ENVS = 64

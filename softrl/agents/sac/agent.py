@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from softrl import networks, statistics
+from softrl import networks, running_statistics
 from softrl.agents.carry import Stateless, stateless
 from softrl.agents.descent import begin
 from softrl.agents.observations import joined, size
@@ -69,7 +69,7 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
         explore=partial(_explore, parts),
         observe=partial(_observe, parts),
         update=partial(update, parts),
-        policy=lambda state: Policy(state.policy.params, state.policy.stats, state.statistics),
+        policy=lambda state: Policy(state.policy.params, state.policy.batch_stats, state.statistics),
     )
 
 
@@ -90,14 +90,14 @@ def _init(parts: Parts, key: jax.Array, hypers: SACHypers) -> SACState:
         # A copy: a donated call must not be given one buffer twice.
         target=jax.tree.map(jnp.copy, value.params if parts.config.value_network else critic.params),
         temperature=begin(log_temperature, (), hypers),
-        statistics=statistics.init(parts.spec.obs),
+        statistics=running_statistics.init(parts.spec.obs),
     )
 
 
 def _act(parts: Parts, policy: Policy, carry: PyTree, obs: PyTree, key: jax.Array | None):
     if parts.config.normalize_obs:
-        obs = statistics.normalize(policy.statistics, obs)
-    dist, _ = parts.policy.apply(policy.params, policy.stats, joined(obs, parts.spec.actor_obs), train=False)
+        obs = running_statistics.normalize(policy.statistics, obs)
+    dist, _ = parts.policy.apply(policy.params, policy.batch_stats, joined(obs, parts.spec.actor_obs), train=False)
     if key is None:
         return tanh_gaussian.mode(dist), carry, ()
     action, _ = tanh_gaussian.sample(key, dist)
@@ -115,5 +115,5 @@ def _observe(
 ) -> tuple[SACState, Stateless]:
     if not parts.config.normalize_obs:
         return state, carry
-    seen = statistics.update(state.statistics, transition.obs, transition.valid)
+    seen = running_statistics.update(state.statistics, transition.obs, transition.valid)
     return state._replace(statistics=seen), carry

@@ -1,4 +1,4 @@
-"""What soft actor-critic keeps, publishes and tells."""
+"""What soft actor-critic keeps, publishes and records."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import jax
 
 from softrl.agents.descent import Trained
 from softrl.agents.sac.config import SACConfig
-from softrl.statistics import Statistics
+from softrl.running_statistics import Statistics
 from softrl.types import EnvSpec, Network, PyTree, Spec
 
 LogPrior = Callable[[PyTree, jax.Array], jax.Array]
@@ -32,7 +32,7 @@ class Policy(NamedTuple):
     """What one publishes of a learner: enough to act."""
 
     params: PyTree
-    stats: PyTree
+    batch_stats: PyTree
     statistics: Statistics
 
 

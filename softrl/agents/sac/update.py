@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from softrl import losses, soft, statistics
+from softrl import losses, running_statistics, soft
 from softrl.agents.descent import descend
 from softrl.agents.observations import joined
 from softrl.agents.sac.config import SACHypers
@@ -79,7 +79,7 @@ class Prepared(NamedTuple):
 def _prepared(parts: Parts, state: SACState, batch: Batch, hypers: SACHypers) -> Prepared:
     obs, next_obs = batch.obs, batch.next_obs
     if parts.config.normalize_obs:
-        obs, next_obs = (statistics.normalize(state.statistics, o) for o in (obs, next_obs))
+        obs, next_obs = (running_statistics.normalize(state.statistics, o) for o in (obs, next_obs))
     actor, critic = parts.spec.actor_obs, parts.spec.critic_obs
     return Prepared(
         actor_obs=joined(obs, actor),
@@ -95,11 +95,11 @@ def _prepared(parts: Parts, state: SACState, batch: Batch, hypers: SACHypers) ->
 
 def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: jax.Array):
     if parts.config.value_network:
-        next_value, _ = parts.value.apply(state.target, state.value.stats, batch.next_critic_obs)
+        next_value, _ = parts.value.apply(state.target, state.value.batch_stats, batch.next_critic_obs)
     else:
-        dist, _ = parts.policy.apply(state.policy.params, state.policy.stats, batch.next_actor_obs)
+        dist, _ = parts.policy.apply(state.policy.params, state.policy.batch_stats, batch.next_actor_obs)
         next_action, log_prob = tanh_gaussian.transform(noise, dist)
-        next_q, _ = parts.critic.apply(state.target, state.critic.stats, batch.next_critic_obs, next_action)
+        next_q, _ = parts.critic.apply(state.target, state.critic.batch_stats, batch.next_critic_obs, next_action)
         next_value = soft.sampled_value(
             _reduced(parts, next_q),
             log_prob,
@@ -109,43 +109,45 @@ def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHy
     target = soft.backup(batch.reward, batch.discount, next_value)
 
     def loss(params):
-        q, stats = parts.critic.apply(params, state.critic.stats, batch.critic_obs, batch.action, train=True)
+        q, batch_stats = parts.critic.apply(
+            params, state.critic.batch_stats, batch.critic_obs, batch.action, train=True
+        )
         total, td_error = losses.critic(q, target, batch.weight)
-        return total, (td_error, stats)
+        return total, (td_error, batch_stats)
 
-    (total, (td_error, stats)), grads = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
-    critic, norm, finite = descend(state.critic, total, grads, stats, hypers.critic_lr, hypers)
+    (total, (td_error, batch_stats)), grads = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
+    critic, norm, finite = descend(state.critic, total, grads, batch_stats, hypers.critic_lr, hypers)
     return critic, total, td_error, norm, finite
 
 
 def _update_value(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: jax.Array):
-    dist, _ = parts.policy.apply(state.policy.params, state.policy.stats, batch.actor_obs)
+    dist, _ = parts.policy.apply(state.policy.params, state.policy.batch_stats, batch.actor_obs)
     action, log_prob = tanh_gaussian.transform(noise, dist)
-    q, _ = parts.critic.apply(state.critic.params, state.critic.stats, batch.critic_obs, action)
+    q, _ = parts.critic.apply(state.critic.params, state.critic.batch_stats, batch.critic_obs, action)
     prior = parts.log_prior(batch.actor_obs, action)
     target = soft.sampled_value(_reduced(parts, q), log_prob, jnp.exp(state.temperature.params), prior)
 
     def loss(params):
-        v, stats = parts.value.apply(params, state.value.stats, batch.critic_obs, train=True)
-        return losses.value(v, target, batch.weight), stats
+        v, batch_stats = parts.value.apply(params, state.value.batch_stats, batch.critic_obs, train=True)
+        return losses.value(v, target, batch.weight), batch_stats
 
-    (total, stats), grads = jax.value_and_grad(loss, has_aux=True)(state.value.params)
-    value, _, finite = descend(state.value, total, grads, stats, hypers.critic_lr, hypers)
+    (total, batch_stats), grads = jax.value_and_grad(loss, has_aux=True)(state.value.params)
+    value, _, finite = descend(state.value, total, grads, batch_stats, hypers.critic_lr, hypers)
     return value, total, finite
 
 
 def _update_policy(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: jax.Array):
     def loss(params):
-        dist, stats = parts.policy.apply(params, state.policy.stats, batch.actor_obs, train=True)
+        dist, batch_stats = parts.policy.apply(params, state.policy.batch_stats, batch.actor_obs, train=True)
         action, log_prob = tanh_gaussian.transform(noise, dist)
-        q, _ = parts.critic.apply(state.critic.params, state.critic.stats, batch.critic_obs, action)
+        q, _ = parts.critic.apply(state.critic.params, state.critic.batch_stats, batch.critic_obs, action)
         q, prior = _reduced(parts, q), parts.log_prior(batch.actor_obs, action)
         total = losses.policy(q, log_prob, batch.weight, temperature=alpha, log_prior=prior)
-        return total, (log_prob, log_prob - prior, q, stats)
+        return total, (log_prob, log_prob - prior, q, batch_stats)
 
     alpha = jnp.exp(state.temperature.params)
-    (total, (log_prob, log_ratio, q, stats)), grads = jax.value_and_grad(loss, has_aux=True)(state.policy.params)
-    policy, norm, finite = descend(state.policy, total, grads, stats, hypers.policy_lr, hypers)
+    (total, (log_prob, log_ratio, q, batch_stats)), grads = jax.value_and_grad(loss, has_aux=True)(state.policy.params)
+    policy, norm, finite = descend(state.policy, total, grads, batch_stats, hypers.policy_lr, hypers)
     state = state._replace(policy=policy)
     if parts.config.auto_temperature:
         # The target is given as an entropy; relative to a prior both sides move by the uniform density's constant.

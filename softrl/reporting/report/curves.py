@@ -70,16 +70,22 @@ def figure(groups: Sequence[Group], series: str, *, y_name: str, key: str, panel
         grey = [over_members(group, series, resamples=1) for group in groups[COLOURED : COLOURED + GREY]]
     if not any(np.isfinite(curve.middle).any() for curve in coloured):
         return "", False
-    told = _told(coloured, y_name)
+    about = _description(coloured, y_name)
     if panel:
-        return _drawn(frame.PANEL, coloured, grey, "", key, told, None)
-    wide, cut = _drawn(frame.WIDE, coloured, grey, y_name, key + "w", told, "wide")
-    narrow, _ = _drawn(frame.NARROW, coloured, grey, y_name, key + "n", told, "narrow")
+        return _drawn(frame.PANEL, coloured, grey, "", key, about, None)
+    wide, cut = _drawn(frame.WIDE, coloured, grey, y_name, key + "w", about, "wide")
+    narrow, _ = _drawn(frame.NARROW, coloured, grey, y_name, key + "n", about, "narrow")
     return wide + narrow, cut
 
 
 def _drawn(
-    size: frame.Size, coloured: list[Curve], grey: list[Curve], y_name: str, key: str, told: str, class_: str | None
+    size: frame.Size,
+    coloured: list[Curve],
+    grey: list[Curve],
+    y_name: str,
+    key: str,
+    about: str,
+    class_: str | None,
 ) -> tuple[str, bool]:
     middles = [float(v) for curve in coloured for v in curve.middle]
     edges = [float(v) for curve in coloured for side in (curve.low, curve.high) for v in side]
@@ -96,7 +102,7 @@ def _drawn(
             tag("g", tag("title", svg.text(_last(curve))), *drawn, class_=f"series c{index}", data_series=index)
         )
     axes = frame.frame(size, x, y, "environment steps", y_name)
-    return frame.canvas(size, told, axes, frame.clipped(key, size, *lines), class_=class_), cut
+    return frame.canvas(size, about, axes, frame.clipped(key, size, *lines), class_=class_), cut
 
 
 def _line(curve: Curve, x: svg.Scale, y: svg.Scale, class_: str) -> str:
@@ -118,6 +124,6 @@ def _last(curve: Curve) -> str:
     return f"{curve.name}: {svg.number(curve.middle[at])}{spread} after {int(curve.steps[at]):,} steps"
 
 
-def _told(coloured: list[Curve], y_name: str) -> str:
+def _description(coloured: list[Curve], y_name: str) -> str:
     many = f"{len(coloured)} settings" if len(coloured) > 1 else "one setting"
     return f"{y_name} over environment steps of {many}. Best: {_last(coloured[0])}."

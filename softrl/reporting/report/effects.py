@@ -3,10 +3,10 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from softrl.reporting.report import frame, svg
-from softrl.reporting.report.data import Axis, Member, value_text
+from softrl.reporting.report.data import Axis, Member, is_number, value_text
 from softrl.reporting.report.svg import tag
 from softrl.sweep import statistics
 
@@ -52,7 +52,7 @@ def figure(axis: Axis, members: Sequence[Member], *, key: str) -> str:
     ticks = [(place.x, place.label) for place in places if place.label]
     body = [*kept, through if ordered else "", *_means(places, rows, x, y)]
     axes = frame.frame(size, x, y, axis.name, "", ticks)
-    return frame.canvas(size, _told(axis, places, rows), axes, frame.clipped(key, size, *body))
+    return frame.canvas(size, _description(axis, places, rows), axes, frame.clipped(key, size, *body))
 
 
 def _dots(axis: Axis, places: list[Place], x: svg.Scale, y: svg.Scale) -> list[str]:
@@ -76,7 +76,7 @@ def _places(axis: Axis, members: Sequence[Member]) -> tuple[list[Place], bool, b
     for member in members:
         together.setdefault(value_text(member.setting[axis.name]), []).append(member)
     values = {label: some[0].setting[axis.name] for label, some in together.items()}
-    if not all(_is_number(value) for value in values.values()):
+    if not all(is_number(value) for value in values.values()):
         return [Place(float(i), label, some) for i, (label, some) in enumerate(together.items())], False, False
     order = sorted(together, key=lambda label: values[label])
     if len(order) <= BINS + 1:
@@ -87,10 +87,6 @@ def _places(axis: Axis, members: Sequence[Member]) -> tuple[list[Place], bool, b
     edges = [round(i * len(ranked) / BINS) for i in range(BINS + 1)]
     parts = [ranked[low:high] for low, high in itertools.pairwise(edges)]
     return [Place(_middle(axis, part), "", part) for part in parts if part], axis.log, True
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _middle(axis: Axis, members: list[Member]) -> float:
@@ -106,8 +102,8 @@ def _means(places: list[Place], rows: list[statistics.Interval], x: svg.Scale, y
         if math.isfinite(row.low):
             parts.append(tag("path", d=f"M{at:.1f} {y(row.low):.1f}V{y(row.high):.1f}", class_="whisker"))
         if math.isfinite(middle):
-            told = tag("title", svg.text(_sentence(place, row)))
-            parts.append(tag("circle", told, cx=at, cy=middle, r=4.0, class_="mean"))
+            title = tag("title", svg.text(_sentence(place, row)))
+            parts.append(tag("circle", title, cx=at, cy=middle, r=4.0, class_="mean"))
     return parts
 
 
@@ -120,6 +116,6 @@ def _sentence(place: Place, row: statistics.Interval) -> str:
     return f"{place.label or svg.number(place.x)}: {svg.number(row.point)} of {row.n}{spread}"
 
 
-def _told(axis: Axis, places: list[Place], rows: list[statistics.Interval]) -> str:
-    told = "; ".join(_sentence(place, row) for place, row in zip(places, rows, strict=True))
-    return f"Return by {axis.name}. {told}."
+def _description(axis: Axis, places: list[Place], rows: list[statistics.Interval]) -> str:
+    means = "; ".join(_sentence(place, row) for place, row in zip(places, rows, strict=True))
+    return f"Return by {axis.name}. {means}."

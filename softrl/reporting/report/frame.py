@@ -41,8 +41,8 @@ def robust(values: Sequence[float], trusted: Sequence[float]) -> tuple[list[floa
     if len(some) < 4:
         return list(values), False
     low, high = some[len(some) // 10], some[-1 - len(some) // 10]
-    room = 2.0 * (high - low) or abs(high) or 1.0
-    kept = [value for value in values if low - room <= value <= high + room]
+    margin = 2.0 * (high - low) or abs(high) or 1.0
+    kept = [value for value in values if low - margin <= value <= high + margin]
     return kept, len(kept) < sum(value == value for value in values)
 
 
@@ -78,14 +78,14 @@ def _clean(value: float) -> float:
     return float(f"{value:.10g}") + 0.0
 
 
-def canvas(size: Size, told: str, *children: str, class_: str | None = None) -> str:
-    """The picture. `told`: what somebody who does not see it should know."""
+def canvas(size: Size, about: str, *children: str, class_: str | None = None) -> str:
+    """The picture. `about`: what somebody who does not see it should know."""
     return tag(
         "svg",
         *children,
         viewBox=f"0 0 {size.width} {size.height}",
         role="img",
-        aria_label=told,
+        aria_label=about,
         class_=class_,
     )
 

@@ -7,9 +7,9 @@ import string
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from softrl import __version__
+from softrl import __version__, units
 from softrl.errors import CheckpointError
-from softrl.reporting import encode
+from softrl.reporting import media
 from softrl.reporting.report import curves, data, effects, read_run, read_sweep, svg, tables
 from softrl.reporting.report.data import Group, Report
 from softrl.reporting.report.svg import tag
@@ -24,7 +24,7 @@ PANELS = 9
 
 
 def read(directory: str | Path) -> Report:
-    """What a report on a sweep's or a run's directory tells.
+    """The report on a sweep's or a run's directory.
 
     Raises: CheckpointError where it is neither, or damaged.
     """
@@ -45,7 +45,7 @@ def write(report: Report, path: str | Path) -> Path:
     Raises: RenderError where the file cannot be written.
     """
     page = html(report)
-    return encode.whole(Path(path), lambda part: part.write_text(page, encoding="utf-8"))
+    return media.whole(Path(path), lambda part: part.write_text(page, encoding="utf-8"))
 
 
 def html(report: Report) -> str:
@@ -75,7 +75,7 @@ def _section(key: str, title: str, *children: str, lead: str = "") -> str:
 
 
 def _tiles(report: Report, grouped: Grouped) -> str:
-    """The numbers that one looks for first."""
+    """The most important numbers."""
     members = report.members
     diverged = sum(member.status == "diverged" for member in members)
     steps = sum(float(member.steps[-1]) for member in members if len(member.steps))
@@ -91,7 +91,7 @@ def _tiles(report: Report, grouped: Grouped) -> str:
         tiles.append(("diverged", f"{diverged:,}", f"{100 * diverged / len(members):.0f} % of members"))
     tiles.append(("environment steps", svg.compact(steps), "all members" if len(members) > 1 else "in all"))
     if report.seconds is not None:
-        tiles.append(("time", _duration(report.seconds), "wall clock"))
+        tiles.append(("time", units.duration(report.seconds), "wall clock"))
     return "".join(
         tag("div", tag("dt", svg.text(n)), tag("dd", svg.text(v)), tag("dd", svg.text(s), class_="small"))
         for n, v, s in tiles
@@ -104,20 +104,13 @@ def _whose(report: Report, best: data.Member | None) -> str:
     return f"member {best.id}" if len(report.members) > 1 else f"at step {best.peak_step:,}"
 
 
-def _duration(seconds: float) -> str:
-    hours, minutes = int(seconds) // 3600, int(seconds) // 60 % 60
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {int(seconds) % 60:02d} s" if minutes else f"{seconds:.0f} s"
-
-
 def _notice(report: Report) -> str:
     open_ = sum(member.status in ("training", "waiting") for member in report.members)
     if not open_:
         return ""
     done = len(report.members) - open_
-    told = f"Not finished: {done:,} of {len(report.members):,} members are done." if report.kind == "sweep" else ""
-    return tag("p", told or "Not finished: this run has steps to go.", class_="notice", role="status")
+    said = f"Not finished: {done:,} of {len(report.members):,} members are done." if report.kind == "sweep" else ""
+    return tag("p", said or "Not finished: this run has steps to go.", class_="notice", role="status")
 
 
 def _best(report: Report) -> str:

@@ -15,21 +15,21 @@ from softrl.training.records import brief, described
 
 
 def read(directory: Path) -> Report:
-    """Reads sweep.json and the ledger; a sweep that is still going on is told as far as it has come.
+    """Reads sweep.json and the ledger; a sweep that is still going on is shown as far as it has come.
 
     Raises: CheckpointError where there is no sweep, or it is damaged.
     """
     sweep, lines = folder.read(directory), ledger.read(directory)
     about = sweep.about
     series = _series(sweep)
-    looks: dict[str, list[dict[str, Any]]] = {}
+    evaluations: dict[str, list[dict[str, Any]]] = {}
     ends = {line["member"]: line["step"] for line in lines if line["kind"] in ("diverged", "stopped")}
     for line in lines:
         if line["kind"] == "evaluation":
-            looks.setdefault(line["member"], []).append(line)
+            evaluations.setdefault(line["member"], []).append(line)
     gathered = results.gather(sweep.members, lines)
     members = tuple(
-        _member(row, looks.get(row.member.id, []), ends, about["env"], tuple(series))._replace(
+        _member(row, evaluations.get(row.member.id, []), ends, about["env"], tuple(series))._replace(
             home=_home(directory, row)
         )
         for row in gathered
@@ -50,17 +50,17 @@ def read(directory: Path) -> Report:
 
 
 def _member(
-    row: results.Result, looks: list[dict[str, Any]], ends: Mapping[str, int], env: str, series: Sequence[str]
+    row: results.Result, evaluations: list[dict[str, Any]], ends: Mapping[str, int], env: str, series: Sequence[str]
 ) -> Member:
-    looks = sorted(looks, key=lambda line: line["step"])
+    evaluations = sorted(evaluations, key=lambda line: line["step"])
     names = ("return_mean", "return_std", *series)
     return Member(
         id=row.member.id,
         task=str(row.changes.get("env", env)),
         seed=row.member.seed,
         setting={name: value for name, value in row.changes.items() if name != "env"},
-        steps=np.array([line["step"] for line in looks], float),
-        series={name: np.array([_number(line.get(name)) for line in looks], float) for name in names},
+        steps=np.array([line["step"] for line in evaluations], float),
+        series={name: np.array([_number(line.get(name)) for line in evaluations], float) for name in names},
         status=row.status,
         cause=row.cause,
         at=ends.get(row.member.id),
@@ -102,7 +102,7 @@ def _about(about: Mapping[str, Any], sweep: folder.Sweep) -> str:
 
 
 def _seconds(lines: list[dict[str, Any]], rows: list[results.Result]) -> float | None:
-    """Wall clock of all batches added up: of each, the latest that one of its members was looked at."""
+    """Wall clock of all batches added up: of each, the latest that one of its members was evaluated."""
     batch = {row.member.id: (row.member.group, row.member.batch) for row in rows}
     longest: dict[tuple[str, str], float] = {}
     for line in lines:

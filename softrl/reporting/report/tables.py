@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from softrl.reporting.report import frame, svg
-from softrl.reporting.report.data import Axis, Group, Member, value_text
+from softrl.reporting.report.data import Axis, Group, Member, is_number, value_text
 from softrl.reporting.report.svg import tag
 
 STATUS = {
@@ -83,14 +83,12 @@ def count(value: int) -> Entry:
 
 def words(value: Any) -> Entry:
     """Text; a number keeps its order."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return Entry(svg.text(value_text(value)), float(value))
-    return Entry(svg.text(value_text(value)), value_text(value))
+    return Entry(svg.text(value_text(value)), float(value) if is_number(value) else value_text(value))
 
 
 def settings(groups: Sequence[Group], axes: Sequence[Axis]) -> str:
     """A row for every setting of one robot."""
-    columns = [Column("rank"), *(_axis_column(axis, groups) for axis in axes)]
+    columns = [Column("rank"), *(_axis_column(axis, [group.members[0] for group in groups]) for axis in axes)]
     columns += [
         Column("return", about="interquartile mean of the members' last evaluation"),
         Column("95 % interval", about="stratified bootstrap interval of the interquartile mean"),
@@ -122,9 +120,8 @@ def settings(groups: Sequence[Group], axes: Sequence[Axis]) -> str:
     )
 
 
-def _axis_column(axis: Axis, groups: Sequence[Group]) -> Column:
-    values = [group.members[0].setting[axis.name] for group in groups]
-    return Column(axis.name, numeric=all(isinstance(v, int | float) and not isinstance(v, bool) for v in values))
+def _axis_column(axis: Axis, some: Sequence[Member]) -> Column:
+    return Column(axis.name, numeric=all(is_number(member.setting[axis.name]) for member in some))
 
 
 def _swatch(index: int) -> str:
@@ -157,7 +154,7 @@ def members(all_members: Sequence[Member], axes: Sequence[Axis], *, tasks: bool)
     """A row for every member. `tasks`: whether there is more than one robot."""
     columns = [Column("member", numeric=False)]
     columns += [Column("env", numeric=False)] if tasks else []
-    columns += [Column(axis.name, numeric=_numeric(axis, all_members)) for axis in axes]
+    columns += [_axis_column(axis, all_members) for axis in axes]
     columns += [
         Column("seed"),
         Column("return", about="deterministic policy, last evaluation"),
@@ -184,19 +181,14 @@ def members(all_members: Sequence[Member], axes: Sequence[Axis], *, tasks: bool)
     return table(columns, rows, caption="Members, by their last evaluation", limit=25, by="return")
 
 
-def _numeric(axis: Axis, some: Sequence[Member]) -> bool:
-    values = [member.setting[axis.name] for member in some]
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-
-
 def _last(member: Member, series: str) -> float:
     values = member.series.get(series)
     return float(values[-1]) if values is not None and len(values) else math.nan
 
 
 def _status(member: Member) -> Entry:
-    told = STATUS.get(member.status, member.status)
-    return Entry(tag("span", svg.text(told), class_=f"badge {member.status}"), told)
+    word = STATUS.get(member.status, member.status)
+    return Entry(tag("span", svg.text(word), class_=f"badge {member.status}"), word)
 
 
 def failures(some: Sequence[Member]) -> str:

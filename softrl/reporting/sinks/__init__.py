@@ -1,7 +1,7 @@
 """Sinks: what a run or a sweep measures, also in TensorBoard or Weights & Biases, while it goes on.
 
-metrics.jsonl and the ledger stay the source of every number; a sink that fails is told once and left out, and training
-goes on.
+metrics.jsonl and the ledger stay the source of every number; a sink that fails is named once and left out, and
+training goes on.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from softrl.errors import ConfigError, suggestion
+from softrl.errors import ConfigError, require_known
 from softrl.reporting.sinks import scalars
 
 MODULES = {"tensorboard": "softrl.reporting.sinks.tensorboard", "wandb": "softrl.reporting.sinks.wandb"}
@@ -36,15 +36,14 @@ class Sink(Protocol):
         """Everything is to be on the disk, or sent."""
 
 
-def names(spelled: str) -> tuple[str, ...]:
+def parse_sinks(spelled: str) -> tuple[str, ...]:
     """The sinks in `tensorboard,wandb`; none in an empty text.
 
     Raises: ConfigError naming an unknown one with the nearest known.
     """
     found = tuple(name.strip() for name in spelled.split(",") if name.strip())
     for name in found:
-        if name not in MODULES:
-            raise ConfigError(f"unknown sink {name!r}{suggestion(name, MODULES)}; known: {', '.join(MODULES)}")
+        require_known("sink", name, MODULES)
     return found
 
 
@@ -52,21 +51,21 @@ def names(spelled: str) -> tuple[str, ...]:
 def opened(
     wanted: Sequence[str], directory: Path, note: Callable[[str], None], *, after: Listener = lambda event: None
 ) -> Iterator[Listener]:
-    """A listener that passes on to these sinks what `softrl.train` or `softrl.sweep.run` tell it, while the block runs.
+    """A listener that passes the events of `softrl.train` or `softrl.sweep.run` on to sinks, while the block runs.
 
-    Args: `wanted`: from `names`; `directory`: of the run or sweep; `note`: told when a sink fails and is left out;
-    `after`: a listener that is told first.
+    Args: `wanted`: from `parse_sinks`; `directory`: of the run or sweep; `note`: called when a sink fails and is left
+    out; `after`: a listener that is called first.
     Raises: ConfigError where a sink's library is not installed, or it refuses to begin.
     """
     outlets = [_Outlet(name, importlib.import_module(MODULES[name]).open_sink(directory), note) for name in wanted]
 
-    def tell(event: dict[str, Any]) -> None:
+    def listen(event: dict[str, Any]) -> None:
         after(event)
         for outlet in outlets:
-            outlet.hear(event)
+            outlet.pass_on(event)
 
     try:
-        yield tell
+        yield listen
     finally:
         for outlet in outlets:
             outlet.do("close")
@@ -92,7 +91,7 @@ class _Outlet:
             self.note(f"{self.name} failed and is left out from here on: {type(error).__name__}: {error}")
             self.sink = None
 
-    def hear(self, event: Mapping[str, Any]) -> None:
+    def pass_on(self, event: Mapping[str, Any]) -> None:
         """Passes one event on."""
         kind = event["event"]
         if kind == "begun":

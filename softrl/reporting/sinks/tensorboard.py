@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from softrl.errors import ConfigError
+from softrl.errors import library
 
 OPEN = 64
 """Event files open at a time, of perhaps thousands of members; a file that was closed is followed by another."""
@@ -62,8 +62,5 @@ def open_sink(directory: Path) -> TensorBoard:
 
     Raises: ConfigError where nothing is installed that writes them.
     """
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError:
-        raise ConfigError("--sinks tensorboard needs tensorboardX: pip install 'softrl[tensorboard]'") from None
-    return TensorBoard(Path(directory) / "tensorboard", SummaryWriter)
+    module = library("tensorboardX", "--sinks tensorboard needs tensorboardX", "tensorboard")
+    return TensorBoard(Path(directory) / "tensorboard", module.SummaryWriter)

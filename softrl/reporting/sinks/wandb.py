@@ -4,13 +4,12 @@ Project, entity, mode and everything else are W&B's own environment variables: W
 """
 
 import hashlib
-import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from softrl.errors import ConfigError
+from softrl.errors import ConfigError, library
 
 
 class WandB:
@@ -66,8 +65,4 @@ def open_sink(directory: Path) -> WandB:
 
     Raises: ConfigError where wandb is not installed.
     """
-    try:
-        wandb = importlib.import_module("wandb")
-    except ImportError:
-        raise ConfigError("--sinks wandb needs wandb: pip install 'softrl[wandb]'") from None
-    return WandB(directory, wandb)
+    return WandB(directory, library("wandb", "--sinks wandb needs wandb", "wandb"))

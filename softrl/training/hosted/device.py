@@ -13,7 +13,7 @@ from softrl.envs.host import HostEnv
 from softrl.errors import ConfigError
 from softrl.training.assemble import Assembled
 from softrl.training.collect import remember
-from softrl.training.compilation import compiler_options
+from softrl.training.compilation import compiled
 from softrl.training.learn import LearnInfo, learn
 from softrl.training.members import joined, single
 from softrl.training.state import LearnerState, Program, Rollout, RunState, init_learner
@@ -27,7 +27,7 @@ class DevicePrograms(NamedTuple):
     """Executables; store and improve donate their state.
 
     start: `(key, hypers) -> (learner, carry)`. store: `(state, hypers, rows) -> (state, policy)` adds the `train_freq`
-    vector steps of `rows`, `[F, N, ...]`. improve: the same, learning after each; also returns what `learn` tells as
+    vector steps of `rows`, `[F, N, ...]`. improve: the same, learning after each; also returns what `learn` returns as
     one array `[F, I]`. info: its type, filled with what to put in its place.
     """
 
@@ -44,12 +44,12 @@ def compile_device(program: Program, abstract: RunState, hypers: Hypers, steps: 
     rows = jax.tree.map(lambda s: jax.ShapeDtypeStruct((steps, *s.shape), s.dtype), row)
     info = jax.eval_shape(partial(_improve, program, hypers), state, row)[1]
     key = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
-    lowered = (
+    programs = compiled(
         jax.jit(partial(init, program)).lower(key, hypers),
         jax.jit(partial(_store, program), donate_argnums=0).lower(state, hypers, rows),
         jax.jit(partial(_learn, program), donate_argnums=0).lower(state, hypers, rows),
     )
-    return DevicePrograms(*(part.compile(compiler_options=compiler_options()) for part in lowered), info)
+    return DevicePrograms(*programs, info)
 
 
 def _transition_shapes(env: HostEnv) -> Transition:
@@ -73,7 +73,7 @@ def _store(program: Program, state: State, hypers: Hypers, rows: Transition):
 
 
 def _learn(program: Program, state: State, hypers: Hypers, rows: Transition):
-    """Adds F vector steps and learns from each. Returns: as `_store`, and what `learn` tells, `[F, I]`."""
+    """Adds F vector steps and learns from each. Returns: as `_store`, and what `learn` returns, `[F, I]`."""
     state, info = jax.lax.scan(partial(_improve, program, hypers), state, rows)
     numbers = jnp.stack(jax.tree.leaves(info), axis=-1)  # one array, since each costs the host a call
     return state, program.agent.policy(single(state[1]).agent), numbers

@@ -21,6 +21,7 @@ from softrl.training.hosted.device import DevicePrograms, compile_device, first_
 from softrl.training.hosted.evaluate import EXPLORE, evaluate, generator
 from softrl.training.learn import LearnInfo
 from softrl.training.members import joined, single
+from softrl.training.records import finite_mean
 from softrl.training.state import Rollout, RunState
 from softrl.types import EnvState, Hypers, PyTree, Transition
 
@@ -67,7 +68,7 @@ class Tally:
         self.episode[over] += 1
 
     def info(self) -> CollectInfo:
-        """As the device's `collect` tells it."""
+        """As the device's `collect` has it."""
         sums = [np.float32([sum(column)]) for column in zip(*self.ended, strict=True)] or [np.zeros(1, np.float32)] * 2
         return CollectInfo(*sums, np.float32([len(self.ended)]))
 
@@ -166,12 +167,5 @@ def _environment(hosted: Hosted, old: EnvState, tally: Tally, after: HostStep) -
 
 def _learned(hosted: Hosted, numbers: list[jax.Array]) -> LearnInfo:
     leaves, structure = jax.tree.flatten(hosted.device.info)
-    table = (
-        np.concatenate([np.asarray(rows) for rows in numbers])
-        if numbers
-        else np.full((1, len(leaves)), np.nan, np.float32)
-    )
-    good = np.isfinite(table)
-    total, seen = np.where(good, table, 0.0).sum(0), good.sum(0)
-    means = np.where(seen > 0, total / np.maximum(seen, 1), np.nan).astype(np.float32)
-    return jax.tree.unflatten(structure, np.split(means, len(leaves)))
+    table = np.concatenate(numbers) if numbers else np.full((1, len(leaves)), np.nan, np.float32)
+    return jax.tree.unflatten(structure, np.split(finite_mean(table).astype(np.float32), len(leaves)))

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 from softrl.errors import ConfigError, SoftRLError
 from softrl.storage import folders
-from softrl.sweep.worker import Told
+from softrl.sweep.worker import TaskResult
 from softrl.training.session import Listener
 from softrl.training.signals import Request
 
 POLL_S = 1.0
-"""Seconds between two looks at the batches' metrics."""
+"""Seconds between two readings of the batches' metrics."""
 
 RETRIES = 8
 """Times that a batch is handed out again although the last attempt got it no further."""
@@ -29,10 +29,10 @@ Report = Callable[[Path, str], None]
 
 
 class LostError(Exception):
-    """A task ended without an answer: its process was killed, its machine is gone, its code failed."""
+    """A task ended without a result: its process was killed, its machine is gone, its code failed."""
 
 
-class Fleet(Protocol):
+class Cluster(Protocol):
     """A cluster, to the loop below. A task is anything hashable that stands for one attempt at a batch."""
 
     def submit(self, directories: Sequence[Path]) -> list[Hashable]:
@@ -41,19 +41,25 @@ class Fleet(Protocol):
     def wait(self, tasks: Sequence[Hashable], seconds: float) -> list[Hashable]:
         """Those tasks that have ended, after at most so many seconds; sooner if one ends."""
 
-    def answer(self, task: Hashable) -> Told:
-        """What an ended task says. Raises: LostError."""
+    def result(self, task: Hashable) -> TaskResult:
+        """What an ended task returned. Raises: LostError."""
 
     def stop(self, tasks: Sequence[Hashable]) -> None:
         """Asks tasks to save and end, and takes back those that have not begun."""
 
 
 def supervise(
-    fleet: Fleet, directories: Sequence[Path], report: Report, request: Request, tell: Listener, *, most: int = 10**9
+    cluster: Cluster,
+    directories: Sequence[Path],
+    report: Report,
+    request: Request,
+    listener: Listener,
+    *,
+    most: int = 10**9,
 ) -> None:
-    """Has batches trained by a fleet until all are finished or `request` asks to stop.
+    """Has batches trained by a cluster until all are finished or `request` asks to stop.
 
-    Args: `report`, `request`, `tell`: as of `softrl.sweep.local.launch`. `most`: tasks handed out at a time.
+    Args: `report`, `request`, `listener`: as of `softrl.sweep.local.launch`. `most`: tasks handed out at a time.
     Raises: SoftRLError for a batch that cannot be, or that was lost `RETRIES` times in a row without getting further.
     """
     waiting, running, seen = deque(directories), {}, {}
@@ -61,41 +67,41 @@ def supervise(
     try:
         while (waiting or running) and request.requested is None:
             new = [waiting.popleft() for _ in range(min(len(waiting), most - len(running)))]
-            running |= dict(zip(fleet.submit(new) if new else [], new, strict=True))
-            for task in fleet.wait(list(running), POLL_S):
+            running |= dict(zip(cluster.submit(new) if new else [], new, strict=True))
+            for task in cluster.wait(list(running), POLL_S):
                 directory = running.pop(task)
-                if not _ended(fleet, task, directory, failures, tell):
+                if not _ended(cluster, task, directory, failures, listener):
                     waiting.append(directory)
                     continue
                 report(directory, "finished")
             _report_news(running.values(), seen, report)
     finally:
-        fleet.stop(list(running))
-        _wait_for_all(fleet, list(running))
+        cluster.stop(list(running))
+        _wait_for_all(cluster, list(running))
 
 
 def _ended(
-    fleet: Fleet, task: Hashable, directory: Path, failures: dict[Path, tuple[int, Any]], tell: Listener
+    cluster: Cluster, task: Hashable, directory: Path, failures: dict[Path, tuple[int, Any]], listener: Listener
 ) -> bool:
     """Whether the batch is finished; otherwise it has to be handed out again."""
     try:
-        told = fleet.answer(task)
+        result = cluster.result(task)
     except LostError as error:
-        told = Told("lost", str(error))
-    if told.state == "finished":
+        result = TaskResult("lost", str(error))
+    if result.state == "finished":
         return True
-    if told.state == "refused":
-        raise SoftRLError(f"{directory}: {told.cause}")
+    if result.state == "refused":
+        raise SoftRLError(f"{directory}: {result.cause}")
     count, before = failures[directory]
     now = progress(directory)
     count = 1 if now != before else count + 1
     if count > RETRIES:
         raise SoftRLError(
             f"{directory} was lost {count} times in a row without getting further; the last time: "
-            f"{told.cause or told.state}; the same command goes on"
+            f"{result.cause or result.state}; the same command goes on"
         )
     failures[directory] = (count, now)
-    tell({"event": "lost", "directory": directory, "cause": told.cause or told.state, "failures": count})
+    listener({"event": "lost", "directory": directory, "cause": result.cause or result.state, "failures": count})
     return False
 
 
@@ -107,7 +113,7 @@ def progress(directory: Path) -> tuple[int, int]:
 
 
 def _report_news(directories: Any, seen: dict[Path, Any], report: Report) -> None:
-    """Tells the driver of batches whose metrics have changed."""
+    """Reports batches whose metrics have changed."""
     for directory in directories:
         path = directory / "metrics.jsonl"
         now = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
@@ -116,11 +122,11 @@ def _report_news(directories: Any, seen: dict[Path, Any], report: Report) -> Non
             report(directory, "evaluation")
 
 
-def _wait_for_all(fleet: Fleet, tasks: list[Hashable]) -> None:
+def _wait_for_all(cluster: Cluster, tasks: list[Hashable]) -> None:
     for _ in range(round(GRACE_S / POLL_S)):
         if not tasks:
             return
-        ended = fleet.wait(tasks, POLL_S)
+        ended = cluster.wait(tasks, POLL_S)
         tasks = [task for task in tasks if task not in ended]
 
 

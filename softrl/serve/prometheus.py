@@ -42,7 +42,7 @@ class Metrics:
             self.learner.labels(name).set(value)
 
     def watch(self, **read: Callable[[], float]) -> None:
-        """Where the gauges `version`, `transitions` and `journal` are read when somebody looks."""
+        """Where the gauges `version`, `transitions` and `journal` are read when they are asked for."""
         for name, function in read.items():
             getattr(self, name).set_function(function)
 

@@ -7,18 +7,19 @@ from typing import Any
 from softrl.sweep import batch, folder, halving
 from softrl.sweep.axes import Axis
 from softrl.sweep.folder import Sweep
-from softrl.sweep.groups import Group, names_of
+from softrl.sweep.groups import Group, Member, names_of
 from softrl.sweep.ledger import Ledger
 from softrl.sweep.search import Halving, Search
 
 
-def wave(out: Path, sweep: Sweep, search: Search | None, ledger: Ledger) -> list[Path]:
+def ready_batches(out: Path, sweep: Sweep, search: Search | None, ledger: Ledger) -> list[Path]:
     """Writes the jobs of all batches that can run now and are not finished, and returns their directories; none when
     the sweep is done. A function of sweep.json and the ledger.
     """
     if isinstance(search, Halving):
         return [where for group in sweep.groups for where in _rung(out, group, search, ledger)]
-    return [written(out, job) for group in sweep.groups for job in _batches(group, sweep, ledger)]
+    fields = {"search": sweep.about["search"], "ranges": ranges_of(sweep.axes)}
+    return [where for group in sweep.groups for where in unfinished(out, group, ledger, **fields)]
 
 
 def written(out: Path, job: batch.Job) -> Path:
@@ -28,12 +29,13 @@ def written(out: Path, job: batch.Job) -> Path:
     return directory
 
 
-def _batches(group: Group, sweep: Sweep, ledger: Ledger) -> list[batch.Job]:
-    names = sorted({member.batch for member in group.members})
-    waiting = [name for name in names if finished(group.id, name) not in ledger.keys]
-    members = {name: tuple(member for member in group.members if member.batch == name) for name in waiting}
-    found, ranges = sweep.about["search"], ranges_of(sweep.axes)
-    return [batch.Job(group.id, name, group.config, members[name], found, ranges) for name in waiting]
+def unfinished(out: Path, group: Group, ledger: Ledger, **fields: Any) -> list[Path]:
+    """The directories of a group's batches that are not finished, their jobs written. `fields`: more of each `Job`."""
+    batches: dict[str, list[Member]] = {}
+    for member in group.members:
+        batches.setdefault(member.batch, []).append(member)
+    jobs = (batch.Job(group.id, name, group.config, tuple(members), **fields) for name, members in batches.items())
+    return [written(out, job) for job in jobs if finished(group.id, job.batch) not in ledger.keys]
 
 
 def _rung(out: Path, group: Group, search: Halving, ledger: Ledger) -> list[Path]:

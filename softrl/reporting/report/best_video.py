@@ -18,13 +18,13 @@ LARGEST = 24 * 2**20
 def with_video(report: Report, directory: Path, load: Callable[[Path], Any], note: Callable[[str], None]) -> Report:
     """The report with its best member's video, or with the reason why there is none.
 
-    Args: `directory`: of the run or sweep; `load`: `softrl.load`; `note`: told how it was drawn if that matters.
+    Args: `directory`: of the run or sweep; `load`: `softrl.load`; `note`: called with how it was drawn if that matters.
     """
     best = data.best(report.members)
     if best is None or best.home is None:
         return report
     whose = f"member {best.id}, " if len(report.members) > 1 else ""
-    told = f"The best policy on {best.task}, as it acts without noise ({whose}return {best.peak:,.0f})."
+    caption = f"The best policy on {best.task}, as it acts without noise ({whose}return {best.peak:,.0f})."
     found = next(iter(_kept(report, best, directory)), None)
     if found is None:
         try:
@@ -35,7 +35,7 @@ def with_video(report: Report, directory: Path, load: Callable[[Path], Any], not
     content = found.read_bytes()
     if len(content) > LARGEST:
         return report._replace(film=f"The video is too large for this page: {found}.")
-    return report._replace(video=content, film=told)
+    return report._replace(video=content, film=caption)
 
 
 def _home(best: data.Member) -> Path:
@@ -44,8 +44,8 @@ def _home(best: data.Member) -> Path:
         return best.home
     for path in sorted(best.home.parent.glob("*/batch.json")):
         if any(member.id == best.id for member in batch.read(path.parent).members):
-            looks = metrics.read(path.parent / "metrics.jsonl")
-            if any(record["env_steps"] == best.peak_step for record in looks):
+            records = metrics.read(path.parent / "metrics.jsonl")
+            if any(record["env_steps"] == best.peak_step for record in records):
                 return path.parent
     raise CheckpointError(f"no run directory under {best.home.parent} holds member {best.id}")
 

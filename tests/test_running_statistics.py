@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softrl import statistics
+from softrl import running_statistics
 from softrl.layers import Normalizer
-from softrl.statistics import SATURATION
+from softrl.running_statistics import SATURATION
 
 OBS = jax.ShapeDtypeStruct((3,), jnp.float32)
-update = jax.jit(statistics.update)
+update = jax.jit(running_statistics.update)
 
 
 def rows(seed: int, count: int) -> np.ndarray:
@@ -20,9 +20,9 @@ def rows(seed: int, count: int) -> np.ndarray:
     return (generator.normal(size=(count, 3)) * [0.1, 3.0, 50.0] + [5.0, -1.0, 100.0]).astype(np.float32)
 
 
-def fed(x: np.ndarray, valid: np.ndarray, size: int) -> statistics.Statistics:
+def fed(x: np.ndarray, valid: np.ndarray, size: int) -> running_statistics.Statistics:
     """Statistics after `x` in vector steps of `size` rows; the last one is filled up with invalid NaN rows."""
-    state = statistics.init(OBS)
+    state = running_statistics.init(OBS)
     for start in range(0, len(x), size):
         chunk, mask = x[start : start + size], valid[start : start + size]
         gap = size - len(chunk)
@@ -56,7 +56,7 @@ def test_a_step_without_valid_rows_changes_nothing():
 
 
 def test_a_count_without_end_would_freeze_the_statistics_of_a_long_run():
-    state = statistics.init(OBS)._replace(count=jnp.float32(SATURATION))
+    state = running_statistics.init(OBS)._replace(count=jnp.float32(SATURATION))
     for _ in range(3):
         state = update(state, jnp.full((10**4, 3), 2.0), jnp.ones(10**4, bool))
     assert float(state.count) == SATURATION
@@ -72,36 +72,38 @@ def test_the_count_saturates_where_float32_can_still_add_one():
 def test_statistics_of_nothing_leave_an_observation_as_it_is():
     x = jnp.asarray([[1.0, -2.0, 3.0]])
     # √(1 + 10⁻⁶) is the only difference.
-    np.testing.assert_allclose(statistics.normalize(statistics.init(OBS), x), x, rtol=1e-6)
+    np.testing.assert_allclose(running_statistics.normalize(running_statistics.init(OBS), x), x, rtol=1e-6)
 
 
 def test_normalised_observations_have_no_scale_of_their_own():
     x = rows(1, 4000)
-    scaled = np.asarray(statistics.normalize(fed(x, np.ones(4000, bool), 500), jnp.asarray(x)))
+    scaled = np.asarray(running_statistics.normalize(fed(x, np.ones(4000, bool), 500), jnp.asarray(x)))
     # The floor of 10⁻⁶ under a variance of 0.01 is 5e-5 of its root.
     np.testing.assert_allclose(scaled.mean(0), 0.0, atol=1e-3)
     np.testing.assert_allclose(scaled.std(0), 1.0, atol=1e-3)
 
 
 def test_an_outlier_is_clipped_before_it_reaches_a_network():
-    scaled = statistics.normalize(statistics.init(OBS), jnp.asarray([[1e30, -1e30, 0.0]]), Normalizer(clip=4.0))
+    scaled = running_statistics.normalize(
+        running_statistics.init(OBS), jnp.asarray([[1e30, -1e30, 0.0]]), Normalizer(clip=4.0)
+    )
     np.testing.assert_array_equal(scaled, [[4.0, -4.0, 0.0]])
 
 
 def test_a_constant_observation_does_not_divide_by_zero():
     state = fed(np.full((50, 3), 7.0, np.float32), np.ones(50, bool), 10)
-    assert np.isfinite(statistics.normalize(state, jnp.full((2, 3), 7.0))).all()
+    assert np.isfinite(running_statistics.normalize(state, jnp.full((2, 3), 7.0))).all()
 
 
 @pytest.mark.parametrize("batch", [(), (5,), (2, 5)])
 def test_every_leaf_of_a_dictionary_observation_is_scaled_for_itself(batch):
     spec = {"eye": jax.ShapeDtypeStruct((2, 2), jnp.float32), "ear": jax.ShapeDtypeStruct((), jnp.float32)}
-    state = statistics.init(spec)
+    state = running_statistics.init(spec)
     obs = {"eye": jnp.full((10, 2, 2), 3.0), "ear": jnp.arange(10.0)}
-    state = statistics.update(state, obs, jnp.ones(10, bool))
+    state = running_statistics.update(state, obs, jnp.ones(10, bool))
     np.testing.assert_allclose(state.mean["eye"], 3.0)
     np.testing.assert_allclose(state.mean["ear"], 4.5)
     one = {"eye": jnp.full((*batch, 2, 2), 3.0), "ear": jnp.full(batch, 4.5)}
-    scaled = statistics.normalize(state, one)
+    scaled = running_statistics.normalize(state, one)
     assert scaled["eye"].shape == (*batch, 2, 2) and scaled["ear"].shape == batch
     np.testing.assert_allclose(scaled["ear"], 0.0, atol=1e-6)

@@ -1,7 +1,6 @@
 """A learner's programs, compiled before the first push, for a few fixed widths; nothing is ever compiled again."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,15 +10,15 @@ import numpy as np
 
 from softrl.learner import compute
 from softrl.learner.batches import Rows
-from softrl.learner.compute import Parts, State
-from softrl.training.compilation import compiler_options
+from softrl.learner.compute import LearnerParts, State
+from softrl.training.compilation import compiled
 from softrl.types import Hypers, PyTree, Spec, Transition
 
 WIDTHS = (1, 16, 256)
 """Rows of a compiled call: a push or a question is cut into pieces and each is padded to the least that holds it."""
 
 
-class Compiled(NamedTuple):
+class LearnerPrograms(NamedTuple):
     """Executables, which refuse any other shape.
 
     init: `(key) -> State`. store: (width, to demonstrations?) → `(State, hypers, Transition) -> State`, donates its
@@ -35,7 +34,7 @@ class Compiled(NamedTuple):
     abstract: State
 
 
-def compile_learner(parts: Parts, hypers: Hypers) -> Compiled:
+def compile_learner(parts: LearnerParts, hypers: Hypers) -> LearnerPrograms:
     """Traces and compiles everything; XLA compiles in parallel threads."""
     key = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
     start = partial(compute.init, parts, hypers)
@@ -46,19 +45,17 @@ def compile_learner(parts: Parts, hypers: Hypers) -> Compiled:
     improve = jax.jit(partial(_improve, parts), donate_argnums=0).lower(abstract, hypers, jnp.int32(0))
     info = jax.eval_shape(partial(compute.improve, parts), abstract, hypers, jnp.int32(0))[1]
     scalars = (*info.agent._fields, "finite")
-    lowered = [jax.jit(start).lower(key), improve, *stores.values(), *acts.values()]
-    with ThreadPoolExecutor() as pool:
-        init, improve, *rest = pool.map(lambda program: program.compile(compiler_options=compiler_options()), lowered)
+    init, improve, *rest = compiled(jax.jit(start).lower(key), improve, *stores.values(), *acts.values())
     stores, acts = dict(zip(stores, rest, strict=False)), dict(zip(acts, rest[len(stores) :], strict=True))
-    return Compiled(init, stores, improve, scalars, acts, abstract)
+    return LearnerPrograms(init, stores, improve, scalars, acts, abstract)
 
 
-def _improve(parts: Parts, state: State, hypers: PyTree, updates: jax.Array) -> tuple[State, jax.Array]:
+def _improve(parts: LearnerParts, state: State, hypers: PyTree, updates: jax.Array) -> tuple[State, jax.Array]:
     state, info = compute.improve(parts, state, hypers, updates)
     return state, jnp.stack(jax.tree.leaves(info))  # one array, since each costs the host a call
 
 
-def _store(parts: Parts, state: State, hypers: Hypers, width: int, demonstrations: bool):
+def _store(parts: LearnerParts, state: State, hypers: Hypers, width: int, demonstrations: bool):
     rows = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), padded(parts.spec, blank(parts.spec, 1), width)
     )
@@ -66,7 +63,7 @@ def _store(parts: Parts, state: State, hypers: Hypers, width: int, demonstration
     return jax.jit(store, donate_argnums=0).lower(state, hypers, rows)
 
 
-def _act(parts: Parts, state: State, width: int):
+def _act(parts: LearnerParts, state: State, width: int):
     obs = jax.tree.map(lambda s: jax.ShapeDtypeStruct((width, *s.shape), s.dtype), parts.spec.obs)
     return jax.jit(partial(compute.act, parts)).lower(state, obs, jnp.bool_(False))
 

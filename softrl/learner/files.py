@@ -12,8 +12,8 @@ from softrl.storage import checkpoint, directory
 from softrl.types import Continuous, Discrete, PyTree, Spec
 
 
-class Shelf(NamedTuple):
-    """An open directory."""
+class LearnerFiles(NamedTuple):
+    """The open files of a learner's directory."""
 
     claim: directory.Claim
     store: checkpoint.Store
@@ -75,7 +75,7 @@ def _read(obs: dict[str, Any]) -> PyTree:
     return jax.ShapeDtypeStruct(tuple(obs["shape"]), obs["dtype"])
 
 
-def open_shelf(path: Path, description: dict[str, Any]) -> Shelf:
+def open_files(path: Path, description: dict[str, Any]) -> LearnerFiles:
     """Claims a directory for a learner of this description, new or the one that is there.
 
     Raises: ConfigError where another one is there, naming what differs. CheckpointError: in use or unwritable.
@@ -90,27 +90,27 @@ def open_shelf(path: Path, description: dict[str, Any]) -> Shelf:
                 )
         else:
             directory.write_config(path, description)
-        return Shelf(claim, checkpoint.open_store(path / "checkpoints"))
+        return LearnerFiles(claim, checkpoint.open_store(path / "checkpoints"))
     except BaseException:
         claim.release()
         raise
 
 
-def save(shelf: Shelf, state: PyTree, meta: dict[str, Any]) -> None:
+def save(files: LearnerFiles, state: PyTree, meta: dict[str, Any]) -> None:
     """Saves and waits until it is durable. Checkpoints are numbered by saves, so that a push alone can be saved too."""
-    latest = shelf.store.latest
-    checkpoint.save(shelf.store, 0 if latest is None else latest + 1, state, meta)
-    checkpoint.wait(shelf.store)
+    latest = files.store.latest
+    checkpoint.save(files.store, 0 if latest is None else latest + 1, state, meta)
+    checkpoint.wait(files.store)
 
 
-def restore(shelf: Shelf, abstract: PyTree) -> checkpoint.Restored | None:
+def restore(files: LearnerFiles, abstract: PyTree) -> checkpoint.Restored | None:
     """The newest save that verifies; None before the first."""
-    return checkpoint.restore(shelf.store.directory, abstract)
+    return checkpoint.restore(files.store.directory, abstract)
 
 
-def close(shelf: Shelf) -> None:
+def close(files: LearnerFiles) -> None:
     """Closes the store and lets the next process in."""
     try:
-        checkpoint.close(shelf.store)
+        checkpoint.close(files.store)
     finally:
-        shelf.claim.release()
+        files.claim.release()

@@ -13,7 +13,7 @@ from softrl.training.health import message
 from softrl.training.records import EVALUATED, brief
 
 
-def harvest(directory: Path, ledger: Ledger) -> list[dict[str, Any]]:
+def ingest(directory: Path, ledger: Ledger) -> list[dict[str, Any]]:
     """Takes over what a batch has written since, and returns the lines that are new.
 
     Raises: CheckpointError where the batch's metrics are damaged, or the ledger cannot be written.
@@ -25,13 +25,13 @@ def harvest(directory: Path, ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def lines(job: batch.Job, records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The ledger's lines that these records of a batch tell, oldest first."""
-    found, frozen, told = [], set(), brief(algorithm(job.config.algorithm))
+    """The ledger's lines that follow from these records of a batch, oldest first."""
+    found, frozen, kept = [], set(), brief(algorithm(job.config.algorithm))
     for record in records:
         for slot, member in enumerate(job.members):
             if member.id in frozen:
                 continue
-            found.append(_evaluation(member, record, slot, told))
+            found.append(_evaluation(member, record, slot, kept))
             if record["health"]["code"][slot]:
                 frozen.add(member.id)
                 found.append(_diverged(member, record, slot))
@@ -41,7 +41,7 @@ def lines(job: batch.Job, records: Iterable[dict[str, Any]]) -> list[dict[str, A
     return found
 
 
-def _evaluation(member: Member, record: dict[str, Any], slot: int, told: tuple[str, ...]) -> dict[str, Any]:
+def _evaluation(member: Member, record: dict[str, Any], slot: int, kept: tuple[str, ...]) -> dict[str, Any]:
     step = record["env_steps"]
     return {
         "key": f"{member.id}/evaluation/{step}",
@@ -50,7 +50,7 @@ def _evaluation(member: Member, record: dict[str, Any], slot: int, told: tuple[s
         "step": step,
         "updates": record["updates"],
         **{name: record["eval"][name][slot] for name in EVALUATED},
-        **{name: record["train"][name][slot] for name in told if name in record["train"]},
+        **{name: record["train"][name][slot] for name in kept if name in record["train"]},
         "quarantined": record["health"]["quarantined"][slot],
         "timing": record["timing"],
     }
@@ -63,16 +63,16 @@ def _diverged(member: Member, record: dict[str, Any], slot: int) -> dict[str, An
 
 
 def _lineage(members: tuple[Member, ...], record: dict[str, Any]) -> list[dict[str, Any]]:
-    step, told = record["env_steps"], record["search"]
+    step, search = record["env_steps"], record["search"]
     return [
         {
             "key": f"{member.id}/lineage/{step}",
             "kind": "lineage",
             "member": member.id,
             "step": step,
-            "parent": members[told["parent"][slot]].id,
-            "changes": {name: values[slot] for name, values in told["hypers"].items()},
+            "parent": members[search["parent"][slot]].id,
+            "changes": {name: values[slot] for name, values in search["hypers"].items()},
         }
         for slot, member in enumerate(members)
-        if told["parent"][slot] != slot
+        if search["parent"][slot] != slot
     ]

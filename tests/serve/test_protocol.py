@@ -1,4 +1,4 @@
-"""messages.py and protocol.proto say the same."""
+"""protocol.py and protocol.proto say the same."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import grpc_tools
 from google.protobuf import descriptor_pb2
 from grpc_tools import protoc
 
-from softrl.serve import messages
+from softrl.serve import protocol
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,6 +19,6 @@ def test_the_messages_are_those_of_the_proto_file(tmp_path):
     (ours,) = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file
     (service,) = ours.service
     names = {method.name: f"/{ours.package}.{service.name}/{method.name}" for method in service.method}
-    assert names == messages.METHODS
+    assert names == protocol.METHODS
     del ours.service[:]
-    assert ours == messages.file_descriptor()
+    assert ours == protocol.file_descriptor()

@@ -1,4 +1,4 @@
-"""Every push once: sequence numbers, sessions, the journal, and whose turn it is at the learner.
+"""A learner that many actors push to, every push once: sequence numbers, sessions, the journal, whose turn it is.
 
 A push is journaled, stored, acknowledged, in this order and under one lock. Killed in between, the server stores on its
 next start what the journal holds, and recognises the retry by its sequence number.
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from softrl.errors import BatchError, ConfigError, SoftRLError, TensorError
 from softrl.learner import Learner
 from softrl.serve import journal, wire
-from softrl.serve.messages import PushRequest
+from softrl.serve.protocol import PushRequest
 
 ACTORS = 4096
 """Most actors of one server: each costs memory and a line in every save."""
@@ -59,8 +59,8 @@ class Actor:
 
 
 @dataclass
-class Intake:
-    """The learner and what it has been given.
+class SharedLearner:
+    """The learner and what actors have pushed.
 
     behind: whether pushes must wait for the learner to catch up. replayed: rows that the journal gave back at the
     start. saved_from: the first segment that the last save needs. version, stored: the learner's updates and
@@ -70,7 +70,7 @@ class Intake:
 
     learner: Learner
     log: journal.Journal
-    behind: Callable[["Intake"], bool]
+    behind: Callable[["SharedLearner"], bool]
     actors: dict[str, Actor]
     replayed: int
     saved_from: int
@@ -82,9 +82,9 @@ class Intake:
     turn: threading.Condition = field(default_factory=threading.Condition)
 
 
-def open_intake(
-    learner: Learner, directory: Path, behind: Callable[[Intake], bool] = lambda _: False, *, sync: bool = False
-) -> Intake:
+def open_shared(
+    learner: Learner, directory: Path, behind: Callable[[SharedLearner], bool] = lambda _: False, *, sync: bool = False
+) -> SharedLearner:
     """Opens the journal in `directory`/journal and stores what a killed server had acknowledged after its last save.
 
     Args: `sync`: whether a push waits for the disk. Raises: CheckpointError: the file system refused.
@@ -96,7 +96,7 @@ def open_intake(
         replayed += _replay(learner, actors, PushRequest.FromString(record))
     log = journal.open_journal(directory / "journal", first, sync=sync)
     stored = learner.stored + learner.demonstrations
-    return Intake(learner, log, behind, actors, replayed, first, learner.version, stored)
+    return SharedLearner(learner, log, behind, actors, replayed, first, learner.version, stored)
 
 
 def _replay(learner: Learner, actors: dict[str, Actor], request: PushRequest) -> int:
@@ -111,19 +111,19 @@ def _replay(learner: Learner, actors: dict[str, Actor], request: PushRequest) ->
     return rows
 
 
-def join(intake: Intake, name: str, session: int) -> int:
+def join(shared: SharedLearner, name: str, session: int) -> int:
     """Gives an actor's name to a session, and to no other from now on. Returns: the sequence of its last push stored.
 
     Raises: ConfigError: a name or session that cannot be, or too many actors. Busy: try again.
     """
     _require_name(name, session)
-    with _turn(intake):
-        actor = _admitted(intake, name)
+    with _turn(shared):
+        actor = _admitted(shared, name)
         actor.session = session
         return actor.sequence
 
 
-def push(intake: Intake, request: PushRequest, data: bytes) -> Stored:
+def push(shared: SharedLearner, request: PushRequest, data: bytes) -> Stored:
     """Stores a push once. `data`: the request as it came.
 
     Raises: BatchError, TensorError, ConfigError: refused for good. Gap, Fenced: out of turn. Busy: try again.
@@ -131,76 +131,76 @@ def push(intake: Intake, request: PushRequest, data: bytes) -> Stored:
     """
     _require_name(request.actor, request.session)
     transitions = wire.decode_transitions(request.transitions)
-    with _turn(intake):
-        if _is_repeated(intake, request):
+    with _turn(shared):
+        if _is_repeated(shared, request):
             return Stored(0, True)
-        if not intake.turn.wait_for(lambda: intake.stopping or not intake.behind(intake), timeout=WAIT_S):
+        if not shared.turn.wait_for(lambda: shared.stopping or not shared.behind(shared), timeout=WAIT_S):
             raise Busy("the learner is behind; push again")
-        if _is_repeated(intake, request):  # its retry may have overtaken it while it waited
+        if _is_repeated(shared, request):  # its retry may have overtaken it while it waited
             return Stored(0, True)
-        _require_open(intake)
-        actor = _admitted(intake, request.actor)
-        rows = _journaled(intake, request, data, transitions)
+        _require_open(shared)
+        actor = _admitted(shared, request.actor)
+        rows = _journaled(shared, request, data, transitions)
         actor.sequence, actor.session = request.sequence, request.session
-        intake.stored += rows
+        shared.stored += rows
         return Stored(rows, False)
 
 
-def save(intake: Intake) -> int:
+def save(shared: SharedLearner) -> int:
     """Saves the learner with the sequence numbers, and begins a new segment of the journal. Returns: its version.
 
     The segments from the save before on stay, since a damaged newest save would be passed over.
     """
-    with intake.turn:
-        following = intake.log.number + 1
-        sequences = {name: actor.sequence for name, actor in intake.actors.items() if actor.sequence}
-        version = intake.learner.save({"journal": following, "actors": sequences})
-        journal.rotate(intake.log, keep_from=intake.saved_from)
-        intake.saved_from = following
+    with shared.turn:
+        following = shared.log.number + 1
+        sequences = {name: actor.sequence for name, actor in shared.actors.items() if actor.sequence}
+        version = shared.learner.save({"journal": following, "actors": sequences})
+        journal.rotate(shared.log, keep_from=shared.saved_from)
+        shared.saved_from = following
         return version
 
 
-def close(intake: Intake) -> int:
+def close(shared: SharedLearner) -> int:
     """Sends away every push from now on, those that wait included, saves, and closes the journal."""
-    with intake.turn:
-        intake.stopping = True
-        intake.turn.notify_all()
-        version = save(intake)
-        journal.close(intake.log)
+    with shared.turn:
+        shared.stopping = True
+        shared.turn.notify_all()
+        version = save(shared)
+        journal.close(shared.log)
         return version
 
 
 @contextmanager
-def learning(intake: Intake) -> Iterator[None]:
+def learning(shared: SharedLearner) -> Iterator[None]:
     """The learner's own turn. Pushes that are waiting go first, but not for ever."""
-    with intake.turn:
-        intake.turn.wait_for(lambda: not intake.waiting, timeout=_YIELD_S)
+    with shared.turn:
+        shared.turn.wait_for(lambda: not shared.waiting, timeout=_YIELD_S)
         yield
-        intake.version = intake.learner.version
-        intake.turn.notify_all()
+        shared.version = shared.learner.version
+        shared.turn.notify_all()
 
 
 @contextmanager
-def _turn(intake: Intake) -> Iterator[None]:
-    with intake.queue:
-        intake.waiting += 1
+def _turn(shared: SharedLearner) -> Iterator[None]:
+    with shared.queue:
+        shared.waiting += 1
     try:
-        held = intake.turn.acquire(timeout=WAIT_S)
+        acquired = shared.turn.acquire(timeout=WAIT_S)
     finally:
-        with intake.queue:
-            intake.waiting -= 1
-    if not held:
+        with shared.queue:
+            shared.waiting -= 1
+    if not acquired:
         raise Busy("the learner is busy; try again")
     try:
-        _require_open(intake)
+        _require_open(shared)
         yield
     finally:
-        intake.turn.notify_all()
-        intake.turn.release()
+        shared.turn.notify_all()
+        shared.turn.release()
 
 
-def _require_open(intake: Intake) -> None:
-    if intake.stopping:
+def _require_open(shared: SharedLearner) -> None:
+    if shared.stopping:
         raise Busy("the server is stopping; try again when it is back")
 
 
@@ -211,8 +211,8 @@ def _require_name(name: str, session: int) -> None:
         )
 
 
-def _is_repeated(intake: Intake, request: PushRequest) -> bool:
-    actor = intake.actors.get(request.actor) or Actor()
+def _is_repeated(shared: SharedLearner, request: PushRequest) -> bool:
+    actor = shared.actors.get(request.actor) or Actor()
     if actor.session not in (0, request.session):
         raise Fenced(f"actor {request.actor!r}: another process has joined under this name")
     if 1 <= request.sequence <= actor.sequence:
@@ -222,23 +222,23 @@ def _is_repeated(intake: Intake, request: PushRequest) -> bool:
     return False
 
 
-def _admitted(intake: Intake, name: str) -> Actor:
-    """The actor of this name, a new one if need be; those that joined and never pushed make room."""
-    if name not in intake.actors and len(intake.actors) >= ACTORS:
-        idle = next((other for other, actor in intake.actors.items() if not actor.sequence), None)
+def _admitted(shared: SharedLearner, name: str) -> Actor:
+    """The actor of this name, a new one if need be; those that joined and never pushed give way."""
+    if name not in shared.actors and len(shared.actors) >= ACTORS:
+        idle = next((other for other, actor in shared.actors.items() if not actor.sequence), None)
         if idle is None:
             raise ConfigError(f"{ACTORS} actors have pushed already; use one of their names, or another server")
-        del intake.actors[idle]
-    return intake.actors.setdefault(name, Actor())
+        del shared.actors[idle]
+    return shared.actors.setdefault(name, Actor())
 
 
-def _journaled(intake: Intake, request: PushRequest, data: bytes, transitions: dict[str, Any]) -> int:
-    size = intake.log.size
-    journal.append(intake.log, data)
+def _journaled(shared: SharedLearner, request: PushRequest, data: bytes, transitions: dict[str, Any]) -> int:
+    size = shared.log.size
+    journal.append(shared.log, data)
     try:
-        return _add(intake.learner, request, transitions)
+        return _add(shared.learner, request, transitions)
     except BaseException:
-        journal.take_back(intake.log, size)
+        journal.take_back(shared.log, size)
         raise
 
 

@@ -1,4 +1,4 @@
-"""The house of softrl: imports go only downward, libraries stay in their rooms, every public name is explained."""
+"""softrl's architecture: imports go only downward, libraries stay in their packages, public names are documented."""
 
 import ast
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "softrl"
 
-FLOORS = {
+LAYERS = {
     "types": 0,
     "errors": 0,
     "clock": 0,
@@ -19,6 +19,7 @@ FLOORS = {
     "soft": 0,
     "tensors": 0,
     "layers": 0,
+    "units": 0,
     "numpy_network": 0,
     "numpy_policy": 0,
     "inference": 1,
@@ -26,7 +27,7 @@ FLOORS = {
     "networks": 1,
     "replay": 1,
     "envs": 1,
-    "statistics": 1,
+    "running_statistics": 1,
     "storage": 1,
     "losses": 2,
     "agents": 3,
@@ -46,7 +47,7 @@ FLOORS = {
     "__init__": 9,
     "__main__": 9,
 }
-"""Rooms by floor: a file or a folder of softrl. What is not here does not belong to the house."""
+"""Packages by layer: a file or a folder of softrl."""
 
 NEIGHBOURS = {
     ("config", "errors"),  # a setting out of range is an error
@@ -62,7 +63,7 @@ NEIGHBOURS = {
     ("networks", "distributions"),  # the policy's head is a distribution
     ("sweep", "presets"),  # every robot of a sweep starts from its own preset
 }
-"""The only imports between two rooms of one floor."""
+"""The only imports between two packages of one layer."""
 
 ONLY_IN = {
     "optax": ("softrl.agents",),
@@ -118,7 +119,7 @@ def dotted(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 2 else parts)
 
 
-def room(module: str) -> str:
+def package_of(module: str) -> str:
     """`envs` for `softrl.envs.brax`; `__init__` for softrl itself."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
@@ -126,7 +127,7 @@ def room(module: str) -> str:
 
 MODULES = {dotted(file): ast.parse(file.read_text(), file.name) for file in sorted(PACKAGE.rglob("*.py"))}
 FILES = {dotted(file): file for file in sorted(PACKAGE.rglob("*.py"))}
-ROOMS = {room(name) for name in MODULES}
+PACKAGES = {package_of(name) for name in MODULES}
 
 each_module = pytest.mark.parametrize("module", MODULES)
 
@@ -145,7 +146,7 @@ def imported(module: str) -> Iterator[tuple[str, int]]:
                 source = ".".join([*base, *filter(None, [node.module])])
             if source == "softrl":
                 names = [alias.name for alias in node.names if alias.name != "__version__"]
-                yield from ((f"softrl.{name}" if name in ROOMS else "softrl", node.lineno) for name in names)
+                yield from ((f"softrl.{name}" if name in PACKAGES else "softrl", node.lineno) for name in names)
             else:
                 yield source, node.lineno
 
@@ -156,20 +157,21 @@ def within(module: str, place: str) -> bool:
 
 
 @each_module
-def test_every_module_has_a_floor(module):
-    assert room(module) in FLOORS, f"{module}: give softrl.{room(module)} a floor in tests/test_floors.py"
+def test_every_module_has_a_layer(module):
+    package = package_of(module)
+    assert package in LAYERS, f"{module}: give softrl.{package} a layer in tests/test_architecture.py"
 
 
 @each_module
 def test_imports_go_only_downward(module):
-    here = room(module)
+    here = package_of(module)
     wrong = []
     for target, line in imported(module):
-        there = room(target)
+        there = package_of(target)
         if target.split(".")[0] != "softrl" or here == there or (here, there) in NEIGHBOURS:
             continue
-        if FLOORS.get(there, 99) >= FLOORS.get(here, 99):
-            wrong.append(f"line {line}: floor {FLOORS.get(here)} ({here}) imports floor {FLOORS.get(there)} ({target})")
+        if LAYERS.get(there, 99) >= LAYERS.get(here, 99):
+            wrong.append(f"line {line}: layer {LAYERS.get(here)} ({here}) imports layer {LAYERS.get(there)} ({target})")
     assert not wrong, f"{module}: " + "; ".join(wrong)
 
 
@@ -199,7 +201,7 @@ def test_no_module_imports_itself_by_way_of_others():
 
 
 @each_module
-def test_libraries_are_imported_only_in_their_rooms(module):
+def test_libraries_are_imported_only_where_they_may_be(module):
     wrong = [
         f"line {line}: {target}"
         for target, line in imported(module)
@@ -208,9 +210,9 @@ def test_libraries_are_imported_only_in_their_rooms(module):
     assert not wrong, f"{module} may not import {wrong}; see ONLY_IN"
 
 
-def test_neighbours_share_a_floor_and_never_import_each_other_both_ways():
+def test_neighbours_share_a_layer_and_never_import_each_other_both_ways():
     for one, other in NEIGHBOURS:
-        assert FLOORS[one] == FLOORS[other], f"{one} and {other} need no exception"
+        assert LAYERS[one] == LAYERS[other], f"{one} and {other} need no exception"
         assert (other, one) not in NEIGHBOURS
 
 
