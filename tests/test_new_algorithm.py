@@ -8,14 +8,11 @@ import pytest
 import softrl
 from softrl.agents import registry
 from softrl.config import flat, to_json
-from softrl.envs.episodes import episodes
 from softrl.errors import ConfigError
 from softrl.reporting.report import page
-from softrl.training import members, signals
+from softrl.training import members
 from softrl.training.assemble import assemble, member_hypers, member_keys
 from softrl.training.config import Config, read
-from softrl.training.opening import opened
-from softrl.training.session import advance
 from softrl.types import Discrete, Simulator
 from tests import tiny
 
@@ -49,24 +46,12 @@ def config(**changes) -> Config:
     return softrl.change(Config("toy"), **{**SIZES, "learning_starts": 0, **changes})
 
 
-def ready(config: Config):
-    made = {"name": "arms", "episode_length": config.env.episode_length}
-    count = 2 * config.training.eval_episodes
-    envs = tuple(
-        episodes(arms(), num_envs=n, stagger=s, **made) for n, s in ((config.env.num_envs, True), (count, False))
-    )
-    return assemble(config, envs=envs)
-
-
-def trained(config: Config, out=None):
-    with opened(ready(config), out, lambda event: None) as session, signals.graceful() as request:
-        advance(session, request, lambda event: None)
-        return session
+def trained(config: Config, out=None) -> softrl.Run:
+    return softrl.train(config, env=arms(), out=out)
 
 
 def test_it_learns_the_best_arm_from_whole_rollouts_by_a_discrete_policy(tmp_path):
-    session = trained(config(), tmp_path / "run")
-    last = session.records[-1]
+    last = trained(config(), tmp_path / "run").metrics[-1]
     assert last["eval"]["return_mean"] == [6.0]  # the best arm at all six steps
     assert last["updates"] == 256 // 8 // 4  # one of every four vector steps
     assert last["train"]["finite"] == [1.0], "an update saw other log-probabilities than those its actions had"
@@ -75,15 +60,15 @@ def test_it_learns_the_best_arm_from_whole_rollouts_by_a_discrete_policy(tmp_pat
 
 
 def test_it_resumes_to_the_same_bits_with_its_carry_and_extras(tmp_path):
-    whole = trained(config(steps=192), tmp_path / "whole").run
+    whole = trained(config(steps=192), tmp_path / "whole").state
     trained(config(steps=64), tmp_path / "parts")
-    parts = trained(config(steps=192), tmp_path / "parts").run
+    parts = trained(config(steps=192), tmp_path / "parts").state
     assert tiny.same_bits(whole, parts)
     assert (np.asarray(whole.rollout.carry) < 6).all(), "carries of ended episodes start afresh"
 
 
 def test_its_members_are_what_they_are_alone():
-    made = ready(config(seeds=3))
+    made = assemble(config(seeds=3), env=arms())
     step = lambda how: tiny.compiled(
         lambda run, hypers: members.chunk_members(made.program, run, hypers, length=16, how=how)[0], run, hypers
     )
@@ -101,9 +86,9 @@ def test_its_settings_are_settings_like_any_other():
     with pytest.raises(ConfigError, match="did you mean 'rate'"):
         softrl.change(config(), rat=0.1)
     with pytest.raises(ConfigError, match="multiple of the 3 vector steps"):
-        ready(config(horizon=3))
+        assemble(config(horizon=3), env=arms())
 
 
 def test_soft_actor_critic_says_in_one_line_that_it_cannot_learn_discrete_actions():
     with pytest.raises(ConfigError, match=r"continuous actions.*Discrete"):
-        ready(tiny.config(**SIZES))
+        assemble(tiny.config(**SIZES), env=arms())

@@ -25,7 +25,7 @@ from softrl.training.compilation import use_compilation_cache
 from softrl.training.config import Config
 from softrl.training.config import read as read_config
 from softrl.training.opening import opened
-from softrl.training.programs import Programs, abstract_run, compile_programs, for_members
+from softrl.training.programs import RunPrograms, abstract_run, compile_programs, for_members
 from softrl.training.session import Listener, advance
 from softrl.training.state import RunState
 
@@ -55,7 +55,7 @@ class Ready(NamedTuple):
     """A program that is compiled, for any batch of the same config."""
 
     assembled: Assembled
-    programs: Programs
+    programs: RunPrograms
 
 
 def write(directory: Path, job: Job) -> None:

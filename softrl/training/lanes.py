@@ -17,7 +17,7 @@ from softrl.training.state import RunState
 from softrl.types import PyTree
 
 Chunk = Callable[[RunState, PyTree], tuple[RunState, Any]]
-"""As `softrl.training.programs.Programs.chunk`."""
+"""As `softrl.training.programs.RunPrograms.chunk`."""
 
 
 def count(how: str, members: int) -> int:

@@ -12,7 +12,7 @@ from softrl.config import replaced
 from softrl.storage import checkpoint, directory, metrics
 from softrl.training import identity, memory
 from softrl.training.assemble import Assembled
-from softrl.training.programs import Programs, abstract_run, compile_programs
+from softrl.training.programs import RunPrograms, abstract_run, compile_programs
 from softrl.training.session import Between, Listener, Session
 from softrl.training.state import RunState
 from softrl.types import Hypers, PyTree
@@ -35,7 +35,7 @@ def opened(
     out: Path | None,
     listener: Listener,
     *,
-    programs: Programs | None = None,
+    programs: RunPrograms | None = None,
     start: Callable[[RunState], RunState] | None = None,
     past: Past | None = None,
     between: Between | None = None,
@@ -96,7 +96,7 @@ def _past(assembled: Assembled, abstract: RunState, out: Path, restored: checkpo
     )
 
 
-def _searched(programs: Programs, meta: dict[str, Any]) -> Programs:
+def _searched(programs: RunPrograms, meta: dict[str, Any]) -> RunPrograms:
     """The programs with the hyperparameters of a checkpoint, where a search has changed them since."""
     if "hypers" not in meta:
         return programs

@@ -19,7 +19,7 @@ from softrl.training.state import RunState
 from softrl.types import Hypers, PyTree
 
 
-class Programs(NamedTuple):
+class RunPrograms(NamedTuple):
     """Compiled and ready.
 
     init: `() -> RunState`. start: `(keys, hypers) -> RunState`, for any members. chunk: `(RunState, hypers) ->
@@ -49,7 +49,7 @@ def abstract_run(assembled: Assembled) -> RunState:
     return jax.tree.map(lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where), run, placed)
 
 
-def compile_programs(assembled: Assembled, abstract: RunState | None = None) -> Programs:
+def compile_programs(assembled: Assembled, abstract: RunState | None = None) -> RunPrograms:
     """Traces and compiles all three; XLA compiles them in parallel threads. `abstract`: from `abstract_run`."""
     started = time.perf_counter()
     abstract = abstract_run(assembled) if abstract is None else abstract
@@ -73,7 +73,7 @@ def compile_programs(assembled: Assembled, abstract: RunState | None = None) -> 
     )
     with ThreadPoolExecutor(len(lowered)) as pool:
         start, chunk, evaluate = pool.map(lambda program: program.compile(compiler_options=compiler_options()), lowered)
-    return Programs(
+    return RunPrograms(
         init=partial(start, keys, hypers),
         start=start,
         chunk=lanes.side_by_side(chunk, lane_count),
@@ -84,12 +84,12 @@ def compile_programs(assembled: Assembled, abstract: RunState | None = None) -> 
     )
 
 
-def _hosted(assembled: Assembled, abstract: RunState) -> Programs:
+def _hosted(assembled: Assembled, abstract: RunState) -> RunPrograms:
     begun = time.perf_counter()
     hypers, keys = member_hypers(assembled), _keys(assembled)
     loop = hosted.compile_hosted(assembled, abstract, hypers)
     start = partial(hosted.started, loop)
-    return Programs(
+    return RunPrograms(
         init=partial(start, keys, hypers),
         start=start,
         chunk=partial(hosted.chunk, loop),
@@ -100,7 +100,7 @@ def _hosted(assembled: Assembled, abstract: RunState) -> Programs:
     )
 
 
-def for_members(programs: Programs, assembled: Assembled) -> Programs:
+def for_members(programs: RunPrograms, assembled: Assembled) -> RunPrograms:
     """The same compiled programs for the members of another `Assembled` of the same config; traces nothing."""
     hypers = member_hypers(assembled)
     return programs._replace(init=partial(programs.start, _keys(assembled), hypers), hypers=hypers)

@@ -18,7 +18,7 @@ from softrl.storage import checkpoint, metrics
 from softrl.training import records
 from softrl.training.assemble import Assembled
 from softrl.training.health import message
-from softrl.training.programs import Programs
+from softrl.training.programs import RunPrograms
 from softrl.training.signals import Request
 from softrl.training.state import RunState
 from softrl.types import PyTree
@@ -42,7 +42,7 @@ class Session:
     """
 
     assembled: Assembled
-    programs: Programs
+    programs: RunPrograms
     run: RunState
     directory: Path | None = None
     store: checkpoint.Store | None = None

@@ -23,7 +23,7 @@ def numbers(run):
 
 @pytest.mark.parametrize("how", ["sequential", "vmap"])
 def test_a_member_learns_what_a_solo_run_of_its_seed_learns(solo, how):
-    """Programs of another width round otherwise, so the last bits may differ, and learning makes them grow."""
+    """RunPrograms of another width round otherwise, so the last bits may differ, and learning makes them grow."""
     together = tiny.trained(tiny.config(seeds=3), CHUNKS, how=how).run
     assert int(together.clock.step) == int(solo[0].clock.step)
     for index, alone in enumerate(solo):

@@ -10,7 +10,7 @@ from benchmarks import protocol
 from benchmarks.workers import softrl_parts as parts
 from softrl.training.assemble import assemble
 from softrl.training.members import chunk_members
-from softrl.training.programs import Programs, compile_programs
+from softrl.training.programs import RunPrograms, compile_programs
 
 
 def sized(settings: dict) -> softrl.Config:
@@ -35,7 +35,7 @@ def sized(settings: dict) -> softrl.Config:
     )
 
 
-def variant(config: softrl.Config, programs: Programs, chunk: Callable) -> protocol.Call:
+def variant(config: softrl.Config, programs: RunPrograms, chunk: Callable) -> protocol.Call:
     """One chunk after another from the start of a run."""
     run = programs.init()
 
