@@ -9,6 +9,8 @@ Names are imported when first used, so that `import softrl` costs nothing and im
 
 import importlib
 
+from softrl.lazy import exported
+
 __version__ = "0.1.0"
 
 _PUBLIC = {
@@ -46,22 +48,15 @@ _PUBLIC = {
 }
 """What `softrl` offers, by the module that it is in."""
 
-_HOME = {name: module for module, names in _PUBLIC.items() for name in names}
-
-__all__ = ["__version__", *_HOME]
+_get, _names = exported("softrl", _PUBLIC)
+__all__ = ["__version__", *_names]
 
 _PACKAGES = ("inference", "sweep")
 """Packages that are used by their own name: `softrl.sweep.run`."""
 
 
 def __getattr__(name: str):
-    if name in _PACKAGES:
-        return importlib.import_module(f"softrl.{name}")
-    if name not in _HOME:
-        from softrl.errors import suggestion
-
-        raise AttributeError(f"module 'softrl' has no attribute {name!r}{suggestion(name, _HOME)}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    return importlib.import_module(f"softrl.{name}") if name in _PACKAGES else _get(name)
 
 
 def __dir__() -> list[str]:

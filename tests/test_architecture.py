@@ -20,6 +20,7 @@ LAYERS = {
     "tensors": 0,
     "layers": 0,
     "units": 0,
+    "lazy": 0,
     "numpy_network": 0,
     "numpy_policy": 0,
     "inference": 1,
@@ -52,6 +53,7 @@ LAYERS = {
 NEIGHBOURS = {
     ("config", "errors"),  # a setting out of range is an error
     ("tensors", "errors"),
+    ("lazy", "errors"),
     ("types", "clock"),  # a replay and an agent are told what time it is
     ("numpy_policy", "errors"),
     ("numpy_policy", "tensors"),  # a policy file is named tensors

@@ -8,12 +8,7 @@ from softrl.types import Algorithm
 ALGORITHMS = {"sac": "softrl.agents.sac"}
 """Name -> package with an `ALGORITHM`, imported when it is used."""
 
-PUBLIC = {
-    "SACConfig": "softrl.agents.sac",
-    "SACHypers": "softrl.agents.sac",
-    "sac": "softrl.agents.sac",
-    "resolve": "softrl.agents.sac",
-}
+PUBLIC = {"softrl.agents.sac": ("SACConfig", "SACHypers", "sac", "resolve")}
 """Names that `softrl` itself offers of single algorithms."""
 
 

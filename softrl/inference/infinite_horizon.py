@@ -12,7 +12,7 @@ from softrl.inference import checks, implicit
 from softrl.inference import mdp as model
 from softrl.inference.log_matrix import log_or_minus_infinity
 from softrl.inference.mdp import TabularMDP
-from softrl.inference.posterior import tilt
+from softrl.inference.trajectory_posterior import tilt
 
 DISCOUNTS = ("absorbing", "scaled")
 

@@ -11,7 +11,7 @@ from softrl import soft
 from softrl.inference import checks, implicit
 from softrl.inference.log_matrix import log_or_minus_infinity
 from softrl.inference.perron import ONE_CLASS, log_perron
-from softrl.inference.posterior import tilt
+from softrl.inference.trajectory_posterior import tilt
 
 
 class FirstExit(NamedTuple):

@@ -11,7 +11,7 @@ from softrl import soft
 from softrl.inference import checks, messages
 from softrl.inference import mdp as model
 from softrl.inference.mdp import TabularMDP
-from softrl.inference.posterior import posterior, tilt, visitation
+from softrl.inference.trajectory_posterior import posterior, tilt, visitation
 
 
 class StructuredPosterior(NamedTuple):

@@ -7,22 +7,15 @@
 Names are imported when first used: what only reads a sweep's numbers does not load JAX.
 """
 
-import importlib
+from softrl.lazy import exported
 
-_HOME = {
-    "run": "softrl.sweep.driver",
-    "Outcome": "softrl.sweep.driver",
-    "planned": "softrl.sweep.plan_text",
-    "best": "softrl.sweep.winner",
-    "Best": "softrl.sweep.winner",
-    "Result": "softrl.sweep.results",
-    "Spec": "softrl.sweep.spec",
-}
-
-__all__ = list(_HOME)
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module 'softrl.sweep' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+__getattr__, __all__ = exported(
+    __name__,
+    {
+        "softrl.sweep.driver": ("run", "Outcome"),
+        "softrl.sweep.plan_text": ("planned",),
+        "softrl.sweep.results": ("Result",),
+        "softrl.sweep.spec": ("Spec",),
+        "softrl.sweep.winner": ("best", "Best"),
+    },
+)
