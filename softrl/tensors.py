@@ -6,7 +6,6 @@ Imports NumPy and safetensors only, so that an actor can use it without JAX.
 import json
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 import safetensors.numpy
@@ -22,13 +21,6 @@ DTYPES = ("float64", "float32", "int64", "int32", "uint8", "bool")
 _ITEM_BYTES = {"F64": 8, "F32": 4, "I64": 8, "I32": 4, "U8": 1, "BOOL": 1}
 
 
-class Declared(NamedTuple):
-    """What a header says of one array, before any of it is read: safetensors' name of its dtype, and its shape."""
-
-    dtype: str
-    shape: tuple[int, ...]
-
-
 def encode(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:
     """The arrays, and a few strings about them, in the safetensors format."""
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -41,16 +33,16 @@ def decode(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     Raises:
       TensorError: not safetensors, damaged, or of another dtype than float64, float32, int64, int32, uint8 and bool.
     """
-    _, metadata = header(data)
+    strings = metadata(data)
     try:
         arrays = safetensors.numpy.load(data)
     except Exception as error:  # its error type is not exported under a stable name
         raise TensorError(f"not a whole safetensors message: {error}") from None
-    return arrays, metadata
+    return arrays, strings
 
 
-def header(data: bytes) -> tuple[dict[str, Declared], dict[str, str]]:
-    """What a message declares: its arrays by name, and its strings. Allocates no array.
+def metadata(data: bytes) -> dict[str, str]:
+    """The strings of a message. Allocates no array.
 
     Raises:
       TensorError: the header is too long, is not JSON, or declares other bytes than there are.
@@ -62,15 +54,15 @@ def header(data: bytes) -> tuple[dict[str, Declared], dict[str, str]]:
         )
     try:
         entries = json.loads(data[8 : 8 + length])
-        metadata = entries.pop("__metadata__", {})
-        declared = {name: Declared(entry["dtype"], tuple(entry["shape"])) for name, entry in entries.items()}
-        sizes = [_ITEM_BYTES[about.dtype] * math.prod(about.shape) for about in declared.values()]
-        negative = any(size < 0 for about in declared.values() for size in about.shape)
-        text = all(isinstance(word, str) for pair in metadata.items() for word in pair)
+        strings = entries.pop("__metadata__", {})
+        shapes = [entry["shape"] for entry in entries.values()]
+        sizes = [_ITEM_BYTES[entry["dtype"]] * math.prod(entry["shape"]) for entry in entries.values()]
+        negative = any(size < 0 for shape in shapes for size in shape)
+        text = all(isinstance(word, str) for pair in strings.items() for word in pair)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise TensorError("the safetensors header is damaged, or declares a dtype that softrl does not use") from None
     if negative or not text or sum(sizes) != len(data) - 8 - length:
         raise TensorError(
             f"the safetensors header declares {sum(sizes)} bytes, the message holds {len(data) - 8 - length}"
         )
-    return declared, metadata
+    return strings

@@ -43,7 +43,7 @@ def test_a_policy_acts_after_its_file_as_before(head, normalizer):
     for seed in (None, 0):
         rngs = [None if seed is None else np.random.default_rng(seed) for _ in range(2)]
         np.testing.assert_array_equal(read(NESTED, rngs[0]), policy(NESTED, rngs[1]))
-    json.loads(tensors.header(numpy_policy.encode(policy))[1]["spec"])  # what others read
+    json.loads(tensors.metadata(numpy_policy.encode(policy))["spec"])  # what others read
 
 
 # Written and computed by softrl 0.1.0, when a policy was always a perceptron: modes, and draws of default_rng(0).
@@ -75,7 +75,7 @@ def test_files_of_the_first_format_still_act(name):
 def respelled(policy: NumpyPolicy, change) -> bytes:
     """The policy's file with its spec changed, as damage or another version might leave it."""
     data = numpy_policy.encode(policy)
-    spec = json.loads(tensors.header(data)[1]["spec"])
+    spec = json.loads(tensors.metadata(data)["spec"])
     change(spec)
     return tensors.encode(policy.arrays, {"format": numpy_policy.FORMAT, "spec": json.dumps(spec)})
 

@@ -5,7 +5,7 @@ What matters is which steps end with zero continuation value. `dones` of Stable-
 its environment returned as terminated, `truncated` stands beside it; D4RL's `terminals` never hold a time limit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,7 +66,8 @@ def adapted(batch: Mapping[str, Any], names: str) -> Mapping[str, Any]:
     theirs = ADAPTERS[names]
     if not isinstance(batch, Mapping):
         raise BatchError("transitions", f"a mapping with {names}'s keys", f"a {type(batch).__name__}")
-    _check_keys(theirs, batch)
+    keys = (theirs.obs, theirs.action, theirs.reward, theirs.next_obs, theirs.terminated, theirs.cut)
+    check_keys("", batch, list(filter(None, keys)), [*filter(None, [theirs.truncated]), *theirs.ignored])
     terminated = _flag(theirs.terminated, batch)
     terminated = ~terminated if theirs.inverted else terminated
     if theirs.cut is not None:
@@ -101,24 +102,20 @@ def renamed(error: BatchError, names: str) -> BatchError:
     return BatchError(f"{known.get(field, field)}{dot}{rest}", error.expected, error.got, error.rows)
 
 
-def _check_keys(theirs: Names, batch: Mapping[str, Any]) -> None:
-    required = [
-        name
-        for name in (theirs.obs, theirs.action, theirs.reward, theirs.next_obs, theirs.terminated, theirs.cut)
-        if name is not None
-    ]
-    known = [*required, *filter(None, [theirs.truncated]), *theirs.ignored]
-    for name in batch:
+def check_keys(prefix: str, given: Mapping[str, Any], required: Sequence[str], optional: Sequence[str] = ()) -> None:
+    """Raises: BatchError for a key that is missing, or not known. Args: `prefix`: of the fields in errors."""
+    known = [*required, *optional]
+    for name in given:
         if name not in known:
             hint = suggestion(str(name), known)
-            raise BatchError(str(name), f"only the keys {', '.join(known)}{hint}", "a key that is not known")
+            raise BatchError(f"{prefix}{name}", f"only the keys {', '.join(known)}{hint}", "a key that is not known")
     for name in required:
-        if name not in batch:
-            raise BatchError(name, f"the keys {', '.join(required)}", f"only {', '.join(map(str, batch))}")
+        if name not in given:
+            raise BatchError(f"{prefix}{name}", f"the keys {', '.join(required)}", f"only {', '.join(map(str, given))}")
 
 
 def _flag(name: str, batch: Mapping[str, Any]) -> np.ndarray:
-    array = _array(name, batch[name])
+    array = as_array(name, batch[name])
     if array.dtype.kind not in "fiub" or not np.isin(array, (0, 1)).all():
         raise BatchError(name, "flags: bool, or numbers that are 0 or 1", f"{array.dtype} with other values")
     return array.astype(bool)
@@ -129,11 +126,12 @@ def _reward(given: Any) -> Any:
     return array.astype(np.float32) if array.dtype.kind in "iub" else array
 
 
-def _array(name: str, given: Any) -> np.ndarray:
+def as_array(name: str, given: Any, expected: str = "an array") -> np.ndarray:
+    """What NumPy makes of it. Raises: BatchError where that is no rectangular array."""
     try:
         return np.asarray(given)
     except (ValueError, TypeError) as error:
-        raise BatchError(name, "an array", f"no rectangular array ({error})") from None
+        raise BatchError(name, expected, f"no rectangular array ({error})") from None
 
 
 def _observations(theirs: Names, batch: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -148,7 +146,7 @@ def _sliced(obs: Any, part: slice) -> Any:
         return {name: _sliced(entry, part) for name, entry in obs.items()}
     if isinstance(obs, tuple):
         return tuple(_sliced(entry, part) for entry in obs)
-    array = _array("observations", obs)
+    array = as_array("observations", obs)
     if array.ndim == 0:
         raise BatchError("observations", "one row more than there are actions", "a single number")
     return array[part]

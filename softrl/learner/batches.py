@@ -1,12 +1,13 @@
 """What a caller gives, checked to the last number before anything is changed. NumPy only."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from softrl.errors import BatchError, suggestion
+from softrl.errors import BatchError
+from softrl.learner.adapters import as_array, check_keys
 from softrl.types import PyTree, Spec
 
 REQUIRED = ("obs", "action", "reward", "terminated", "next_obs")
@@ -39,7 +40,7 @@ def checked_rows(spec: Spec, transitions: Mapping[str, Any]) -> Rows:
         transitions = transitions._asdict()
     if not isinstance(transitions, Mapping):
         raise BatchError("transitions", f"a mapping with {', '.join(REQUIRED)}", f"a {type(transitions).__name__}")
-    _check_keys("transitions", transitions, REQUIRED, OPTIONAL)
+    check_keys("transitions.", transitions, REQUIRED, OPTIONAL)
     truncated = transitions.get("truncated")
     rows = Rows(
         _tree("obs", transitions["obs"], spec.obs),
@@ -48,11 +49,10 @@ def checked_rows(spec: Spec, transitions: Mapping[str, Any]) -> Rows:
         _flags("terminated", transitions["terminated"]),
         _tree("next_obs", transitions["next_obs"], spec.obs),
     )
-    count = _common_length(
-        {**_named(rows), **({} if truncated is None else {"truncated": _flags("truncated", truncated)})}
-    )
-    if count == 0:
-        raise BatchError("transitions", "at least one row", "0 rows")
+    named = [leaf for field, tree in rows._asdict().items() for leaf in _leaves(field, tree)]
+    if truncated is not None:
+        named.append(("truncated", _flags("truncated", truncated)))
+    _require_rows("transitions", named)
     outside = np.abs(rows.action) > 1.0
     if outside.any():
         worst = float(np.abs(rows.action).max())
@@ -75,10 +75,7 @@ def checked_obs(spec: Spec, obs: Any) -> tuple[PyTree, bool]:
     if single:
         obs = jax.tree.map(lambda x: np.asarray(x)[None], obs)
     checked = _tree("obs", obs, spec.obs)
-    named: dict[str, np.ndarray] = {}
-    _name("obs", checked, named)
-    if _common_length(named) == 0:
-        raise BatchError("obs", "at least one row", "0 rows")
+    _require_rows("obs", list(_leaves("obs", checked)))
     return checked, single
 
 
@@ -93,22 +90,11 @@ def _is_single(spec: Spec, obs: Any) -> bool:
     return hasattr(expected, "shape") and given is not None and np.ndim(given) == len(expected.shape)
 
 
-def _check_keys(field: str, given: Mapping[str, Any], required, optional=()) -> None:
-    known = [*required, *optional]
-    for name in given:
-        if name not in known:
-            hint = suggestion(str(name), known)
-            raise BatchError(f"{field}.{name}", f"only the keys {', '.join(known)}{hint}", "a key that is not known")
-    for name in required:
-        if name not in given:
-            raise BatchError(f"{field}.{name}", f"the keys {', '.join(required)}", f"only {', '.join(map(str, given))}")
-
-
 def _tree(field: str, given: Any, expected: PyTree) -> PyTree:
     if isinstance(expected, dict):
         if not isinstance(given, Mapping):
             raise BatchError(field, f"a mapping with {', '.join(expected)}", f"a {type(given).__name__}")
-        _check_keys(field, given, tuple(expected))
+        check_keys(f"{field}.", given, tuple(expected))
         return {name: _tree(f"{field}.{name}", given[name], part) for name, part in expected.items()}
     if isinstance(expected, tuple):
         if not isinstance(given, tuple | list) or len(given) != len(expected):
@@ -142,10 +128,7 @@ def _flags(field: str, given: Any) -> np.ndarray:
 
 
 def _array(field: str, given: Any, expected: jax.ShapeDtypeStruct) -> np.ndarray:
-    try:
-        array = np.asarray(given)
-    except (ValueError, TypeError) as error:
-        raise BatchError(field, _spelled(expected), f"no rectangular array ({error})") from None
+    array = as_array(field, given, _spelled(expected))
     if array.dtype.kind not in "fiub":
         raise BatchError(field, _spelled(expected), f"dtype {array.dtype}")
     if array.ndim != len(expected.shape) + 1 or array.shape[1:] != expected.shape:
@@ -153,27 +136,23 @@ def _array(field: str, given: Any, expected: jax.ShapeDtypeStruct) -> np.ndarray
     return array
 
 
-def _common_length(named: Mapping[str, np.ndarray]) -> int:
-    first = next(iter(named))
-    for name, array in named.items():
-        if len(array) != len(named[first]):
-            raise BatchError(name, f"{len(named[first])} rows, as {first} has", f"{len(array)} rows")
-    return len(named[first])
+def _require_rows(field: str, named: list[tuple[str, np.ndarray]]) -> None:
+    """As many rows everywhere, and at least one."""
+    first, count = named[0][0], len(named[0][1])
+    for name, array in named:
+        if len(array) != count:
+            raise BatchError(name, f"{count} rows, as {first} has", f"{len(array)} rows")
+    if count == 0:
+        raise BatchError(field, "at least one row", "0 rows")
 
 
-def _named(rows: Rows) -> dict[str, np.ndarray]:
-    named: dict[str, np.ndarray] = {}
-    for field, tree in rows._asdict().items():
-        _name(field, tree, named)
-    return named
-
-
-def _name(field: str, tree: PyTree, into: dict[str, np.ndarray]) -> None:
+def _leaves(field: str, tree: PyTree) -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays of checked entries, by name."""
     if isinstance(tree, dict | tuple):
         for name, part in tree.items() if isinstance(tree, dict) else enumerate(tree):
-            _name(f"{field}.{name}", part, into)
+            yield from _leaves(f"{field}.{name}", part)
     else:
-        into[field] = tree
+        yield field, tree
 
 
 def _rows(bad: np.ndarray) -> list[int]:

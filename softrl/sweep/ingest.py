@@ -1,6 +1,6 @@
 """From the metrics of a batch, one line for all its members, to the ledger's lines, one for each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from softrl.sweep import batch
 from softrl.sweep.groups import Member
 from softrl.sweep.ledger import Ledger
 from softrl.training.health import message
-from softrl.training.records import EVALUATED, brief
+from softrl.training.records import kept
 
 
 def ingest(directory: Path, ledger: Ledger) -> list[dict[str, Any]]:
@@ -26,12 +26,13 @@ def ingest(directory: Path, ledger: Ledger) -> list[dict[str, Any]]:
 
 def lines(job: batch.Job, records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The ledger's lines that follow from these records of a batch, oldest first."""
-    found, frozen, kept = [], set(), brief(algorithm(job.config.algorithm))
+    found, frozen, entry = [], set(), algorithm(job.config.algorithm)
     for record in records:
+        numbers = kept(record, entry)
         for slot, member in enumerate(job.members):
             if member.id in frozen:
                 continue
-            found.append(_evaluation(member, record, slot, kept))
+            found.append(_evaluation(member, record, slot, numbers))
             if record["health"]["code"][slot]:
                 frozen.add(member.id)
                 found.append(_diverged(member, record, slot))
@@ -41,7 +42,7 @@ def lines(job: batch.Job, records: Iterable[dict[str, Any]]) -> list[dict[str, A
     return found
 
 
-def _evaluation(member: Member, record: dict[str, Any], slot: int, kept: tuple[str, ...]) -> dict[str, Any]:
+def _evaluation(member: Member, record: dict[str, Any], slot: int, numbers: Mapping[str, Any]) -> dict[str, Any]:
     step = record["env_steps"]
     return {
         "key": f"{member.id}/evaluation/{step}",
@@ -49,8 +50,7 @@ def _evaluation(member: Member, record: dict[str, Any], slot: int, kept: tuple[s
         "member": member.id,
         "step": step,
         "updates": record["updates"],
-        **{name: record["eval"][name][slot] for name in EVALUATED},
-        **{name: record["train"][name][slot] for name in kept if name in record["train"]},
+        **{name: values[slot] for name, values in numbers.items()},
         "quarantined": record["health"]["quarantined"][slot],
         "timing": record["timing"],
     }

@@ -41,7 +41,7 @@ from softrl.training.config import Config
 from softrl.training.identity import identity
 from softrl.training.opening import opened
 from softrl.training.programs import for_members
-from softrl.training.records import EVALUATED, brief
+from softrl.training.records import kept
 from softrl.training.session import Session, advance
 from softrl.training.signals import Request
 
@@ -119,9 +119,6 @@ def _report(tune: Any, session: Session, event: dict[str, Any]) -> None:
 
 
 def _metrics(config: Config, record: Mapping[str, Any]) -> dict[str, Any]:
-    parts = {name: record["eval"][name] for name in EVALUATED}
-    kept = brief(algorithm(config.algorithm))
-    parts |= {name: record["train"][name] for name in kept if name in record["train"]}
-    means = {name: float(np.mean(values)) for name, values in parts.items()}
+    means = {name: float(np.mean(values)) for name, values in kept(record, algorithm(config.algorithm)).items()}
     diverged = all(record["health"]["code"])
     return {"env_steps": record["env_steps"], "updates": record["updates"], "diverged": diverged, **means}

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,8 +12,9 @@ from softrl.envs.host import HostEnv
 from softrl.training import devices, hosted, lanes, members
 from softrl.training.assemble import Assembled, member_hypers, member_keys
 from softrl.training.chunk import ChunkInfo
-from softrl.training.compilation import compiler_options
+from softrl.training.compilation import compiled
 from softrl.training.evaluate import Evaluation
+from softrl.training.hosted_device import abstract_state
 from softrl.training.state import RunState
 from softrl.types import Hypers, PyTree
 
@@ -39,7 +39,7 @@ class RunPrograms(NamedTuple):
 def abstract_run(assembled: Assembled) -> RunState:
     """Shapes, types and, on several devices, shardings of the run; allocates nothing."""
     if isinstance(assembled.program.env, HostEnv):
-        return hosted.abstract_state(assembled)
+        return abstract_state(assembled)
     keys, hypers = jax.eval_shape(partial(_keys, assembled)), jax.eval_shape(partial(member_hypers, assembled))
     run = jax.eval_shape(partial(members.init_members, assembled.program), keys, hypers)
     mesh = _mesh(assembled)
@@ -53,51 +53,36 @@ def compile_programs(assembled: Assembled, abstract: RunState | None = None) -> 
     """Traces and compiles all three; XLA compiles them in parallel threads. `abstract`: from `abstract_run`."""
     started = time.perf_counter()
     abstract = abstract_run(assembled) if abstract is None else abstract
-    if isinstance(assembled.program.env, HostEnv):
-        return _hosted(assembled, abstract)
+    hypers, keys = member_hypers(assembled), _keys(assembled)
+    build = _hosted if isinstance(assembled.program.env, HostEnv) else _on_device
+    start, chunk, evaluate = build(assembled, abstract, hypers, keys)
+    seconds = time.perf_counter() - started
+    return RunPrograms(partial(start, keys, hypers), start, chunk, evaluate, hypers, abstract, seconds)
+
+
+def _on_device(assembled: Assembled, abstract: RunState, hypers: Hypers, keys: jax.Array) -> tuple[Callable, ...]:
+    """start, chunk, evaluate: see `RunPrograms`."""
     config, mesh = assembled.config, _mesh(assembled)
     platform = jax.local_devices()[0].platform
     how = "vmap" if mesh is not None else members.scheme(config.training.member_map, config.training.seeds, platform)
     where = None if mesh is None else devices.shardings(mesh, abstract)
     placed: dict[str, Any] = {} if where is None else {"out_shardings": where}
-    hypers, keys = member_hypers(assembled), _keys(assembled)
     step = partial(members.chunk_members, assembled.program, length=config.training.chunk_steps, how=how)
     evaluation = partial(members.evaluate_members, assembled.evaluation, assembled.program, how=how)
     both = {} if where is None else {"out_shardings": (where, None)}
     eval_key = at(jax.random.key(0), Counter.of(0), Purpose.EVALUATE)
     lane_count = lanes.count(how, config.training.seeds) if platform == "cpu" else 1
-    lowered = (
+    start, chunk, evaluate = compiled(
         jax.jit(partial(members.init_members, assembled.program), **placed).lower(keys, hypers),
         jax.jit(step, donate_argnums=0, **both).lower(*lanes.one_lane(lane_count, abstract, hypers)),
         jax.jit(evaluation).lower(abstract.learner.agent, eval_key),
     )
-    with ThreadPoolExecutor(len(lowered)) as pool:
-        start, chunk, evaluate = pool.map(lambda program: program.compile(compiler_options=compiler_options()), lowered)
-    return RunPrograms(
-        init=partial(start, keys, hypers),
-        start=start,
-        chunk=lanes.side_by_side(chunk, lane_count),
-        evaluate=lambda agents: evaluate(agents, eval_key),
-        hypers=hypers,
-        abstract=abstract,
-        seconds=time.perf_counter() - started,
-    )
+    return start, lanes.side_by_side(chunk, lane_count), lambda agents: evaluate(agents, eval_key)
 
 
-def _hosted(assembled: Assembled, abstract: RunState) -> RunPrograms:
-    begun = time.perf_counter()
-    hypers, keys = member_hypers(assembled), _keys(assembled)
+def _hosted(assembled: Assembled, abstract: RunState, hypers: Hypers, keys: jax.Array) -> tuple[Callable, ...]:
     loop = hosted.compile_hosted(assembled, abstract, hypers)
-    start = partial(hosted.started, loop)
-    return RunPrograms(
-        init=partial(start, keys, hypers),
-        start=start,
-        chunk=partial(hosted.chunk, loop),
-        evaluate=partial(hosted.evaluate_agents, loop),
-        hypers=hypers,
-        abstract=abstract,
-        seconds=time.perf_counter() - begun,
-    )
+    return tuple(partial(function, loop) for function in (hosted.started, hosted.chunk, hosted.evaluate_agents))
 
 
 def for_members(programs: RunPrograms, assembled: Assembled) -> RunPrograms:

@@ -1,5 +1,6 @@
 """One line an evaluation: what a run records."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -49,6 +50,12 @@ EVALUATED = (
 def brief(algorithm: Algorithm) -> tuple[str, ...]:
     """The metrics of an algorithm that a sweep keeps of every member."""
     return tuple(name for name, metric in algorithm.metrics.items() if metric.brief)
+
+
+def kept(record: Mapping[str, Any], algorithm: Algorithm) -> dict[str, list[float]]:
+    """What a sweep keeps of a line: its evaluation and its algorithm's brief metrics, over members."""
+    parts = (("eval", EVALUATED), ("train", brief(algorithm)))
+    return {name: record[part][name] for part, names in parts for name in names if name in record[part]}
 
 
 def described(algorithm: Algorithm) -> dict[str, str]:

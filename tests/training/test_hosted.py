@@ -12,6 +12,7 @@ from softrl.clock import Clock
 from softrl.numpy_policy import NumpyPolicy
 from softrl.training import hosted
 from softrl.training.assemble import assemble
+from softrl.training.hosted_device import abstract_state
 from softrl.types import Continuous, Spec, Transition
 from tests import tiny
 
@@ -80,7 +81,7 @@ def made(**changes):
     """A hosted run that is compiled but not started, and its hyperparameters."""
     assembled = assemble(config(**changes))
     hypers = jax.tree.map(lambda x: jnp.float32([x]), assembled.hypers)
-    return hosted.compile_hosted(assembled, hosted.abstract_state(assembled), hypers), hypers
+    return hosted.compile_hosted(assembled, abstract_state(assembled), hypers), hypers
 
 
 def acting_policies(**changes) -> list[float]:

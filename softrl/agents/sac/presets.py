@@ -23,6 +23,14 @@ CLASSIC: Mapping[str, Any] = {
 }
 """Haarnoja et al. 2018, arXiv:1812.05905, table 1: one environment, one update a step, batch 256, rates 3e-4."""
 
+RATES: Mapping[str, Any] = {
+    "policy_lr": 6e-4,
+    "critic_lr": 6e-4,
+    "temperature_lr": 1e-3,
+    "temperature": 0.1,
+}
+"""Learning rates and the first temperature, tuned, on every device."""
+
 CPU: Mapping[str, Any] = {
     "num_envs": 64,
     "updates_per_step": 8,
@@ -30,10 +38,7 @@ CPU: Mapping[str, Any] = {
     "n_step": 8,
     "recency_horizon": 30_000.0,
     "recency_floor": 0.02,
-    "policy_lr": 6e-4,
-    "critic_lr": 6e-4,
-    "temperature_lr": 1e-3,
-    "temperature": 0.1,
+    **RATES,
     "eval_episodes": 8,
     "eval_every": 73_728,
     "replay_size": 327_680,
@@ -47,10 +52,7 @@ ACCELERATOR: Mapping[str, Any] = {
     "updates_per_step": 32,
     "batch_size": 512,
     "n_step": 3,
-    "policy_lr": 6e-4,
-    "critic_lr": 6e-4,
-    "temperature_lr": 1e-3,
-    "temperature": 0.1,
+    **RATES,
     "eval_episodes": 128,
     "eval_every": 1_048_576,
     "replay_size": 4_194_304,
@@ -66,10 +68,7 @@ HOST: Mapping[str, Any] = {
     "updates_per_step": 1,
     "batch_size": 256,
     "n_step": 1,
-    "policy_lr": 6e-4,
-    "critic_lr": 6e-4,
-    "temperature_lr": 1e-3,
-    "temperature": 0.1,
+    **RATES,
     "learning_starts": 2_000,
     "train_freq": 8,
     "chunk_steps": 200,

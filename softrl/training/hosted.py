@@ -1,8 +1,9 @@
-"""The host's loop: act, step, hand the rows to the device; which learns meanwhile.
+"""A run whose environments are on the host: act, step, hand the rows to the device; which learns meanwhile.
 
-The device gets `train_freq` vector steps a call. With `overlap` the policy that acts is always exactly one call older
-than the newest, and the newest itself at the first call of a chunk; without, the host waits for every update. Both are
-functions of the seed alone: nothing depends on who was faster.
+The session, its checkpoints and metrics are those of any run; `chunk` and `evaluate` are others. The device gets
+`train_freq` vector steps a call. With `overlap` the policy that acts is always exactly one call older than the newest,
+and the newest itself at the first call of a chunk; without, the host waits for every update. Both are functions of the
+seed alone: nothing depends on who was faster.
 """
 
 from dataclasses import dataclass, field
@@ -11,19 +12,24 @@ import jax
 import numpy as np
 
 from softrl.clock import Clock
-from softrl.envs.host import HostStep
+from softrl.envs.host import HostEnv, HostStep
 from softrl.numpy_policy import NumpyPolicy
 from softrl.training.assemble import Assembled, acting
 from softrl.training.chunk import ChunkInfo
 from softrl.training.collect import CollectInfo
 from softrl.training.evaluate import Evaluation
-from softrl.training.hosted.device import DevicePrograms, compile_device, first_environment
-from softrl.training.hosted.evaluate import EXPLORE, evaluate, generator
+from softrl.training.hosted_device import DevicePrograms, compile_device, first_environment
 from softrl.training.learn import LearnInfo
 from softrl.training.members import joined, single
 from softrl.training.records import finite_mean
 from softrl.training.state import Rollout, RunState
 from softrl.types import EnvState, Hypers, PyTree, Transition
+
+EVALUATION_SEED = 1_000_003
+"""Of the evaluation's episodes, the same for every run."""
+
+EXPLORE, EVALUATE = 0, 1
+"""What a draw on the host is for."""
 
 
 @dataclass
@@ -113,6 +119,33 @@ def chunk(hosted: Hosted, run: RunState, hypers: Hypers) -> tuple[RunState, Chun
     clock, learner, carry = jax.block_until_ready(state)
     rollout = Rollout(carry, tally.episode_return[None], tally.episode_length[None])
     return RunState(clock, learner, env, rollout), ChunkInfo(tally.info(), _learned(hosted, numbers))
+
+
+def generator(words: np.ndarray, step: int, purpose: int) -> np.random.Generator:
+    """The random numbers of one call of the device, or of one step of an evaluation: any call can be replayed.
+
+    Args: `words`: `[2]` uint32, a key's; `step`: its first; `purpose`: `EXPLORE` or `EVALUATE`.
+    """
+    key = int(words[0]) << 32 | int(words[1])
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, purpose, step]))
+
+
+def evaluate(env: HostEnv, policy: NumpyPolicy, seed: int = EVALUATION_SEED) -> Evaluation:
+    """One episode in each of E environments, the first half by the mode, the second by sampling; `[E / 2]` leaves."""
+    obs, count, half = env.reset(seed), env.spec.num_envs, env.spec.num_envs // 2
+    total, length, alive = np.zeros(count), np.zeros(count, np.int32), np.ones(count, bool)
+    words = np.asarray([0, seed], np.uint32)
+    for step in range(env.spec.episode_length):
+        modes, others = (jax.tree.map(lambda x, part=part: x[part], obs) for part in (slice(half), slice(half, None)))
+        noise = policy.draw_noise(generator(words, step, EVALUATE), half)
+        after = env.step(np.concatenate([policy.act(modes), policy.act(others, noise)]))
+        total += np.where(alive, after.reward, 0.0)
+        length += alive
+        alive &= ~(after.terminated | after.truncated) & after.valid
+        obs = after.obs
+        if not alive.any():
+            break
+    return Evaluation(*(np.float32(x) for x in (total[:half], length[:half], total[half:], length[half:])))
 
 
 def evaluate_agents(hosted: Hosted, agents: PyTree) -> Evaluation:
