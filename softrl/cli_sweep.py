@@ -86,20 +86,17 @@ def sweep(argv: list[str]) -> int:
 
 def _plan(options: SweepOptions, memory: int | None) -> int:
     """Prints a plan, as soon as can be: nothing is loaded that trains, or shows training, before it is needed."""
-    gc.disable()  # what is imported and planned stays to the end: looking for garbage was a seventh of the time
+    if not options.calibrate:
+        gc.disable()  # what is imported and planned stays to the end: looking for garbage was a seventh of the time
     try:
         from softrl.reporting import sinks
-        from softrl.sweep import plan, plan_text, spec
+        from softrl.sweep import planned
 
         sinks.parse_sinks(options.sinks)
-        made = plan.plan(spec.load(options.spec), per_batch=options.per_batch, memory_bytes=memory)
+        lines = planned(options.spec, options.per_batch, memory, calibrate=options.calibrate)
     finally:
         gc.enable()
-    if options.calibrate:
-        from softrl.sweep.calibration import calibrated
-
-        made = calibrated(made)
-    print("\n".join(plan_text.text(made)))
+    print("\n".join(lines))
     return 0
 
 

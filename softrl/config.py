@@ -128,6 +128,16 @@ def from_json(kind: type[T], data: Mapping[str, Any]) -> T:
     return checked(kind(**values))
 
 
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _check(name: str, value: Any, hint: Any) -> None:
     bounds = Within()
     if typing.get_origin(hint) is typing.Annotated:
@@ -135,7 +145,7 @@ def _check(name: str, value: Any, hint: Any) -> None:
         bounds = next((note for note in notes if isinstance(note, Within)), bounds)
     if not _fits(value, hint):
         raise ConfigError(f"{name} must be {_spelled(hint)}, got {value!r} ({type(value).__name__})")
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and not bounds.holds(value):
+    if is_number(value) and not bounds.holds(value):
         raise ConfigError(f"{name} must be in {bounds}, got {value!r}")
 
 
@@ -150,9 +160,9 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin is tuple:
         return isinstance(value, tuple) and all(_fits(item, args[0]) for item in value)
     if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        return is_number(value)
     if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return is_whole(value)
     return isinstance(value, hint)
 
 

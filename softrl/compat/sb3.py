@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from softrl.agents.spaces import spec_of
-from softrl.config import change
+from softrl.config import change, is_whole
 from softrl.envs import boxes
 from softrl.envs.gymnasium import library
 from softrl.errors import ConfigError
@@ -229,6 +229,6 @@ def _architecture(policy_kwargs: dict[str, Any]) -> dict[str, int]:
 
 
 def _count(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if not is_whole(value) or value < least:
         raise ConfigError(f"{name} must be a whole number of steps from {least}, got {value!r}")
     return value

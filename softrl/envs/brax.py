@@ -176,7 +176,7 @@ class Model(NamedTuple):
 
 
 def _reset(model: Model, key: jax.Array, index: jax.Array):
-    # Brax's own code splits and reshapes legacy keys; typed ones stop at this door.
+    # Brax's own code splits and reshapes legacy keys; typed ones stop here.
     legacy = jax.random.key_data(key)
     with _system(model, legacy):
         state = model.env.reset(legacy)

@@ -1,10 +1,9 @@
-"""EnvPool's simulators behind the `HostEnv` door: many environments in C++ threads. EnvPool is imported only here.
+"""EnvPool's simulators as `HostEnv`s: many environments in C++ threads. EnvPool is imported only here.
 
 EnvPool resets an environment in the step after its end, which would be a row without meaning; here those that ended
 are reset at once, which draws the same episodes.
 """
 
-import importlib
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from softrl import errors
 from softrl.envs import boxes
 from softrl.envs.boxes import Boxes
 from softrl.envs.config import EnvConfig
@@ -39,14 +39,8 @@ KNOWN = (
 
 
 def library() -> Any:
-    """EnvPool itself.
-
-    Raises: ConfigError where it is not installed.
-    """
-    try:
-        return importlib.import_module("envpool")
-    except ImportError:
-        raise ConfigError("envpool/ environments need EnvPool: pip install 'softrl[envpool]'") from None
+    """EnvPool itself. Raises: ConfigError where it is not installed."""
+    return errors.library("envpool", "envpool/ environments need EnvPool", "envpool")
 
 
 def source(name: str, kwargs: dict[str, Any]) -> Source:

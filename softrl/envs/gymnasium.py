@@ -1,9 +1,8 @@
-"""Gymnasium's environments behind the `HostEnv` door. The only module that imports Gymnasium, when one is looked up.
+"""Gymnasium's environments as `HostEnv`s. The only module that imports Gymnasium, when one is looked up.
 
 Its vector environments reset in the same step and keep the true last observation, which is what learning needs.
 """
 
-import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from softrl import errors
 from softrl.envs import boxes, mujoco_state
 from softrl.envs.boxes import Boxes
 from softrl.envs.config import EnvConfig
@@ -48,14 +48,8 @@ Maker = Callable[..., Any]
 
 
 def library() -> Any:
-    """Gymnasium itself.
-
-    Raises: ConfigError where it is not installed.
-    """
-    try:
-        return importlib.import_module("gymnasium")
-    except ImportError:
-        raise ConfigError("gym/ environments need Gymnasium: pip install 'softrl[gym]'") from None
+    """Gymnasium itself. Raises: ConfigError where it is not installed."""
+    return errors.library("gymnasium", "gym/ environments need Gymnasium", "gym")
 
 
 def source(name: str, kwargs: dict[str, Any]) -> Source:

@@ -1,4 +1,4 @@
-"""The door for environments that live outside XLA: another simulator, another process, a robot. NumPy only."""
+"""The interface of environments that live outside XLA: another simulator, another process, a robot. NumPy only."""
 
 from collections.abc import Callable
 from typing import NamedTuple

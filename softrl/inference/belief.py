@@ -120,10 +120,7 @@ def _branch(pomdp: POMDP, beliefs: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _validate(pomdp: POMDP, horizon: int) -> POMDP:
-    shape = np.shape(pomdp.transition)
-    if len(shape) != 3 or shape[0] != shape[2] or 0 in shape:
-        checks.fail("transition", pomdp.transition, "[S, A, S] with at least one state and one action")
-    states, actions = shape[:2]
+    states, actions = checks.sizes(pomdp.transition)
     seen = np.shape(pomdp.observation)
     if len(seen) != 3 or seen[:2] != (actions, states) or seen[2] == 0:
         checks.fail("observation", pomdp.observation, f"[A, S, O] = ({actions}, {states}, O)")

@@ -31,6 +31,14 @@ def shape(name: str, x: Any, expected: tuple[int, ...], axes: str) -> None:
         fail(name, x, f"{axes} = {expected}")
 
 
+def sizes(transition: Any) -> tuple[int, int]:
+    """S and A of a transition `[S, A, S]`."""
+    given = np.shape(transition)
+    if len(given) != 3 or given[0] != given[2] or 0 in given:
+        fail("transition", transition, "[S, A, S] with at least one state and one action")
+    return given[:2]
+
+
 def real(name: str, x: Any) -> None:
     """`x` holds real numbers, known or not."""
     dtype = x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype

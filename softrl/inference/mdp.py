@@ -48,10 +48,7 @@ def validate(mdp: TabularMDP, horizon: int | None = None) -> TabularMDP:
     """
     if not isinstance(mdp, TabularMDP):
         raise ValueError(f"mdp: got a {type(mdp).__name__}, expected a TabularMDP")
-    shape = np.shape(mdp.transition)
-    if len(shape) != 3 or shape[0] != shape[2] or 0 in shape:
-        checks.fail("transition", mdp.transition, "[S, A, S] with at least one state and one action")
-    states, actions = shape[:2]
+    states, actions = checks.sizes(mdp.transition)
     if np.ndim(mdp.reward) == 3 and horizon is not None:
         checks.shape("reward", mdp.reward, (horizon, states, actions), "[T, S, A]")
     else:

@@ -19,37 +19,16 @@ RENDERERS = ("auto", "opengl", "raycast")
 Note = Callable[[str], None]
 
 
-def video(
-    trajectory: Any,
-    system: Any,
-    path: str | Path,
-    *,
-    fps: float,
-    size: tuple[int, int] = (640, 360),
-    camera: Camera | None = None,
-    renderer: str = "auto",
-    note: Note | None = None,
-) -> Path:
-    """Writes a film that plays in real time.
+def video(trajectory: Any, system: Any, path: str | Path, *, fps: float, **options: Any) -> Path:
+    """Writes a film of a Brax environment that plays in real time.
 
     Args:
-      trajectory: pipeline states of one Brax environment, a list or one stacked pytree; any of its four backends.
+      trajectory: its pipeline states, a list or one stacked pytree; of any of the four backends.
       system: their `System`, `env.sys`.
-      path: `.mp4` (H.264) or `.gif`. It appears whole or not at all.
-      fps: states a second of simulated time, 1 / `env.dt`.
-      size: width and height in pixels, even numbers.
-      camera: where to see it from; what is None is chosen, and the camera goes with a robot that runs away.
-      renderer: `opengl`; `raycast`, on the CPU and without any graphics library; `auto`: OpenGL where a graphics card
-        draws, or `MUJOCO_GL` names a driver, otherwise, and where OpenGL fails, `raycast`.
-      note: called with one line where something had to be done in another way than asked.
-    Returns:
-      The file written: a `.gif` in the place of an `.mp4` where there is no ffmpeg.
-    Raises:
-      ConfigError: a format, size, rate or renderer that there is not. RenderError: no film can be made, and why.
+      fps: states a second of simulated time, 1 / `env.dt`. path, options: as of `poses`.
+    Returns and raises: as `poses`.
     """
-    _check(Path(path), fps, size, renderer)
-    shown = {"fps": fps, "size": size, "camera": camera, "renderer": renderer, "note": note}
-    return poses(system.mj_model, *_links(trajectory), path, **shown)
+    return poses(system.mj_model, *_links(trajectory), path, fps=fps, **options)
 
 
 def poses(
@@ -66,8 +45,20 @@ def poses(
 ) -> Path:
     """Writes a film of a MuJoCo model's bodies.
 
-    Args: `model`: `mujoco.MjModel`; `pos`: `[T, L, 3]` and `rot`: `[T, L, 4]` (w, x, y, z), frames of its L bodies but
-      the world; the others as of `video`. Returns and raises: as `video`.
+    Args:
+      model: `mujoco.MjModel`.
+      pos, rot: `[T, L, 3]` and `[T, L, 4]` (w, x, y, z), frames of its L bodies but the world.
+      path: `.mp4` (H.264) or `.gif`. It appears whole or not at all.
+      fps: poses a second of simulated time.
+      size: width and height in pixels, even numbers.
+      camera: where to see it from; what is None is chosen, and the camera goes with a robot that runs away.
+      renderer: `opengl`; `raycast`, on the CPU and without any graphics library; `auto`: OpenGL where a graphics card
+        draws, or `MUJOCO_GL` names a driver, otherwise, and where OpenGL fails, `raycast`.
+      note: called with one line where something had to be done in another way than asked.
+    Returns:
+      The file written: a `.gif` in the place of an `.mp4` where there is no ffmpeg.
+    Raises:
+      ConfigError: a format, size, rate or renderer that there is not. RenderError: no film can be made, and why.
     """
     path, note = Path(path), note or _silent
     _check(path, fps, size, renderer)
@@ -78,7 +69,7 @@ def poses(
 
 
 def pictures(shown: np.ndarray, path: str | Path, *, fps: float, note: Note | None = None) -> Path:
-    """Writes a film of pictures `[T, H, W, 3]` uint8, without an odd last row or column. Otherwise as `video`."""
+    """Writes a film of pictures `[T, H, W, 3]` uint8, without an odd last row or column. Otherwise as `poses`."""
     path, note = Path(path), note or _silent
     every = int(np.ceil(fps / MAX_FPS - 1e-6))
     shown = shown[::every, : shown.shape[1] // 2 * 2, : shown.shape[2] // 2 * 2]

@@ -26,22 +26,15 @@ METHODS = {name: f"/{_PACKAGE}.Learner/{name}" for name in ("Join", "Push", "Pul
 
 
 def file_descriptor() -> descriptor_pb2.FileDescriptorProto:
-    """The description of protocol.proto's messages, as protoc would give it."""
+    """The description of protocol.proto's messages, as protoc would give it but for names in JSON."""
     about = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name=_FILE, package=_PACKAGE, syntax="proto3")
     for message, fields in _FIELDS.items():
         added = file.message_type.add(name=message)
         for number, (name, kind) in enumerate(fields, start=1):
             kind_number = about.Type.Value(f"TYPE_{kind.upper()}")
-            added.field.add(
-                name=name, number=number, type=kind_number, label=about.LABEL_OPTIONAL, json_name=_json(name)
-            )
+            added.field.add(name=name, number=number, type=kind_number, label=about.LABEL_OPTIONAL)
     return file
-
-
-def _json(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 _POOL = descriptor_pool.DescriptorPool()  # our own: in the common one another library may have a file of this name

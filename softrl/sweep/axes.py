@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from softrl.config import change, flat
+from softrl.config import change, flat, is_number, is_whole
 from softrl.errors import ConfigError, suggestion
 from softrl.training.config import Config
 
@@ -91,29 +91,25 @@ def _ranged(name: str, form: Any, static: bool, sampled: bool) -> Axis:
     if sampled and kind in DRAWN:
         return Axis(name, kind, (), static, low, high)
     count, seed = form.get("n"), form.get("seed", 0)
-    if not _is_count(count) or count < 1:
+    if not is_whole(count) or count < 1:
         raise ConfigError(f"axis {name}: n must be a whole number of values, at least 1, got {count!r}")
-    if not _is_count(seed):
+    if not is_whole(seed):
         raise ConfigError(f"axis {name}: seed must be a whole number, got {seed!r}")
     shares = _drawn(name, count, seed) if kind in DRAWN else [i / max(count - 1, 1) for i in range(count)]
     return Axis(name, kind, tuple(_between(low, high, share, kind) for share in shares), static, low, high)
 
 
 def _bounds(name: str, kind: str, given: Any) -> tuple[float, float]:
-    numbers = isinstance(given, (list, tuple)) and len(given) == 2 and all(_is_number(bound) for bound in given)
+    numbers = (
+        isinstance(given, (list, tuple))
+        and len(given) == 2
+        and all(is_number(bound) and math.isfinite(bound) for bound in given)
+    )
     if not numbers or not given[0] < given[1]:
         raise ConfigError(f"axis {name}: {kind} must be [low, high] with low < high, two finite numbers; got {given!r}")
     if kind in ("log", "log_uniform") and given[0] <= 0:
         raise ConfigError(f"axis {name}: {kind} needs low > 0, got {given[0]!r}")
     return float(given[0]), float(given[1])
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _drawn(name: str, count: int, seed: int) -> list[float]:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from softrl.config import exclusive
+from softrl.config import exclusive, is_whole
 from softrl.errors import ConfigError, require_known
 from softrl.presets import preset
 from softrl.sweep import search as searches
@@ -134,10 +134,8 @@ def _refuse_unequal_samples(axes: tuple[Axis, ...]) -> None:
 
 
 def _seeds(given: Any) -> tuple[int, ...]:
-    seeds = range(given) if isinstance(given, int) and not isinstance(given, bool) else given
-    if not isinstance(seeds, (list, tuple, range)) or not all(
-        isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed <= MOST_SEED for seed in seeds
-    ):
+    seeds = range(given) if is_whole(given) else given
+    if not isinstance(seeds, (list, tuple, range)) or not all(is_whole(x) and 0 <= x <= MOST_SEED for x in seeds):
         raise ConfigError(f"seeds must be a number of seeds or a list of whole numbers in [0, 2³¹), got {given!r}")
     if not seeds:
         raise ConfigError(f"seeds is empty, got {given!r}: give at least one")

@@ -59,9 +59,10 @@ def test_a_runs_records_arrive_member_by_member(tmp_path, monkeypatch):
         listen({"event": "assembled", "assembled": Assembled(), "memory": ""})
         listen({"event": "chunk", "env_steps": 1})
         listen({"event": "evaluation", "record": record(64, 2)})
-    (_, one, config), (_, two, _), first, second, last = sink.calls
+    (_, one, config), (_, two, _), first, second, *ends = sink.calls
     assert (one, two, config["seed"], config["gamma"]) == ("member0", "member1", 5, Config().hypers.gamma)
-    assert first[:3] == ("write", "member0", 64) and second[:3] == ("write", "member1", 64) and last == ("close",)
+    assert first[:3] == ("write", "member0", 64) and second[:3] == ("write", "member1", 64)
+    assert ends == [("end", "member0"), ("end", "member1")]
     assert second[3] == {
         "updates": 7.0, "eval/return_mean": 65.0, "train/entropy": 0.5, "health/code": 0.0, "timing/wall_s": 1.5
     }, "what is not finite is left out"  # fmt: skip

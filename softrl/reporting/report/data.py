@@ -131,8 +131,3 @@ def value_text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "×".join(map(value_text, value))
     return "none" if value is None else str(value)
-
-
-def is_number(value: Any) -> bool:
-    """Whether a setting's value has a place on an axis."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -5,8 +5,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from softrl.config import is_number
 from softrl.reporting.report import frame, svg
-from softrl.reporting.report.data import Axis, Member, is_number, value_text
+from softrl.reporting.report.data import Axis, Member, value_text
 from softrl.reporting.report.svg import tag
 from softrl.sweep import statistics
 
@@ -76,7 +77,7 @@ def _places(axis: Axis, members: Sequence[Member]) -> tuple[list[Place], bool, b
     for member in members:
         together.setdefault(value_text(member.setting[axis.name]), []).append(member)
     values = {label: some[0].setting[axis.name] for label, some in together.items()}
-    if not all(is_number(value) for value in values.values()):
+    if not all(is_number(value) and math.isfinite(value) for value in values.values()):
         return [Place(float(i), label, some) for i, (label, some) in enumerate(together.items())], False, False
     order = sorted(together, key=lambda label: values[label])
     if len(order) <= BINS + 1:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from softrl.agents import algorithm
+from softrl.config import is_number
 from softrl.reporting.report.data import Axis, Member, Report
 from softrl.reporting.report.read_run import flattened
 from softrl.sweep import folder, ledger, results
@@ -88,7 +89,7 @@ def _axis(axis: Any) -> Axis:
     """Lists are drawn on a logarithmic axis where they grow by factors: 1e-4, 1e-3, 1e-2."""
     if axis.kind != "list":
         return Axis(axis.name, axis.kind.startswith("log"))
-    values = [v for v in axis.values if isinstance(v, int | float) and not isinstance(v, bool)]
+    values = [value for value in axis.values if is_number(value)]
     positive = len(values) == len(axis.values) and len(values) > 1 and min(values) > 0
     return Axis(axis.name, positive and max(values) / min(values) >= 8)
 

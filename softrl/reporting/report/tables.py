@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from softrl.config import is_number
 from softrl.reporting.report import frame, svg
-from softrl.reporting.report.data import Axis, Group, Member, is_number, value_text
+from softrl.reporting.report.data import Axis, Group, Member, value_text
 from softrl.reporting.report.svg import tag
 
 STATUS = {

@@ -30,10 +30,7 @@ class Sink(Protocol):
         """Adds numbers at so many environment steps."""
 
     def end(self, run: str) -> None:
-        """No more will come of this run."""
-
-    def close(self) -> None:
-        """Everything is to be on the disk, or sent."""
+        """No more will come of this run: its numbers are to be on the disk, or sent."""
 
 
 def parse_sinks(spelled: str) -> tuple[str, ...]:
@@ -68,7 +65,7 @@ def opened(
         yield listen
     finally:
         for outlet in outlets:
-            outlet.do("close")
+            outlet.close()
 
 
 class _Outlet:
@@ -76,14 +73,20 @@ class _Outlet:
 
     def __init__(self, name: str, sink: Sink, note: Callable[[str], None]):
         self.name, self.sink, self.note = name, sink, note
-        self.sweeping = False
+        self.sweeping, self.begun = False, set()
 
-    def do(self, action: str, *arguments: Any) -> None:
+    def close(self) -> None:
+        """Ends all runs."""
+        for run in sorted(self.begun):
+            self.do("end", run)
+
+    def do(self, action: str, run: str, *arguments: Any) -> None:
         """One call of the sink."""
         if self.sink is None:
             return
+        (self.begun.discard if action == "end" else self.begun.add)(run)
         try:
-            getattr(self.sink, action)(*arguments)
+            getattr(self.sink, action)(run, *arguments)
         except ConfigError:
             self.sink = None
             raise

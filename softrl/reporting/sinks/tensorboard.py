@@ -41,11 +41,6 @@ class TensorBoard:
         if run in self.open:
             self.open.pop(run).close()
 
-    def close(self) -> None:
-        """Closes all files."""
-        for run in list(self.open):
-            self.end(run)
-
     def _file(self, run: str) -> Any:
         if run not in self.open:
             if len(self.open) >= OPEN:

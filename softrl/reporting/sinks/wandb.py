@@ -36,11 +36,6 @@ class WandB:
         if run in self.open:
             self.open.pop(run).finish()
 
-    def close(self) -> None:
-        """Finishes all."""
-        for run in list(self.open):
-            self.end(run)
-
     def _begun(self, run: str) -> Any:
         name = self.directory.name
         try:
