@@ -55,9 +55,8 @@ def metadata(data: bytes) -> dict[str, str]:
     try:
         entries = json.loads(data[8 : 8 + length])
         strings = entries.pop("__metadata__", {})
-        shapes = [entry["shape"] for entry in entries.values()]
         sizes = [_ITEM_BYTES[entry["dtype"]] * math.prod(entry["shape"]) for entry in entries.values()]
-        negative = any(size < 0 for shape in shapes for size in shape)
+        negative = any(size < 0 for entry in entries.values() for size in entry["shape"])
         text = all(isinstance(word, str) for pair in strings.items() for word in pair)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise TensorError("the safetensors header is damaged, or declares a dtype that softrl does not use") from None

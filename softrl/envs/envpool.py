@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from softrl import errors
-from softrl.envs import boxes
+from softrl.envs import boxes, host
 from softrl.envs.boxes import Boxes
 from softrl.envs.config import EnvConfig
 from softrl.envs.host import HostEnv, HostStep
@@ -99,7 +99,7 @@ def _make(
         snapshot=lambda: np.zeros(0, np.uint8),
         restore=partial(_refuse, pool),
         snapshot_size=0,
-        close=partial(_close, pool),
+        close=partial(host.close, pool),
     )
 
 
@@ -134,9 +134,3 @@ def _step(pool: Pool, action: np.ndarray) -> HostStep:
 
 def _refuse(pool: Pool, snapshot: np.ndarray) -> None:
     raise ConfigError(f"envpool/{pool.name} cannot be put back to a snapshot of {len(snapshot)} bytes")
-
-
-def _close(pool: Pool) -> None:
-    env, pool.env = pool.env, None
-    if env is not None:
-        env.close()

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from softrl import errors
-from softrl.envs import boxes, mujoco_state
+from softrl.envs import boxes, host, mujoco_state
 from softrl.envs.boxes import Boxes
 from softrl.envs.config import EnvConfig
 from softrl.envs.host import HostEnv, HostStep
@@ -165,7 +165,7 @@ def _make(maker: Maker, config: EnvConfig, *, stagger: bool = True, randomize: A
         snapshot=partial(_snapshot, held, size),
         restore=partial(_restore, held),
         snapshot_size=size,
-        close=partial(_close, held),
+        close=partial(host.close, held),
     )
 
 
@@ -283,9 +283,3 @@ def _restore(held: Held, snapshot: np.ndarray) -> None:
     _reset(held, 0)
     for env, part in zip(held.env.envs, parts, strict=True):
         mujoco_state.write(env, part)
-
-
-def _close(held: Held) -> None:
-    env, held.env = held.env, None
-    if env is not None:
-        env.close()

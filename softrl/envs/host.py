@@ -1,7 +1,7 @@
 """The interface of environments that live outside XLA: another simulator, another process, a robot. NumPy only."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,3 +39,10 @@ class HostEnv(NamedTuple):
     restore: Callable[[np.ndarray], None]
     snapshot_size: int
     close: Callable[[], None]
+
+
+def close(opened: Any) -> None:
+    """Closes the environments that are open, and forgets them. Args: `opened`: has them as `env`, or None."""
+    env, opened.env = opened.env, None
+    if env is not None:
+        env.close()

@@ -39,12 +39,6 @@ def flat_directions(hessian: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array
     return eigenvalues, vectors, size <= 100 * hessian.shape[0] * jnp.finfo(hessian.dtype).eps * jnp.max(size)
 
 
-def _residual(objective: Callable, params: tuple, x: jax.Array) -> jax.Array:
-    """The gradient, less what points in flat directions."""
-    gradient = jax.grad(objective, 1)(params[0], x)
-    return gradient - _flat_projector(jax.hessian(objective, 1)(params[0], x)) @ gradient
-
-
 def _slope(objective: Callable, params: tuple, x: jax.Array) -> jax.Array:
     hessian = jax.hessian(objective, 1)(params[0], x)
     return hessian + _flat_projector(hessian)  # invertible, and unchanged elsewhere

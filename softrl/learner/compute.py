@@ -82,17 +82,15 @@ def improve(parts: LearnerParts, state: State, hypers: Hypers, updates: jax.Arra
     """
 
     def update(_, carry):
-        clock, learner, sums, counts = carry
+        clock, learner, total = carry
         clock, learner, info = learn(parts.program, clock, learner, hypers)
-        good = jax.tree.map(jnp.isfinite, info)
-        sums = jax.tree.map(lambda s, x, ok: s + jnp.where(ok, x, 0.0), sums, info, good)
-        return clock, learner, sums, jax.tree.map(lambda n, ok: n + ok.astype(jnp.float32), counts, good)
+        seen = jax.tree.map(lambda x: jnp.where(jnp.isfinite(x), jnp.stack([x, jnp.ones_like(x)]), 0.0), info)
+        return clock, learner, jax.tree.map(jnp.add, total, seen)
 
     shapes = jax.eval_shape(lambda: learn(parts.program, state.clock, state.learner, hypers)[2])
-    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-    start = (state.clock, state.learner, zeros, jax.tree.map(jnp.copy, zeros))
-    clock, learner, sums, counts = jax.lax.fori_loop(0, updates, update, start)
-    means = jax.tree.map(lambda s, n: jnp.where(n > 0, s / jnp.maximum(n, 1.0), jnp.nan), sums, counts)
+    total = jax.tree.map(lambda s: jnp.zeros((2, *s.shape), s.dtype), shapes)  # sum and count
+    clock, learner, total = jax.lax.fori_loop(0, updates, update, (state.clock, state.learner, total))
+    means = jax.tree.map(lambda x: jnp.where(x[1] > 0, x[0] / jnp.maximum(x[1], 1.0), jnp.nan), total)
     return state._replace(clock=clock, learner=learner), means
 
 

@@ -103,11 +103,6 @@ def save(files: LearnerFiles, state: PyTree, meta: dict[str, Any]) -> None:
     checkpoint.wait(files.store)
 
 
-def restore(files: LearnerFiles, abstract: PyTree) -> checkpoint.Restored | None:
-    """The newest save that verifies; None before the first."""
-    return checkpoint.restore(files.store.directory, abstract)
-
-
 def close(files: LearnerFiles) -> None:
     """Closes the store and lets the next process in."""
     try:

@@ -222,7 +222,7 @@ class Learner:
     def restore(self) -> int | None:
         """Goes back to the last save in `dir`, exactly. Returns: its version; None where nothing was saved yet."""
         with self._lock:
-            found = files.restore(self._require_files(), self._programs.abstract)
+            found = checkpoint.restore(self._require_files().store.directory, self._programs.abstract)
             if found is None:
                 return None
             self._state, self.extra = found.state, found.meta["extra"]

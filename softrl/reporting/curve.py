@@ -42,7 +42,9 @@ def curve(records: Sequence[Mapping[str, Any]], path: str | Path, *, title: str 
         axes = figure.add_subplot()
         _lines(axes, records)
         _decorate(axes, records, title)
-        return media.whole(path, lambda part: figure.savefig(part))
+        with media.whole(path) as part:
+            figure.savefig(part)
+    return path
 
 
 def _lines(axes: Any, records: Sequence[Mapping[str, Any]]) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ def mp4(pictures: Iterable[np.ndarray], path: Path, *, fps: float, size: tuple[i
         raise RenderError("there is no ffmpeg: `pip install imageio-ffmpeg`, or ask for a .gif")
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", f"{fps:.6f}", "-i", "-"]
     codec = ["-c:v", "libx264", "-crf", "20", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
-    with _whole(path) as part, tempfile.TemporaryFile() as log:
+    with whole(path) as part, tempfile.TemporaryFile() as log:
         command = [program, "-y", "-loglevel", "error", *source, *codec, str(part)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log)
         try:
@@ -65,26 +65,19 @@ def gif(pictures: Iterable[np.ndarray], path: Path, *, fps: float, size: tuple[i
         palette = frames[0] if frames else image.quantize(colors=256)
         frames.append(image.quantize(palette=palette, dither=Image.Dither.NONE))
     ends = np.round(np.arange(len(frames) + 1) * 100 / fps).astype(int)
-    with _whole(path) as part:
+    with whole(path) as part:
         frames[0].save(
             part, format="GIF", save_all=True, append_images=frames[1:], duration=(np.diff(ends) * 10).tolist(), loop=0
         )
     return path
 
 
-def whole(path: Path, write: Callable[[Path], object]) -> Path:
-    """Calls `write` with a name beside `path`, and makes what it wrote there `path`.
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to; it becomes `path` if all goes well and vanishes otherwise.
 
     Raises: RenderError where the file cannot be written; an older one is kept.
     """
-    with _whole(path) as part:
-        write(part)
-    return path
-
-
-@contextlib.contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; it becomes `path` if all goes well and vanishes otherwise."""
     part = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

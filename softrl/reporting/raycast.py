@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from softrl.reporting.scene import FIELD_OF_VIEW, Scene, axes, tile_edge
+from softrl.reporting.scene import FIELD_OF_VIEW, Scene, axes, tile_edge, visible
 
 SUN = np.array([-0.35, -0.55, 0.76])
 HORIZON, ZENITH = np.array([[0.90, 0.93, 0.96], [0.56, 0.71, 0.88]], np.float32)
@@ -155,7 +155,7 @@ def _picture(view: View, shot: Shot) -> np.ndarray:
 def _box(view: View, shot: Shot) -> tuple[slice, slice]:
     """Rows and columns of the picture that can show a shape."""
     height, width = view.sky.shape[:2]
-    model, shapes = shot.model, _shapes(shot.model)
+    model, shapes = shot.model, visible(shot.model)
     seen = (shot.data.geom_xpos[shapes] - shot.eye) @ view.axes.T
     radius, step = model.geom_rbound[shapes], np.linalg.norm(view.pixel[0])
     near = seen[:, 2] - radius
@@ -236,7 +236,7 @@ def _checker(xy: np.ndarray, width: np.ndarray) -> np.ndarray:
 
 def _shadow_box(floor: Floor, shot: Shot) -> tuple[slice, slice]:
     """Rows and columns of the ground that a shape's shadow can fall on; the rest needs no rays."""
-    shapes = _shapes(shot.model)
+    shapes = visible(shot.model)
     centre = shot.data.geom_xpos[shapes]
     stretch = shot.model.geom_rbound[shapes, None] * np.linalg.norm(SUN) / SUN[2]
     fall = centre[:, :2] - SUN[:2] / SUN[2] * (centre[:, 2:] - floor.height) - shot.eye[:2]
@@ -250,11 +250,6 @@ def _span(mask: np.ndarray) -> slice:
     """From before the first True to after the last, of a mask of every `COARSE`-th pixel."""
     index = COARSE * np.flatnonzero(mask)
     return slice(max(index[0] - COARSE, 0), index[-1] + COARSE) if len(index) else slice(0, 0)
-
-
-def _shapes(model: Any) -> np.ndarray:
-    """`[G]`: visible shapes of finite size."""
-    return (model.geom_group < 3) & (model.geom_rbound > 0)
 
 
 def _outline(geom: np.ndarray) -> np.ndarray:

@@ -136,9 +136,14 @@ def _matrix(quaternion: np.ndarray) -> np.ndarray:
     return np.stack([np.stack(row, -1) for row in rows], -2)
 
 
+def visible(model: Any) -> np.ndarray:
+    """`[G]`: shapes of finite size that are shown."""
+    return (model.geom_group < 3) & (model.geom_rbound > 0)
+
+
 def _moving(model: Any) -> np.ndarray:
     """`[G]`: shapes that are seen and not welded to the world; all but the planes where there is none."""
-    seen = (model.geom_group < 3) & (model.geom_rbound > 0)
+    seen = visible(model)
     moving = seen & (model.body_weldid[model.geom_bodyid] != 0)
     if not seen.any():
         raise RenderError("the model has no shapes to show")

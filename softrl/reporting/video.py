@@ -148,4 +148,6 @@ def html(trajectory: Any, system: Any, path: str | Path) -> Path:
     # The viewer reads nothing but the links' frames, and slicing whole states would take seconds.
     states = [SimpleNamespace(x=Transform(pos=p, rot=r)) for p, r in zip(pos, rot, strict=True)]
     page = viewer.render(system, states)
-    return media.whole(path, lambda part: part.write_text(page, encoding="utf-8"))
+    with media.whole(path) as part:
+        part.write_text(page, encoding="utf-8")
+    return path

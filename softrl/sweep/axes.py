@@ -100,12 +100,8 @@ def _ranged(name: str, form: Any, static: bool, sampled: bool) -> Axis:
 
 
 def _bounds(name: str, kind: str, given: Any) -> tuple[float, float]:
-    numbers = (
-        isinstance(given, (list, tuple))
-        and len(given) == 2
-        and all(is_number(bound) and math.isfinite(bound) for bound in given)
-    )
-    if not numbers or not given[0] < given[1]:
+    pair = isinstance(given, (list, tuple)) and len(given) == 2 and all(map(is_number, given))
+    if not pair or not -math.inf < given[0] < given[1] < math.inf:
         raise ConfigError(f"axis {name}: {kind} must be [low, high] with low < high, two finite numbers; got {given!r}")
     if kind in ("log", "log_uniform") and given[0] <= 0:
         raise ConfigError(f"axis {name}: {kind} needs low > 0, got {given[0]!r}")

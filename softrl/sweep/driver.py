@@ -61,7 +61,8 @@ def run(
       is in use, damaged or refuses.
     """
     use_compilation_cache()
-    launch, out = _launcher(launcher), Path(out)
+    require_known("launcher", launcher, LAUNCHERS)
+    launch, out = importlib.import_module(LAUNCHERS[launcher]).launch, Path(out)
     made = _planned(load(source), out, per_batch, memory_bytes)
     listener({"event": "planned", "plan": made})
     with directory.claim(out), signals.graceful() as request:
@@ -79,11 +80,6 @@ def run(
         results.write(out, rows)
         stopped = None if request.requested is None else int(request.requested)
     return Outcome(out, rows, stopped)
-
-
-def _launcher(name: str) -> Callable:
-    require_known("launcher", name, LAUNCHERS)
-    return importlib.import_module(LAUNCHERS[name]).launch
 
 
 def _planned(spec: Spec, out: Path, per_batch: int | None, memory_bytes: int | None) -> Plan:

@@ -66,11 +66,6 @@ def ranking(members: tuple[Member, ...], lines: list[dict[str, Any]], step: int)
     return sorted(range(len(members)), key=lambda slot: (-worth(slot), slot))
 
 
-def survivors(order: list[int], rung: Rung) -> list[int]:
-    """The slots that go on, in slot order."""
-    return sorted(order[: rung.members])
-
-
 def stopped(group: Group, members: tuple[Member, ...], order: list[int], stages: list[Rung], k: int) -> list[dict]:
     """The ledger's lines for those that rung k leaves behind."""
     step = end(stages[k], group.config)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from softrl.storage import durable
-from softrl.sweep import folder, ledger
+from softrl.sweep import folder
 from softrl.sweep.groups import Member
 
 NAME = "results.csv"
@@ -30,14 +30,6 @@ class Result(NamedTuple):
     best_return: float
     final_step: int
     best_step: int
-
-
-def results(out: str | Path) -> list[Result]:
-    """All members of a sweep, in order.
-
-    Raises: CheckpointError where there is no sweep, or it is damaged.
-    """
-    return gather(folder.read(out).members, ledger.read(Path(out)))
 
 
 def gather(members: tuple[Member, ...], lines: list[dict[str, Any]]) -> list[Result]:

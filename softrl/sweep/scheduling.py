@@ -49,7 +49,7 @@ def _rung(out: Path, group: Group, search: Halving, ledger: Ledger) -> list[Path
         if k + 1 < len(stages):
             order = halving.ranking(members, lines, halving.end(rung, group.config))
             ledger.add(halving.stopped(group, members, order, stages, k))
-            slots = halving.survivors(order, stages[k + 1])
+            slots = sorted(order[: stages[k + 1].members])
             members, start = tuple(members[slot] for slot in slots), {"batch": name, "slots": slots}
     return []
 

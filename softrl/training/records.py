@@ -92,14 +92,9 @@ def finite_mean(table: np.ndarray) -> np.ndarray:
 def eval_part(evaluation: Evaluation) -> dict[str, list[float]]:
     """Means and spreads over episodes, per member."""
     host = jax.tree.map(lambda x: np.asarray(x, np.float64), evaluation)
-    numbers = (
-        host.deterministic_return.mean(-1),
-        host.deterministic_return.std(-1),
-        host.deterministic_length.mean(-1),
-        host.stochastic_return.mean(-1),
-        host.stochastic_return.std(-1),
-        host.stochastic_length.mean(-1),
-    )
+    returns, lengths, sampled, sampled_lengths = host
+    numbers = (returns.mean(-1), returns.std(-1), lengths.mean(-1))
+    numbers += (sampled.mean(-1), sampled.std(-1), sampled_lengths.mean(-1))
     return {name: value.tolist() for name, value in zip(EVALUATED, numbers, strict=True)}
 
 

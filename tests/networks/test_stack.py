@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from softrl import layers, networks, numpy_network
 from softrl.export import onnx as onnx_file
 from softrl.layers import Activation, Dense, LayerNorm, perceptron
-from softrl.networks import stack
 from softrl.numpy_network import TanhGaussian
 from softrl.numpy_policy import Input, NumpyPolicy, PolicySpec
 
@@ -41,9 +40,9 @@ def test_a_field_that_does_not_reach_the_network_is_a_lie(layer_norm, depth, act
     np.testing.assert_allclose(jax.jit(net.apply)(params, (), x)[0], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("activation", stack.ACTIVATIONS)
+@pytest.mark.parametrize("activation", networks.ACTIVATIONS)
 def test_every_activation_that_can_be_asked_for_exists_and_is_not_linear(activation):
-    assert set(stack.ACTIVATIONS) == set(numpy_network.ACTIVATIONS)
+    assert set(networks.ACTIVATIONS) == set(numpy_network.ACTIVATIONS)
     net = networks.network(perceptron([16], 1, activation=activation), 1)
     params, _ = jax.jit(net.init)(jax.random.key(0))
     y = np.asarray(jax.jit(net.apply)(params, (), jnp.linspace(-1.0, 3.0, 9)[:, None])[0])[:, 0]
@@ -74,7 +73,7 @@ def any_layers(draw) -> tuple:
         elif kind == "norm":
             made.append(LayerNorm(draw(st.sampled_from([1e-6, 1e-2]))))
         else:
-            made.append(Activation(draw(st.sampled_from(sorted(stack.ACTIVATIONS)))))
+            made.append(Activation(draw(st.sampled_from(sorted(networks.ACTIVATIONS)))))
     return tuple(made)
 
 

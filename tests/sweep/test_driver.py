@@ -215,5 +215,5 @@ def test_a_full_device_says_how_many_members_fit_and_loses_nothing(tmp_path, mon
 
 
 def test_results_follow_from_the_directory_alone(calm):
-    assert repr(results.results(calm.directory)) == repr(calm.results)
+    assert repr(results.gather(folder.read(calm.directory).members, ledger.read(calm.directory))) == repr(calm.results)
     assert [member.id for member in folder.read(calm.directory).members] == [row.member.id for row in calm.results]

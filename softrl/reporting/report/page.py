@@ -44,8 +44,10 @@ def write(report: Report, path: str | Path) -> Path:
 
     Raises: RenderError where the file cannot be written.
     """
-    page = html(report)
-    return media.whole(Path(path), lambda part: part.write_text(page, encoding="utf-8"))
+    path, page = Path(path), html(report)
+    with media.whole(path) as part:
+        part.write_text(page, encoding="utf-8")
+    return path
 
 
 def html(report: Report) -> str:

@@ -31,7 +31,7 @@ def read(directory: Path) -> Report:
     gathered = results.gather(sweep.members, lines)
     members = tuple(
         _member(row, evaluations.get(row.member.id, []), ends, about["env"], tuple(series))._replace(
-            home=_home(directory, row)
+            home=folder.batch_directory(directory, row.member.group, row.member.batch)
         )
         for row in gathered
     )
@@ -75,10 +75,6 @@ def _series(sweep: folder.Sweep) -> dict[str, str]:
         entry = algorithm(name)
         known |= {metric: described(entry)[f"train.{metric}"] for metric in brief(entry)}
     return {**known, "stochastic_return_mean": "of the sampling policy"}
-
-
-def _home(directory: Path, row: results.Result) -> Path:
-    return folder.batch_directory(directory, row.member.group, row.member.batch)
 
 
 def _number(value: Any) -> float:

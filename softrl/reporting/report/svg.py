@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from softrl.reporting import progress
+
 Points = Sequence[tuple[float, float]]
 
 
@@ -128,15 +130,15 @@ def number(value: float | None) -> str:
     size = abs(value)
     if size >= 1e6:
         return compact(value)
-    if size >= 1000:
-        spelled = f"{value:,.0f}"
-    elif size >= 10:
-        spelled = f"{value:.1f}"
-    elif size == 0 or size >= 1e-3:
-        spelled = f"{value:.3g}"
-    else:
-        mantissa, power = f"{value:.2e}".split("e")
-        spelled = f"{float(mantissa):g}e{int(power)}"
+    return _minus(_power(value, 2) if 0 < size < 1e-3 else progress.number(value))
+
+
+def _power(value: float, digits: int) -> str:
+    mantissa, power = f"{value:.{digits}e}".split("e")
+    return f"{float(mantissa):g}e{int(power)}"
+
+
+def _minus(spelled: str) -> str:
     return spelled.replace("-", "−", 1) if spelled.startswith("-") else spelled
 
 
@@ -144,8 +146,7 @@ def compact(value: float) -> str:
     """A tick's label: 1.5M · 20k · 0.3 · 1e-4."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
-            return f"{value / size:.4g}{letter}".replace("-", "−")
+            return _minus(f"{value / size:.4g}{letter}")
     if value != 0 and abs(value) < 1e-3:
-        mantissa, power = f"{value:.1e}".split("e")
-        return f"{float(mantissa):g}e{int(power)}".replace("-", "−", 1 if value < 0 else 0)
-    return f"{value:.4g}".replace("-", "−")
+        return _minus(_power(value, 1))
+    return _minus(f"{value:.4g}")

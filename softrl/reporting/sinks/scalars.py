@@ -10,6 +10,9 @@ from softrl.config import flat
 from softrl.training.config import Config
 from softrl.training.records import EVALUATED
 
+_APART = {"updates": "updates", "quarantined": "health/quarantined"}
+"""What stands in a line of the ledger without being of an evaluation or of training."""
+
 
 def runs_of(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
     """A run's members by name, with their settings: `""` for a solo run, `member0`, `member1`, … for several seeds."""
@@ -34,16 +37,10 @@ def of_line(line: Mapping[str, Any]) -> dict[str, float]:
     """An evaluation of the ledger. What is not finite is left out."""
     values: dict[str, Any] = {}
     for name, value in line.items():
-        if name in ("key", "kind", "member", "step"):
-            continue
         if name == "timing":
             values |= {f"timing/{key}": seconds for key, seconds in value.items()}
-        elif name == "updates":
-            values[name] = value
-        elif name == "quarantined":
-            values["health/quarantined"] = value
-        else:
-            values[f"{'eval' if name in EVALUATED else 'train'}/{name}"] = value
+        elif name not in ("key", "kind", "member", "step"):
+            values[_APART.get(name) or f"{'eval' if name in EVALUATED else 'train'}/{name}"] = value
     return _finite(values)
 
 

@@ -1,12 +1,43 @@
-"""What the soft actor-critic needs of a network: a policy, K soft Q-functions, a soft value function."""
+"""Networks as `(init, apply)` pairs, built by flax from tuples of layers: policy, ensemble of soft Q, soft value."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from softrl.distributions.tanh_gaussian import TanhGaussian
-from softrl.layers import Layers
-from softrl.networks.stack import network
+from softrl.layers import Activation, Dense, LayerNorm, Layers, named
 from softrl.types import Network
+
+ACTIVATIONS = {"relu": nn.relu, "silu": nn.silu, "elu": nn.elu, "gelu": nn.gelu, "tanh": nn.tanh}
+
+
+class Stack(nn.Module):
+    """`[..., I] -> [..., O]`: the layers one after the other, their parameters named as `layers.named` says."""
+
+    layers: Layers
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for name, layer in named(self.layers):
+            match layer:
+                case Dense(size, scale):
+                    init = nn.initializers.variance_scaling(scale, "fan_in", "truncated_normal")
+                    x = nn.Dense(size, kernel_init=init, name=name)(x)
+                case LayerNorm(epsilon):
+                    x = nn.LayerNorm(epsilon=epsilon, name=name)(x)
+                case Activation(kind):
+                    x = ACTIVATIONS[kind](x)
+        return x
+
+
+def network(layers: Layers, size: int) -> Network:
+    """The layers for inputs `[..., size]`: `apply(params, batch_stats, x, train) -> ([..., O], batch_stats)`."""
+    module = Stack(layers)
+
+    def apply(params, batch_stats, x, *, train=False):
+        return module.apply(params, x), batch_stats
+
+    return Network(lambda key: (module.init(key, jnp.zeros((1, size))), ()), apply)
 
 
 def policy(layers: Layers, obs_size: int, *, log_std_min: float, log_std_max: float) -> Network:
