@@ -29,28 +29,19 @@ def made(
     that have no evaluation yet. surroundings: versions, commit and machine.
     """
     one = spec.load(words)
-    split = [groups.split(group, 8) for group in groups.expand(one)]
+    made = [groups.split(group, 8) for group in groups.expand(one)]
     out.mkdir(parents=True, exist_ok=True)
-    folder.agree(out, folder.describe(one, tuple(group for group, _ in split), surroundings))
-    members = [member for group, _ in split for member in group.members]
+    folder.agree(out, folder.describe(one, tuple(made), surroundings))
+    members = [member for group in made for member in group.members]
+    begun = members[: len(members) - unfinished]
     with contextlib.closing(ledger.Ledger(out)) as book:
-        for index, member in enumerate(members[: len(members) - unfinished]):
+        for index, member in enumerate(begun):
             book.add(_lines(member, index, looks, diverging and index % 17 == 11))
-        for _, batches in split:
-            for batch in batches:
-                if all(member in members[: len(members) - unfinished] for member in batch.members):
-                    names = [member.id for member in batch.members]
-                    book.add(
-                        [
-                            {
-                                "key": f"batch/{batch.group}/{batch.id}",
-                                "kind": "batch",
-                                "group": batch.group,
-                                "batch": batch.id,
-                                "members": names,
-                            }
-                        ]
-                    )
+        for group, batch in dict.fromkeys((member.group, member.batch) for member in members):
+            mine = [member for member in members if (member.group, member.batch) == (group, batch)]
+            if all(member in begun for member in mine):
+                about = {"group": group, "batch": batch, "members": [member.id for member in mine]}
+                book.add([{"key": f"batch/{group}/{batch}", "kind": "batch", **about}])
     return out
 
 

@@ -32,7 +32,7 @@ def read(run: Path) -> Report:
         _member(series, index, env["env"], training["seed"] + index, records)._replace(home=run)
         for index in range(training["seeds"])
     )
-    moved = physics(str(env["env"]), env["backend"])
+    moved = physics(str(env["env"]), env.get("backend", ""))
     named = env["env"] + (f" ({moved} physics)" if moved else "")
     count = f"{training['seeds']} members in one compiled program" if training["seeds"] > 1 else "one run"
     return Report(
