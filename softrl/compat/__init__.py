@@ -1,1 +1,1 @@
-"""Other libraries' front doors: change one import."""
+"""Other libraries' interfaces: change one import."""

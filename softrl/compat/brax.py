@@ -109,17 +109,17 @@ def _trained(
     assembled: Assembled, out: Path | None, progress_fn: Callable, policy_params_fn: Callable
 ) -> tuple[Callable, Params, dict[str, float]]:
     make_policy = partial(_make_policy, assembled.program.agent)
-    told: dict[str, float] = {}
+    newest: dict[str, float] = {}
 
     def listen(event: dict[str, Any]) -> None:
         if event["event"] == "evaluation":
-            told.update(_metrics(event["record"]))
-            progress_fn(event["record"]["env_steps"], dict(told))
+            newest.update(_metrics(event["record"]))
+            progress_fn(event["record"]["env_steps"], dict(newest))
             policy_params_fn(event["record"]["env_steps"], make_policy, _params(assembled, session.run))
 
     with opened(assembled, out, listen) as session, signals.graceful() as request:
         advance(session, request, listen)
-        return make_policy, _params(assembled, session.run), told or _metrics(session.records[-1])
+        return make_policy, _params(assembled, session.run), newest or _metrics(session.records[-1])
 
 
 def _source(environment: Any) -> Source:
@@ -146,12 +146,12 @@ def _make_policy(agent: Agent, params: Params, deterministic: bool = False) -> C
 
 def _metrics(record: dict[str, Any]) -> dict[str, float]:
     """A line of metrics under Brax's names."""
-    look, timing = record["eval"], record["timing"]
-    told = {
-        "eval/episode_reward": float(np.mean(look["return_mean"])),
-        "eval/episode_reward_std": float(np.mean(look["return_std"])),
-        "eval/avg_episode_length": float(np.mean(look["length_mean"])),
+    evaluation, timing = record["eval"], record["timing"]
+    metrics = {
+        "eval/episode_reward": float(np.mean(evaluation["return_mean"])),
+        "eval/episode_reward_std": float(np.mean(evaluation["return_std"])),
+        "eval/avg_episode_length": float(np.mean(evaluation["length_mean"])),
         "training/sps": timing["env_steps_per_s"],
         "training/walltime": timing["wall_s"],
     }
-    return told | {f"training/{name}": float(np.mean(value)) for name, value in record["train"].items()}
+    return metrics | {f"training/{name}": float(np.mean(value)) for name, value in record["train"].items()}

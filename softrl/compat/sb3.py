@@ -159,10 +159,10 @@ class SAC:
         Raises: ConfigError: other observations or actions than this model's.
         """
         env = _environment(env)
-        told = [("observations", self.learner.spec.obs, spec_of(env.observation_space, len(self.low)).obs)]
+        pairs = [("observations", self.learner.spec.obs, spec_of(env.observation_space, len(self.low)).obs)]
         low, high = _bounds(env)
-        told += [("low", self.low.tolist(), low.tolist()), ("high", self.high.tolist(), high.tolist())]
-        for what, mine, its in told:
+        pairs += [("low", self.low.tolist(), low.tolist()), ("high", self.high.tolist(), high.tolist())]
+        for what, mine, its in pairs:
             if mine != its:
                 raise ConfigError(f"{what} of this model are {mine}, of env {its}: give one with the same spaces")
         self.env, self._obs, self._episode = env, None, [0.0, 0]

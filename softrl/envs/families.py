@@ -181,7 +181,7 @@ def _gymnasium(function: Callable[..., Any] | None, env: Any, kwargs: dict[str, 
 def make_env(
     config: EnvConfig, env: Any = None, *, num_envs: int | None = None, stagger: bool = True, randomize: Any = None
 ) -> Env | HostEnv:
-    """The environments of a config; those on the host are behind another door.
+    """The environments of a config; those on the host are `HostEnv`s.
 
     Args:
       config: which.

@@ -118,7 +118,7 @@ def _limit(env: Any) -> Any:
 
 
 @dataclass
-class Held:
+class OpenEnvs:
     """N environments while they are open, and how to open them. name, num_envs, limit, vectorization: as asked for.
 
     env: Gymnasium's vector environment, None while closed. last: the newest observations `[N, ...]`. since: `[N]` steps
@@ -157,75 +157,75 @@ def _make(maker: Maker, config: EnvConfig, *, stagger: bool = True, randomize: A
         size = num_envs * mujoco_state.size(single) if how == "sync" else 0
     finally:
         single.close()
-    held = Held(name, maker, num_envs, limit, how, its, np.full(num_envs, limit))
+    opened = OpenEnvs(name, maker, num_envs, limit, how, its, np.full(num_envs, limit))
     return HostEnv(
         spec=boxes.spec(its, name, num_envs, limit),
-        reset=partial(_reset, held),
-        step=partial(_step, held),
-        snapshot=partial(_snapshot, held, size),
-        restore=partial(_restore, held),
+        reset=partial(_reset, opened),
+        step=partial(_step, opened),
+        snapshot=partial(_snapshot, opened, size),
+        restore=partial(_restore, opened),
         snapshot_size=size,
-        close=partial(host.close, held),
+        close=partial(host.close, opened),
     )
 
 
-def _reset(held: Held, seed: int) -> PyTree:
-    if held.env is None:
+def _reset(opened: OpenEnvs, seed: int) -> PyTree:
+    if opened.env is None:
         vector = library().vector
-        kind = vector.SyncVectorEnv if held.vectorization == "sync" else vector.AsyncVectorEnv
+        kind = vector.SyncVectorEnv if opened.vectorization == "sync" else vector.AsyncVectorEnv
         with quiet():
-            makers = [partial(held.maker, held.limit)] * held.num_envs
-            held.env = kind(makers, autoreset_mode=vector.AutoresetMode.SAME_STEP)
+            makers = [partial(opened.maker, opened.limit)] * opened.num_envs
+            opened.env = kind(makers, autoreset_mode=vector.AutoresetMode.SAME_STEP)
     with quiet():
-        obs, _ = held.env.reset(seed=seed)
-    held.last = boxes.cast(held.boxes, obs)
-    return held.last
+        obs, _ = opened.env.reset(seed=seed)
+    opened.last = boxes.cast(opened.boxes, obs)
+    return opened.last
 
 
-def _step(held: Held, action: np.ndarray) -> HostStep:
-    obs, reward, terminated, truncated, info = held.env.step(boxes.given(held.boxes, action))
-    obs = boxes.cast(held.boxes, obs)
+def _step(opened: OpenEnvs, action: np.ndarray) -> HostStep:
+    obs, reward, terminated, truncated, info = opened.env.step(boxes.given(opened.boxes, action))
+    obs = boxes.cast(opened.boxes, obs)
     final = obs
     if "final_obs" in info:
-        final = _merged(held, obs, info["final_obs"], info["_final_obs"])
+        final = _merged(opened, obs, info["final_obs"], info["_final_obs"])
     valid = boxes.finite(final, reward)
     terminated, truncated = terminated & valid, truncated & ~terminated & valid
     reward = np.where(valid, reward, 0.0).astype(np.float32)
     if not valid.all():
-        obs, final = _quarantined(held, obs, final, valid)
-    held.last = obs
-    return HostStep(obs, reward, terminated, truncated, final, valid & ~_cut_again(held, truncated))
+        obs, final = _quarantined(opened, obs, final, valid)
+    opened.last = obs
+    return HostStep(obs, reward, terminated, truncated, final, valid & ~_cut_again(opened, truncated))
 
 
-def _cut_again(held: Held, truncated: np.ndarray) -> np.ndarray:
+def _cut_again(opened: OpenEnvs, truncated: np.ndarray) -> np.ndarray:
     """`[N]`: which episodes a rule of the environment's own cut within L steps of the last cut.
 
     Replay keeps one true last observation every L steps, so these rows are not learned from.
     """
-    held.since += 1
-    again = truncated & (held.since < held.limit)
-    held.since[truncated & ~again] = 0
+    opened.since += 1
+    again = truncated & (opened.since < opened.limit)
+    opened.since[truncated & ~again] = 0
     return again
 
 
-def _merged(held: Held, obs: PyTree, finals: Any, ended: np.ndarray) -> PyTree:
+def _merged(opened: OpenEnvs, obs: PyTree, finals: Any, ended: np.ndarray) -> PyTree:
     """The fresh observations, with those that ended an episode in place of the first ones of the next."""
     final = jax.tree.map(np.copy, obs)
     for n in np.flatnonzero(ended):
         last = finals[n] if isinstance(finals, np.ndarray) else jax.tree.map(lambda x, n=n: x[n], finals)
-        boxes.put(final, n, boxes.cast(held.boxes, last))
+        boxes.put(final, n, boxes.cast(opened.boxes, last))
     return final
 
 
-def _quarantined(held: Held, obs: PyTree, final: PyTree, valid: np.ndarray) -> tuple[PyTree, PyTree]:
+def _quarantined(opened: OpenEnvs, obs: PyTree, final: PyTree, valid: np.ndarray) -> tuple[PyTree, PyTree]:
     """Bad rows: their environments start a new episode, and their successor is the last good observation."""
-    if held.vectorization != "sync":
-        raise ConfigError(f"{held.name} gave non-finite numbers; with backend sync its environment would be reset")
+    if opened.vectorization != "sync":
+        raise ConfigError(f"{opened.name} gave non-finite numbers; with backend sync its environment would be reset")
     obs = jax.tree.map(np.copy, obs)  # where no episode ended, both are one array
     for n in np.flatnonzero(~valid):
-        fresh, _ = held.env.envs[n].reset()
-        boxes.put(obs, n, boxes.cast(held.boxes, fresh))
-        boxes.put(final, n, held.last, at=n)
+        fresh, _ = opened.env.envs[n].reset()
+        boxes.put(obs, n, boxes.cast(opened.boxes, fresh))
+        boxes.put(final, n, opened.last, at=n)
     return obs, final
 
 
@@ -272,14 +272,14 @@ def _played(env: Any, act: Callable, config: EnvConfig, seed: int, steps: int, l
     return seen
 
 
-def _snapshot(held: Held, size: int) -> np.ndarray:
+def _snapshot(opened: OpenEnvs, size: int) -> np.ndarray:
     if not size:
         return np.zeros(0, np.uint8)
-    return np.concatenate([mujoco_state.read(env) for env in held.env.envs])
+    return np.concatenate([mujoco_state.read(env) for env in opened.env.envs])
 
 
-def _restore(held: Held, snapshot: np.ndarray) -> None:
-    parts = np.split(np.asarray(snapshot, np.uint8), held.num_envs)
-    _reset(held, 0)
-    for env, part in zip(held.env.envs, parts, strict=True):
+def _restore(opened: OpenEnvs, snapshot: np.ndarray) -> None:
+    parts = np.split(np.asarray(snapshot, np.uint8), opened.num_envs)
+    _reset(opened, 0)
+    for env, part in zip(opened.env.envs, parts, strict=True):
         mujoco_state.write(env, part)

@@ -24,7 +24,7 @@ def film(
 ) -> Path:
     """Writes up to `steps` environment steps of the policy's mode as .mp4, .gif or .html (Brax's viewer).
 
-    Args: `policy`: as published by the agent; `seed`: of the episode; `note`: told how it was drawn if that matters.
+    Args: `policy`: as published by the agent; `seed`: of the episode; `note`: called with a line where it matters how.
     Returns: the file that was written.
     Raises: ConfigError for an environment that cannot be seen. RenderError where no frame can be drawn.
     """

@@ -64,7 +64,7 @@ class SharedLearner:
 
     behind: whether pushes must wait for the learner to catch up. replayed: rows that the journal gave back at the
     start. saved_from: the first segment that the last save needs. version, stored: the learner's updates and
-    transitions (demonstrations included), which only the holder of the turn may ask it for. turn: held by whoever uses
+    transitions (demonstrations included), which only the holder of the turn may ask it for. turn: of whoever uses
     the learner. waiting: how many pushes wait for their turn, counted under `queue`.
     """
 

@@ -10,7 +10,7 @@ from softrl.training.session import Listener
 from softrl.training.signals import Request
 
 Report = Callable[[Path, str], None]
-"""`report(directory of a batch, what)`: `evaluation`, look at its metrics; `finished`, `batch.train` returned True."""
+"""`report(directory of a batch, what)`: `evaluation`, read its metrics; `finished`, `batch.train` returned True."""
 
 
 def launch(

@@ -95,14 +95,14 @@ class Scale(NamedTuple):
 
 
 def spanning(values: Sequence[float], start: float, end: float, *, log: bool = False, margin: float = 0.05) -> Scale:
-    """A scale that holds all finite values with a share of room at either end."""
+    """A scale that holds all finite values with a share of space at either end."""
     some = [v for v in values if math.isfinite(v) and (v > 0 or not log)] or [1.0 if log else 0.0]
     low, high = min(some), max(some)
     if log:
-        room = max((high / low) ** margin, 1.1)
-        return Scale(low / room, high * room, start, end, True)
-    room = (high - low) * margin or max(abs(high), 1.0) * margin
-    return Scale(low - room, high + room, start, end)
+        extra = max((high / low) ** margin, 1.1)
+        return Scale(low / extra, high * extra, start, end, True)
+    extra = (high - low) * margin or max(abs(high), 1.0) * margin
+    return Scale(low - extra, high + extra, start, end)
 
 
 def _even_ticks(low: float, high: float, about: int) -> list[float]:
