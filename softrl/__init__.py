@@ -14,7 +14,7 @@ from softrl.lazy import exported
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "softrl.agents": ("SACConfig", "SACHypers", "sac", "resolve"),
+    "softrl.agents.registry": ("SACConfig", "SACHypers", "sac", "resolve"),
     "softrl.agents.spaces": ("spec_of",),
     "softrl.config": ("change",),
     "softrl.envs": ("EnvConfig", "make_env", "register"),

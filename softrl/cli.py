@@ -36,15 +36,15 @@ class TrainOptions:
     """Where a run goes and what it starts from."""
 
     out: str | None = None
-    """Directory of the run; by default runs/<env>-<backend>-seed<seed>. The same command again resumes it."""
+    """The run goes to this directory, by default runs/<env>-<backend>-seed<seed>; the same command again resumes it."""
     preset: str = "tuned"
-    """tuned, or classic: soft actor-critic as published (one environment, one update a step)."""
+    """Start from these defaults: tuned for this environment and device, or classic, the algorithm as published."""
     from_run: Annotated[str | None, tyro.conf.arg(name="from")] = None
-    """Start from this finished run's learner."""
+    """Start from the learner of this finished run."""
     video: bool = True
     """Leave a video of the best policy beside the curve."""
     sinks: str = ""
-    """tensorboard, wandb, or both with a comma: where else the numbers of metrics.jsonl go."""
+    """Send the numbers of metrics.jsonl to these as well: tensorboard, wandb, or both with a comma between them."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class EvalOptions:
     """Evaluation of a finished run."""
 
     run: tyro.conf.Positional[str]
-    """Directory of the run."""
+    """Evaluate the run in this directory."""
     episodes: int = 128
-    """Episodes by the mode, and as many by sampling."""
+    """Run this many episodes by the policy's mode, and as many by sampling."""
     seed: int = 0
-    """Seed of the episodes; 0 is what training uses."""
+    """Draw the episodes from this seed; training uses 0."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,15 @@ class RenderOptions:
     """A film of a finished run."""
 
     run: tyro.conf.Positional[str]
-    """Directory of the run."""
+    """Film the run in this directory."""
     format: str = "mp4"
-    """mp4, gif or html (Brax's viewer)."""
+    """Write a film as mp4 or gif, or a page with Brax's viewer as html."""
     out: str | None = None
-    """File; by default replay.<format> in the run."""
+    """Write to this file, by default replay.<format> in the run's directory."""
     steps: int = 250
-    """Environment steps to show."""
+    """Show this many environment steps."""
     seed: int = 0
-    """Seed of the episode."""
+    """Draw the episode from this seed."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ class ReportOptions:
     """One self-contained HTML page."""
 
     directory: tyro.conf.Positional[str]
-    """Directory of a run or of a sweep."""
+    """Report on the run or the sweep in this directory."""
     out: str | None = None
-    """File; by default report.html in the directory."""
+    """Write to this file, by default report.html in the directory."""
     video: bool = True
-    """Show the best policy at work."""
+    """Put a film of the best policy on the page."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

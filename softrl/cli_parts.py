@@ -8,7 +8,7 @@ import tyro
 
 from softrl.agents import ALGORITHMS
 
-_HELP = {"algorithm": f"What learns: {', '.join(ALGORITHMS)}. The other flags are this algorithm's own."}
+_HELP = {"algorithm": f"Learn by this algorithm, one of {', '.join(ALGORITHMS)}; the other flags are its own."}
 
 
 def parsed(

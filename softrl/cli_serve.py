@@ -13,13 +13,13 @@ class ExportOptions:
     """A finished run's policy as a file."""
 
     run: tyro.conf.Positional[str]
-    """Directory of the run."""
+    """Export the policy of the run in this directory."""
     format: str = "onnx"
-    """onnx, stablehlo (`jax.export`) or safetensors (for NumPy: softrl.numpy_policy)."""
+    """Write onnx, stablehlo (for `jax.export`) or safetensors (for NumPy, with softrl.numpy_policy)."""
     out: str | None = None
-    """File; by default policy.<format> in the run."""
+    """Write to this file, by default policy.<format> in the run's directory."""
     member: int | None = None
-    """Of a run with several seeds, this member's newest policy instead of the best one."""
+    """Take the newest policy of this member of a run with several seeds, instead of the best policy of all."""
 
 
 @dataclass(frozen=True)
@@ -27,23 +27,23 @@ class ServeOptions:
     """A learner that actors in other processes, or on other machines, feed."""
 
     out: str
-    """Directory of the learner. The same command again goes on where it stopped or was killed."""
+    """The learner is kept in this directory; the same command again goes on where it stopped or was killed."""
     obs: str
-    """Shape of an observation: 17, or 3x4; of a dictionary's entries: state=17,privileged_state=23."""
+    """An observation has this shape: 17, or 3x4, or by the names of a dictionary state=17,privileged_state=23."""
     actions: str
-    """What an action is: 6 for so many numbers, each in [-1, 1]; discrete=4 for one of so many."""
+    """An action is this: 6 for so many numbers, each in [-1, 1], or discrete=4 for one of so many choices."""
     address: str = "127.0.0.1:50051"
-    """Where to listen; beyond loopback only with a token and TLS."""
+    """Listen at this address; beyond loopback a token and TLS are required."""
     token_file: str | None = None
-    """File with the word that every call must carry; only you may be able to read it."""
+    """Every call must carry the word in this file, which nobody else may be able to read."""
     tls_cert: str | None = None
-    """PEM file with the server's certificate."""
+    """The server's certificate is in this PEM file."""
     tls_key: str | None = None
-    """PEM file with its private key."""
+    """The server's private key is in this PEM file."""
     replay_capacity: int = 1_000_000
-    """Transitions kept."""
+    """Replay keeps this many transitions."""
     seed: int = 0
-    """Seed of the networks and of sampling."""
+    """Draw the networks and the batches from this seed."""
 
 
 def export(argv: list[str]) -> int:

@@ -16,31 +16,31 @@ class SweepOptions:
     """A sweep: seeds × hyperparameters × robots, each group of members one compiled program."""
 
     spec: tyro.conf.Positional[str]
-    """TOML file: seeds, [base], [axes] and perhaps [search]."""
+    """This TOML file describes the sweep: seeds, [base], [axes] and perhaps [search]."""
     plan: bool = False
-    """Say what it would take, and train nothing."""
+    """Print what the sweep would take, and train nothing."""
     calibrate: bool = True
-    """Time a chunk of each program for the plan; --no-calibrate prints at once, without a time."""
+    """Time a piece of each program for the plan; --no-calibrate prints at once, without a time."""
     out: str | None = None
-    """Directory; by default runs/<name of the spec>. The same command again goes on."""
+    """The sweep goes to this directory, by default runs/<name of the spec>; the same command again goes on with it."""
     launcher: str = "local"
-    """local, ray or slurm."""
+    """Train on this machine (local), on a Ray cluster (ray) or by Slurm jobs (slurm)."""
     address: str | None = None
-    """Of a Ray cluster: auto, or host:port; without it Ray is started here."""
+    """Join the Ray cluster at this address, auto or host:port; without it Ray is started on this machine."""
     cpus: float | None = None
-    """Of one batch, on Ray or Slurm."""
+    """Give each batch of members this many processor cores on Ray or Slurm."""
     gpus: float | None = None
-    """Of one batch, on Ray (fractions allowed) or Slurm; on Ray by default 1 where there are any."""
+    """Give each batch this many GPUs on Ray (fractions are allowed; by default 1 where there are any) or Slurm."""
     slurm: tuple[str, ...] = ()
-    """NAME=VALUE …: timeout_min, mem_gb and every other parameter of submitit, such as slurm_partition."""
+    """Pass these NAME=VALUE parameters to submitit, such as timeout_min=240, mem_gb=16 or slurm_partition=NAME."""
     per_batch: int | None = None
-    """Members that train together; by default as many as fit, on a CPU at most 16."""
+    """Train this many members together, by default as many as fit, and on a CPU at most 16."""
     memory_gib: float | None = None
-    """Memory of a device that may be used, GiB; by default what is free."""
+    """Use this many GiB of a device's memory, by default all that is free."""
     keep_checkpoints: bool = False
-    """Keep finished members' replay and optimisers too."""
+    """Keep replay and optimisers of finished members too."""
     sinks: str = ""
-    """tensorboard, wandb, or both with a comma: where else the members' numbers go."""
+    """Send the members' numbers to these as well: tensorboard, wandb, or both with a comma between them."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class BestOptions:
     """The winner of a sweep."""
 
     directory: tyro.conf.Positional[str]
-    """Directory of the sweep."""
+    """Name the winner of the sweep in this directory."""
 
 
 def sweep(argv: list[str]) -> int:

@@ -1,12 +1,25 @@
 """The command line: bad input is one clear line, exit code 2, before any compile, and leaves nothing behind."""
 
+import ast
+import inspect
+import re
 import subprocess
 import sys
+import textwrap
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
 
-from softrl import cli
+from softrl import cli, cli_parts, cli_serve, cli_sweep
+from softrl.agents import ALGORITHMS, algorithm
+from softrl.envs import EnvConfig
+from softrl.learner import LearnerConfig
+from softrl.learner.config import SamplingConfig
+from softrl.replay import ReplayHypers
+from softrl.serve.server import ServeConfig
+from softrl.sweep.search import METHODS
+from softrl.training.config import Config, TrainingConfig
 from tests.refused import explained
 
 BAD = [
@@ -104,7 +117,62 @@ def test_help_shows_the_presets_defaults(capsys):
         cli.main(["train", "probe/death", "--preset", "classic", "--help"])
     assert exit_.value.code == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "--num-envs INT Environments that step together, N. (default: 1)" in text
+    assert "--num-envs INT Step this many environments together, N. (default: 1)" in text
+
+
+def sentences(kind: type) -> dict[str, str]:
+    """The documentation of every field of a dataclass, which `--help` shows; empty where there is none."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    found, lines = {}, definition.body
+    for line, after in zip(lines, [*lines[1:], None], strict=True):
+        if isinstance(line, ast.AnnAssign):
+            said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            found[line.target.id] = after.value.value if said else ""
+    return found
+
+
+PARTS = [cli.TrainOptions, EnvConfig, ReplayHypers, TrainingConfig]
+PARTS += [part for name in ALGORITHMS for part in (algorithm(name).config, algorithm(name).hypers)]
+SERVED = [cli_serve.ServeOptions, ServeConfig, SamplingConfig, ReplayHypers]
+SERVED += [part for name in ALGORITHMS for part in (algorithm(name).config, algorithm(name).hypers)]
+COMMANDS = {
+    "train": PARTS,
+    "sweep": [cli_sweep.SweepOptions],
+    "best": [cli_sweep.BestOptions],
+    "eval": [cli.EvalOptions],
+    "render": [cli.RenderOptions],
+    "report": [cli.ReportOptions],
+    "export": [cli_serve.ExportOptions],
+    "serve": SERVED,
+}
+"""Commands with settings, and the dataclasses whose fields those are."""
+
+EACH = sorted({kind for kinds in COMMANDS.values() for kind in kinds} | set(METHODS.values()), key=lambda k: k.__name__)
+
+
+@pytest.mark.parametrize("kind", EACH, ids=lambda kind: kind.__name__)
+def test_the_help_of_every_setting_is_a_sentence(kind):
+    assert is_dataclass(kind)
+    for name, said in sentences(kind).items():
+        assert re.fullmatch(r"[A-Z].*\.", said, flags=re.DOTALL) and len(said.split()) >= 3, f"{name}: {said!r}"
+
+
+@pytest.mark.parametrize("kind", [Config, LearnerConfig], ids=lambda kind: kind.__name__)
+def test_the_parts_of_a_config_are_explained_too(kind):
+    found = {name: said for name, said in sentences(kind).items() if said}
+    assert {"algorithm", "agent", "hypers"} <= found.keys()
+    for said in [*found.values(), *cli_parts._HELP.values()]:
+        assert re.fullmatch(r"[A-Z].*\.", said) and len(said.split()) >= 3, said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_flag_of_a_command_is_one_whose_help_is_looked_at(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    flags = set(re.findall(r"--([a-z][a-z-]*)", re.sub(r"\s--", " --", capsys.readouterr().out)))
+    known = {name.replace("_", "-") for kind in COMMANDS[command] for name in sentences(kind)}
+    known |= {f"no-{name}" for name in known} | {"help", "algorithm", "from"}
+    assert flags <= known, flags - known
 
 
 def test_envs_lists_what_train_takes(capsys):

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import softrl
 from softrl.agents import ALGORITHMS, algorithm
+from softrl.agents.registry import PUBLIC
 
 PACKAGE = Path(__file__).resolve().parents[1] / "softrl"
 
@@ -92,3 +94,11 @@ def test_an_algorithm_says_all_that_the_rest_must_know(name):
     assert {"tuned", "classic"} <= entry.presets.keys()
     assert all(metric.meaning for metric in entry.metrics.values())
     assert entry.old_fields.keys() <= {field.name for field in dataclasses.fields(entry.config)}
+
+
+@pytest.mark.parametrize("package, name", [(package, name) for package, names in PUBLIC.items() for name in names])
+def test_softrls_own_names_are_the_same_after_an_algorithm_was_used(package, name):
+    for known in ALGORITHMS:
+        algorithm(known)
+    assert getattr(softrl, name) is getattr(sys.modules[package], name)
+    assert callable(getattr(softrl, name))

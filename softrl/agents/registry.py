@@ -3,6 +3,7 @@
 import importlib
 
 from softrl.errors import require_known
+from softrl.lazy import exported
 from softrl.types import Algorithm
 
 ALGORITHMS = {"sac": "softrl.agents.sac"}
@@ -19,3 +20,7 @@ def algorithm(name: str) -> Algorithm:
     """
     require_known("algorithm", name, ALGORITHMS)
     return importlib.import_module(ALGORITHMS[name]).ALGORITHM
+
+
+__getattr__, _ = exported(__name__, PUBLIC)
+"""Here too, since `sac` of `softrl.agents` is the folder once that has been imported."""

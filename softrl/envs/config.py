@@ -13,17 +13,17 @@ class EnvConfig:
     """Which environments, and how many."""
 
     env: str = "brax/halfcheetah"
-    """Environment, as listed by `softrl envs`, or a function of yours that makes one: `my_module:make_env`."""
+    """Train in this environment, one of `softrl envs`, or in what a function of yours makes: `my_module:make_env`."""
     backend: str = "spring"
-    """Brax physics: generalized, positional, spring or mjx; on the host sync or async (a process each)."""
+    """Brax moves by this: generalized, positional, spring or mjx; hosts step sync, or async in a process each."""
     num_envs: Annotated[int, Within(1)] = 64
-    """Environments that step together, N."""
+    """Step this many environments together, N."""
     episode_length: Annotated[int, Within(1)] = 1000
-    """Time limit L in environment steps; longer episodes are truncated, not terminated."""
+    """Episodes are truncated, not terminated, after this many environment steps, L."""
     action_repeat: Annotated[int, Within(1)] = 1
-    """Physics steps an action."""
+    """Each action is repeated for this many steps of the physics."""
     env_kwargs: str = "{}"
-    """Keyword arguments for whatever makes the environment, as JSON: '{"gravity": 5.0}'. In Python a mapping."""
+    """Whatever makes the environment gets these arguments, as JSON: '{"gravity": 5.0}'; in Python a mapping."""
 
     def __post_init__(self):
         object.__setattr__(self, "env_kwargs", _text(self.env_kwargs))

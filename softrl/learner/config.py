@@ -17,17 +17,17 @@ class SamplingConfig:
     """How batches are drawn from what was pushed. Static."""
 
     batch_size: Annotated[int, Within(1)] = 256
-    """Transitions in a gradient update, B."""
+    """Each gradient update uses this many transitions, B."""
     learning_starts: Annotated[int, Within(0)] = 1_000
-    """Transitions (demonstrations included) before the first update; until then sampled actions are uniform."""
+    """Wait for this many transitions, demonstrations included, before the first update; until then explore."""
     demonstration_share: Annotated[float, Within(0.0, 1.0)] = 0.0
-    """Share of each batch from demonstrations, as in RLPD and HIL-SERL (½ there); 0: there is no second buffer."""
+    """Take this share of each batch from demonstrations (½ in RLPD and HIL-SERL); with 0 there is no second buffer."""
     demonstration_capacity: Annotated[int, Within(1, 2**30)] = 100_000
-    """Demonstrations kept, where there are any."""
+    """The second buffer keeps this many demonstrations."""
     priority_exponent: Annotated[float, Within(0.0, 2.0)] = 0.0
-    """Prioritised replay: rows are drawn in proportion to (|TD error| + 10⁻³)ᵃ; 0 is off, 0.6 the publication's."""
+    """Draw rows in proportion to (|TD error| + 10⁻³)ᵃ with this a; 0 draws uniformly, and 0.6 is the publication's."""
     importance_exponent: Annotated[float, Within(0.0, 1.0)] = 0.4
-    """Correction for it: rows weigh (C P(row))⁻ᵇ."""
+    """Correct for priorities by weighing rows by (C P(row))⁻ᵇ with this b."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class LearnerConfig:
     """A learner. `softrl.change(softrl.LearnerConfig(), width=512, gamma=0.98)` edits it by plain names."""
 
     algorithm: str = "sac"
-    """Algorithm, one of `softrl.agents.ALGORITHMS` that learn from single transitions."""
+    """This algorithm learns, one of `softrl.agents.ALGORITHMS` that learn from single transitions."""
     agent: Any = None
-    """The algorithm's static fields; None: its defaults."""
+    """The algorithm has these static fields; None means its defaults."""
     hypers: Any = None
-    """The algorithm's traced numbers; None: its defaults."""
+    """The algorithm has these traced numbers; None means its defaults."""
     replay: ReplayHypers = field(default_factory=ReplayHypers)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
 

@@ -20,9 +20,9 @@ class ReplayHypers:
     """Traced: how replay is sampled, plain numbers as the user gives them, arrays inside a program."""
 
     recency_horizon: Annotated[float, Within(0.0, above=True)] = math.inf
-    """Replay weight falls linearly with age and would reach zero after this many transitions; inf is uniform."""
+    """A transition's weight in replay falls linearly with age, to zero after this many transitions; inf is uniform."""
     recency_floor: Annotated[float, Within(0.0, 1.0, above=True)] = 0.1
-    """Smallest replay weight of an old transition, relative to the newest."""
+    """The weight of an old transition is at least this share of the newest one's."""
 
 
 class Discounted(Protocol):

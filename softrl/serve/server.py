@@ -32,21 +32,21 @@ class ServeConfig:
     """How a server goes about it; nothing of it is part of the learner's identity."""
 
     updates_per_transition: Annotated[float, Within(0.0, above=True)] = 1.0
-    """Gradient updates for each transition stored; inf: as many as there is time for."""
+    """Make this many gradient updates for each transition stored; inf makes as many as there is time for."""
     updates_per_call: Annotated[int, Within(1)] = 16
-    """Most updates of one compiled call, whose end a push may have to wait for."""
+    """One compiled call makes at most this many updates; a push may have to wait for its end."""
     updates_behind: Annotated[int, Within(1)] = 2048
     """Pushes wait while the learner owes more updates than this."""
     save_every: Annotated[float, Within(0.0, above=True)] = 300.0
-    """Seconds between saves; between them the journal keeps what was pushed."""
+    """Save after every so many seconds; between saves the journal keeps what was pushed."""
     journal_mib: Annotated[int, Within(1)] = 256
-    """A journal of this many MiB is followed by a save."""
+    """Save also when the journal has grown to this many MiB."""
     sync: bool = False
     """Wait for the disk at every push, so that a loss of power takes none that was acknowledged; a kill never does."""
     message_mib: Annotated[int, Within(1, 1024)] = wire.MAX_BYTES // 2**20
-    """Longest message that is read, in MiB."""
+    """Refuse messages longer than this many MiB."""
     metrics_port: Annotated[int | None, Within(0, 65535)] = None
-    """Port on 127.0.0.1 for Prometheus, 0 for any; without it there are no metrics."""
+    """Serve metrics for Prometheus at this port of 127.0.0.1, 0 for any port; without it there are none."""
 
 
 @dataclass(frozen=True)

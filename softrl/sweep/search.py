@@ -12,9 +12,9 @@ class Halving:
     """Successive halving: all members train a little; of each rung the best 1/`eta` go on `eta` times as far."""
 
     eta: Annotated[int, Within(2)] = 3
-    """How many members compete for one place in the next rung."""
+    """This many members compete for one place in the next rung."""
     rungs: Annotated[int, Within(2)] = 3
-    """Stages; the last one ends at the config's `steps`, each one before at 1/`eta` of the next."""
+    """There are this many rungs; the last ends at the config's `steps`, each one before at 1/`eta` of the next."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Pbt:
     """Population-based training: the worst copy the best, states included, and go on with perturbed hyperparameters."""
 
     every: Annotated[int, Within(1)] = 1
-    """Evaluations between two selections."""
+    """Select after every so many evaluations."""
     share: Annotated[float, Within(0.0, 0.5, above=True)] = 0.25
-    """Share of the population that is replaced, and the share that is copied."""
+    """This share of the population, the worst, is replaced by copies of the best, the same share."""
     factor: Annotated[float, Within(1.0, above=True)] = 1.25
     """A copied hyperparameter is multiplied or divided by this, and kept within its axis."""
     seed: Annotated[int, Within(0)] = 0
-    """Of the draws."""
+    """Selection and perturbation are drawn from this seed."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Optuna:
     """Bayesian optimisation: Optuna proposes batches of members, one after the other."""
 
     trials: Annotated[int, Within(1)] = 32
-    """Proposals in all, each trained with every seed."""
+    """Optuna proposes this many settings in all, each trained with every seed."""
     batch: Annotated[int, Within(1)] = 8
-    """Proposals that are made, and trained, together."""
+    """This many proposals are made, and trained, together."""
     seed: Annotated[int, Within(0)] = 0
-    """Of the sampler."""
+    """Optuna's sampler has this seed."""
 
 
 METHODS = {"halving": Halving, "pbt": Pbt, "optuna": Optuna}

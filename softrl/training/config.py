@@ -17,37 +17,37 @@ class TrainingConfig:
     """How a run is run. Everything but `steps` is part of its identity."""
 
     steps: Annotated[int, Within(1)] = 1_000_000
-    """Environment steps of each member, rounded up to whole chunks. May grow when a run is resumed."""
+    """Train each member for this many environment steps, rounded up to whole chunks; a resumed run may get more."""
     seed: Annotated[int, Within(0, 2**31, below=True)] = 0
-    """Seed of the first member."""
+    """The first member has this seed."""
     seeds: Annotated[int, Within(1)] = 1
-    """Members: independent runs with seeds `seed`, `seed` + 1, … in one compiled program."""
+    """Train this many members, independent runs with seeds `seed`, `seed` + 1, …, in one compiled program."""
     updates_per_step: Annotated[int, Within(1)] = 8
-    """Gradient updates for each vector step (one step of all environments)."""
+    """Make this many gradient updates for each vector step (one step of all environments)."""
     batch_size: Annotated[int, Within(1)] = 256
-    """Transitions in a gradient update, B."""
+    """Each gradient update uses this many transitions, B."""
     replay_size: Annotated[int, Within(1)] = 1_000_000
-    """Transitions that replay keeps, rounded up to whole rows of N environments."""
+    """Replay keeps this many transitions, rounded up to whole rows of N environments."""
     replay_shards: Annotated[int, Within(1)] = 1
     """Batches are stratified over this many slices of the environments, so that draws do not depend on devices."""
     n_step: Annotated[int, Within(1)] = 1
-    """Longest window of rewards in a critic's target; it ends early where an episode does."""
+    """A critic's target adds up at most this many rewards; it ends early where an episode does."""
     learning_starts: Annotated[int, Within(0)] = 2_000
-    """Environment steps of uniformly random actions before the first update."""
+    """Explore for this many environment steps before the first update."""
     eval_every: Annotated[int, Within(1)] = 65_536
-    """Environment steps between evaluations, rounded up to whole chunks."""
+    """Evaluate after every so many environment steps, rounded up to whole chunks."""
     eval_episodes: Annotated[int, Within(1)] = 128
-    """Episodes of an evaluation, deterministic ones and as many stochastic ones, always from the same seeds."""
+    """Evaluate on this many deterministic episodes and as many stochastic ones, always from the same seeds."""
     chunk_steps: Annotated[int, Within(1)] = 128
-    """Vector steps of one compiled call; a signal waits for its end."""
+    """One compiled call makes this many vector steps; a signal waits for its end."""
     data_shards: Annotated[int, Within(1)] = 1
-    """Devices that one member's environments, replay and batches are spread over."""
+    """Spread the environments, replay and batches of one member over this many devices."""
     train_freq: Annotated[int, Within(1)] = 1
-    """Environments on the host: vector steps handed to the device at once, with all the updates they are owed."""
+    """Hand over this many vector steps of environments on the host at once, with all the updates they are owed."""
     overlap: bool = True
-    """Environments on the host: step them while the device learns, by a policy one call older; false waits."""
+    """Step environments on the host while the device learns, by a policy one call older; without it they take turns."""
     member_map: Literal["auto", "vmap", "sequential"] = "auto"
-    """How members share a program: vmap on accelerators; on a CPU threads, one a core, go through them in turn."""
+    """Members share a program by vmap, or take turns on one thread a core (sequential); auto chooses by device."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class Config:
     """A run. `softrl.preset(env)` makes one with tuned defaults; `softrl.change(config, gamma=0.97)` edits it."""
 
     algorithm: str = "sac"
-    """Algorithm, one of `softrl.agents.ALGORITHMS`."""
+    """This algorithm learns, one of `softrl.agents.ALGORITHMS`."""
     env: EnvConfig = field(default_factory=EnvConfig)
     agent: Any = None
-    """The algorithm's static fields; None: its defaults."""
+    """The algorithm has these static fields; None means its defaults."""
     hypers: Any = None
-    """The algorithm's traced numbers; None: its defaults."""
+    """The algorithm has these traced numbers; None means its defaults."""
     replay: ReplayHypers = field(default_factory=ReplayHypers)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 

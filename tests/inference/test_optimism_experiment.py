@@ -25,7 +25,7 @@ def test_the_published_numbers_are_those_of_the_code_and_of_the_caption():
     for name in ("log_evidence", "best_bound", "gap"):
         np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-9)
     said = lambda x: f"{x:.1f}".replace("-", "−")
-    for page in (FOLDER / "README.md", FOLDER.parents[1] / "README.md"):
+    for page in (FOLDER / "README.md", FOLDER.parents[1] / "docs" / "inference.md"):
         caption = page.read_text()
         for who in ("believed", "executed", "variational"):
             np.testing.assert_allclose(ours[who]["expected"], theirs[who]["expected"], rtol=1e-9)
@@ -34,4 +34,6 @@ def test_the_published_numbers_are_those_of_the_code_and_of_the_caption():
             assert said(theirs[name]) in caption
         assert f"{100 * theirs['executed']['fall']:.1f} %" in caption
         assert f"{theirs['gap']:.1f} nats" in caption
+    front = (FOLDER.parents[1] / "README.md").read_text()
+    assert all(said(theirs[who]["expected"]) in front for who in ("believed", "executed", "variational"))
     assert ours["variational"]["expected"] > ours["executed"]["expected"] + 20

@@ -18,31 +18,31 @@ class SACConfig:
     """Static: a change compiles a new program."""
 
     width: Annotated[int, Within(1)] = 256
-    """Units of a hidden layer, in all networks."""
+    """Every hidden layer of every network has this many units."""
     depth: Annotated[int, Within(0)] = 2
-    """Hidden layers, in all networks."""
+    """Every network has this many hidden layers."""
     activation: Literal["relu", "silu", "elu", "gelu", "tanh"] = "relu"
-    """Nonlinearity of the hidden layers."""
+    """Hidden layers have this nonlinearity."""
     layer_norm: bool = True
-    """LayerNorm before every nonlinearity."""
+    """Put LayerNorm before every nonlinearity."""
     num_critics: Annotated[int, Within(1)] = 2
-    """Soft Q-functions in the ensemble, K."""
+    """The ensemble has this many soft Q-functions, K."""
     critic_reduction: Literal["min", "mean"] = "min"
-    """How the ensemble becomes one estimate: min is pessimistic (twin critics), mean is not."""
+    """The ensemble's estimate is its minimum, which is pessimistic (twin critics), or its mean."""
     value_network: bool = False
-    """A separate soft value network and its target (Levine §4.2; Haarnoja 2018a) instead of target critics (2018b)."""
+    """Learn a separate soft value network (Levine §4.2; Haarnoja 2018a) instead of target critics (2018b)."""
     auto_temperature: bool = True
     """Learn the temperature by dual ascent on the entropy; otherwise it stays at `temperature`."""
     action_prior: Literal["lebesgue", "uniform"] = "lebesgue"
-    """Base measure of the policy's KL: lebesgue is plain entropy, uniform the uniform density on (−1, 1)^A."""
+    """The policy's KL has this base measure: lebesgue is plain entropy, uniform the uniform density on (−1, 1)^A."""
     policy_delay: Annotated[int, Within(1)] = 1
-    """Critic updates for each policy and temperature update."""
+    """Update policy and temperature once for every so many updates of the critics."""
     normalize_obs: bool = True
     """Scale observations by their running mean and standard deviation."""
     log_std_min: float = -5.0
-    """Smallest log standard deviation of the policy before the tanh."""
+    """The policy's log standard deviation before the tanh is at least this."""
     log_std_max: float = 2.0
-    """Largest log standard deviation of the policy before the tanh."""
+    """The policy's log standard deviation before the tanh is at most this."""
 
 
 @jax.tree_util.register_dataclass
@@ -51,27 +51,27 @@ class SACHypers:
     """Traced: plain numbers as the user gives them, arrays inside a program; one program serves every value."""
 
     gamma: Annotated[float, Within(0.0, 1.0, below=True)] = 0.99
-    """Discount γ a step."""
+    """Future rewards are discounted by this γ at every step."""
     tau: Annotated[float, Within(0.0, 1.0, above=True)] = 0.005
-    """Share of the target network replaced at each update."""
+    """Each update replaces this share of the target network."""
     policy_lr: Annotated[float, Within(0.0)] = 3e-4
-    """Learning rate of the policy (Adam)."""
+    """The policy learns at this rate (Adam)."""
     critic_lr: Annotated[float, Within(0.0)] = 3e-4
-    """Learning rate of the critics and of the value network (Adam)."""
+    """The critics and the value network learn at this rate (Adam)."""
     temperature_lr: Annotated[float, Within(0.0)] = 3e-4
-    """Learning rate of log α (Adam)."""
+    """The logarithm of the temperature, log α, learns at this rate (Adam)."""
     temperature: Annotated[float, Within(0.0, above=True)] = 1.0
-    """First value of the temperature α, or its fixed value, in units of (scaled) reward."""
+    """The temperature α begins here, or stays here where it is not learned, in units of (scaled) reward."""
     target_entropy: float | None = None
-    """Entropy H̄ that the temperature aims at, in nats; without it and `target_sigma`: minus the number of actions."""
+    """The temperature aims at this entropy H̄ in nats; by default it is minus the number of actions."""
     target_sigma: Annotated[float | None, Within(0.0, above=True), Instead("target_entropy")] = None
-    """Sets H̄ = ½ A log(2πe σ²) by the action noise σ that it allows a dimension."""
+    """Set H̄ = ½ A log(2πe σ²) by this action noise σ a dimension, instead of `target_entropy`."""
     reward_scale: Annotated[float, Within(0.0, above=True)] = 1.0
     """Rewards are multiplied by this before learning."""
     max_grad_norm: Annotated[float, Within(0.0, above=True)] = math.inf
     """Gradients of each network are scaled down to this global norm."""
     weight_decay: Annotated[float, Within(0.0)] = 0.0
-    """Decoupled weight decay of the kernels (AdamW)."""
+    """Kernels decay at this rate, apart from the gradient (AdamW)."""
 
 
 def validate(config: SACConfig, hypers: SACHypers) -> None:
