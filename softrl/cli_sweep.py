@@ -132,8 +132,11 @@ def best(argv: list[str]) -> int:
     options = tyro.cli(BestOptions, args=argv, prog="softrl best", description="The winner of a sweep.")
     from softrl import sweep as sweeps
     from softrl.reporting.sweep_progress import in_one_line
+    from softrl.sweep.winner import unfinished
 
-    winner = sweeps.best(options.directory)
-    print(in_one_line(winner))
-    print(winner.command)
+    if left := unfinished(options.directory):
+        print(f"not the end: {left:,} members are unfinished")
+    for winner in sweeps.bests(options.directory).values():
+        print(in_one_line(winner))
+        print(winner.command)
     return 0

@@ -211,7 +211,7 @@ class Hypers:
 class Feedback(NamedTuple):
     """What training must know of an update, apart from what may be thrown away.
 
-    finite: `[]`, whether every loss and gradient was a number. td_error: `[B]`, what priorities follow; `()` where
+    finite: `[]`, whether every loss and gradient was a number. td_error: `[B]`, ≥ 0, what priorities follow; `()` where
     nothing follows it.
     """
 

@@ -12,7 +12,7 @@ from softrl.reporting.progress import Progress, number
 from softrl.sweep.plan import Plan
 from softrl.sweep.plan_text import text
 from softrl.sweep.results import Result
-from softrl.sweep.winner import Best, table
+from softrl.sweep.winner import Best, by_task, table
 
 ROWS = 20
 """Settings that the table on the terminal shows; results.csv and the report have all."""
@@ -114,8 +114,17 @@ def sweeping(console: Console | None = None) -> Iterator[SweepWatcher]:
 
 
 def show_table(rows: list[Result], console: Console | None = None) -> None:
-    """Prints a row for each setting, the best interquartile mean first, and why members diverged."""
-    console, found = console or Console(highlight=False), table(rows)
+    """Prints, task by task, a row for each setting, the best interquartile mean first, and why members diverged."""
+    console = console or Console(highlight=False)
+    for some in by_task(rows).values():
+        _show_settings(some, console)
+    for row in rows:
+        if row.status == "diverged":
+            console.print(f"{row.member.id} {row.cause} (by step {row.final_step:,})", markup=False, soft_wrap=True)
+
+
+def _show_settings(rows: list[Result], console: Console) -> None:
+    found = table(rows)
     axes = list(found[0].setting) if found else []
     shown = Table(*axes, "n", "mean", "IQM", "95 %", "best", "diverged", box=None, header_style="bold")
     for cell in found[:ROWS]:
@@ -125,9 +134,6 @@ def show_table(rows: list[Result], console: Console | None = None) -> None:
     console.print(shown)
     if len(found) > ROWS:
         console.print(f"and {len(found) - ROWS:,} settings more")
-    for row in rows:
-        if row.status == "diverged":
-            console.print(f"{row.member.id} {row.cause} (by step {row.final_step:,})", markup=False, soft_wrap=True)
 
 
 def in_one_line(best: Best) -> str:

@@ -16,6 +16,6 @@ __getattr__, __all__ = exported(
         "softrl.sweep.plan_text": ("planned",),
         "softrl.sweep.results": ("Result",),
         "softrl.sweep.spec": ("Spec",),
-        "softrl.sweep.winner": ("best", "Best"),
+        "softrl.sweep.winner": ("best", "bests", "Best"),
     },
 )

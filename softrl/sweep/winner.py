@@ -6,44 +6,81 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from softrl.errors import CheckpointError
+from softrl.errors import CheckpointError, ConfigError, suggestion
 from softrl.sweep import folder, ledger, results
 from softrl.sweep.results import Result
 from softrl.sweep.statistics import Cell, cells
 
 
 class Best(NamedTuple):
-    """cell: of the table, the one with the highest interquartile mean. member: the best run of it. command: trains it.
+    """The winner of one task. cell: of its table, the one with the highest interquartile mean. member: its best run.
 
-    directory: run directory of the batch that the member was in; its best policy is there.
+    command: trains it. directory: run directory of the batch that the member was in; its best policy is there.
     """
 
+    task: str
     cell: Cell
     member: Result
     command: str
     directory: Path
 
 
-def best(out: str | Path) -> Best:
+def best(out: str | Path, task: str | None = None) -> Best:
     """The winner among the members that went the whole way, by the interquartile mean of their final returns.
+
+    Args: `task`: the environment, where the sweep has several: returns of two are not comparable.
+    Raises: CheckpointError where there is no sweep, or no member has come to its end. ConfigError: several tasks.
+    """
+    found = bests(out)
+    if task is None and len(found) > 1:
+        raise ConfigError(f"{out} has winners in {', '.join(found)}: give task=, one of them, or use sweep.bests")
+    if task is not None and task not in found:
+        raise ConfigError(f"no member of {out} has finished in {task!r}{suggestion(task, found)}")
+    return next(iter(found.values())) if task is None else found[task]
+
+
+def bests(out: str | Path) -> dict[str, Best]:
+    """The winner of every task in which a member has finished, by its name.
 
     Raises: CheckpointError where there is no sweep, or no member has come to its end.
     """
     out = Path(out)
     sweep = folder.read(out)
-    rows = results.gather(sweep.members, ledger.read(out))
-    ended = [row for row in rows if row.status == "done"]
+    ended = [row for row in _rows(sweep, out) if row.status == "done"]
     if not ended:
         raise CheckpointError(f"no member of {out} has finished yet; go on with `softrl sweep`")
-    first = table(ended)[0]
-    mine = [row for row in ended if row.changes == first.setting]
+    return {task: _winner(out, sweep, task, rows) for task, rows in by_task(ended, sweep.about["env"]).items()}
+
+
+def unfinished(out: str | Path) -> int:
+    """How many members are not at their end."""
+    out = Path(out)
+    return sum(row.status in ("waiting", "training") for row in _rows(folder.read(out), out))
+
+
+def _rows(sweep: folder.Sweep, out: Path) -> list[Result]:
+    return results.gather(sweep.members, ledger.read(out))
+
+
+def by_task(rows: list[Result], env: str = "") -> dict[str, list[Result]]:
+    """Members by their environment, in order; `env`: of those that have none of their own."""
+    found: dict[str, list[Result]] = {}
+    for row in rows:
+        found.setdefault(str(row.changes.get("env", env)), []).append(row)
+    return found
+
+
+def _winner(out: Path, sweep: folder.Sweep, task: str, rows: list[Result]) -> Best:
+    first = table(rows)[0]
+    mine = [row for row in rows if row.changes == first.setting]
     top = max(mine, key=lambda row: (row.final_return, -row.member.seed))
     words = command(sweep.about, first.setting, [row.member.seed for row in mine], top.member.seed)
-    return Best(first, top, words, folder.batch_directory(out, top.member.group, _last_batch(out, top)))
+    return Best(task, first, top, words, folder.batch_directory(out, top.member.group, _last_batch(out, top)))
 
 
 def table(rows: list[Result]) -> list[Cell]:
-    """A row for each setting, seeds together, the best first: n, mean, median, IQM with its interval, diverged."""
+    """A row for each setting of one task, seeds together, the best first: n, mean, median, IQM with its interval,
+    diverged."""
     diverged = [row.status == "diverged" for row in rows]
     return cells([row.changes for row in rows], [row.final_return for row in rows], diverged)
 

@@ -60,7 +60,7 @@ def update(
         critic_norm,
         policy_norm,
     )
-    return state, Feedback(finite & policy_finite, jnp.mean(td_error, axis=0)), info
+    return state, Feedback(finite & policy_finite, jnp.mean(jnp.abs(td_error), axis=0)), info
 
 
 class Prepared(NamedTuple):

@@ -111,10 +111,18 @@ def groups(members: tuple[Member, ...]) -> list[Group]:
     return sorted(found, key=lambda group: -group.cell.iqm if math.isfinite(group.cell.iqm) else math.inf)
 
 
+def bests(members: tuple[Member, ...]) -> list[Member]:
+    """Of every robot the member with the highest finite evaluation; returns of two robots are not comparable."""
+    found: dict[str, Member] = {}
+    for member in members:
+        if math.isfinite(member.peak) and (member.task not in found or member.peak > found[member.task].peak):
+            found[member.task] = member
+    return list(found.values())
+
+
 def best(members: tuple[Member, ...]) -> Member | None:
-    """The member with the highest finite evaluation; None where there is none."""
-    some = [member for member in members if math.isfinite(member.peak)]
-    return max(some, key=lambda member: member.peak) if some else None
+    """The best member of the first robot that has one; None where there is none."""
+    return next(iter(bests(members)), None)
 
 
 def spelled(setting: Mapping[str, Any]) -> str:

@@ -81,8 +81,9 @@ def _tiles(report: Report, grouped: Grouped) -> str:
     members = report.members
     diverged = sum(member.status == "diverged" for member in members)
     steps = sum(float(member.steps[-1]) for member in members if len(member.steps))
-    best = data.best(members)
-    tiles = [("best return", svg.number(best.peak) if best else "–", _whose(report, best))]
+    best, tiles = data.best(members), []
+    if len(report.tasks) < 2:
+        tiles.append(("best return", svg.number(best.peak) if best else "–", _whose(report, best)))
     groups = grouped.get(report.tasks[0], []) if len(report.tasks) == 1 else []
     if 0 < len(groups) < len(members):
         top = groups[0]
@@ -116,18 +117,23 @@ def _notice(report: Report) -> str:
 
 
 def _best(report: Report) -> str:
-    best = data.best(report.members)
-    if best is None:
+    """The best of every robot; the film is the first one's."""
+    found = data.bests(report.members)
+    if not found:
         return ""
-    facts = {"return": svg.number(best.peak), "env": best.task, **best.setting, "seed": best.seed}
-    title = "Best member" if len(report.members) > 1 else "Best policy"
-    facts |= {"member": best.id} if len(report.members) > 1 else {"at step": f"{best.peak_step:,}"}
-    items = [tag("div", tag("dt", svg.text(n)), tag("dd", svg.text(data.value_text(v)))) for n, v in facts.items()]
-    listed = tag("dl", *items, class_="facts")
+    title = "Best policy" if len(report.members) == 1 else "Best member" + (" of each robot" if found[1:] else "")
+    listed, *others = (_facts(report, best) for best in found)
     if report.video is None:
         said = tag("p", svg.text(report.film), class_="faint") if report.film else ""
-        return _section("best", title, listed, said)
-    return _section("best", title, tag("div", _film(report), listed, class_="best"))
+        return _section("best", title, listed, *others, said)
+    return _section("best", title, tag("div", _film(report), listed, class_="best"), *others)
+
+
+def _facts(report: Report, best: data.Member) -> str:
+    facts = {"return": svg.number(best.peak), "env": best.task, **best.setting, "seed": best.seed}
+    facts |= {"member": best.id} if len(report.members) > 1 else {"at step": f"{best.peak_step:,}"}
+    items = [tag("div", tag("dt", svg.text(n)), tag("dd", svg.text(data.value_text(v)))) for n, v in facts.items()]
+    return tag("dl", *items, class_="facts")
 
 
 def _film(report: Report) -> str:
