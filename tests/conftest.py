@@ -4,17 +4,16 @@ Eight virtual CPU devices, so that sharding is tested on any machine; no silent 
 programs kept in the repository's own `.cache/`, so that a second run compiles next to nothing.
 """
 
-import ctypes
-import gc
 import os
 import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.memory import GIBIBYTE, give_back
 
 ROOT = Path(__file__).resolve().parents[1]
 EIGHT_DEVICES = "--xla_force_host_platform_device_count=8"
@@ -53,7 +52,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
-GIBIBYTE = 2**30
 PEAKS = pytest.StashKey[dict[str, float]]()
 
 
@@ -65,15 +63,7 @@ def memory_given_back() -> Iterator[None]:
     back from the cache on disk. A file adds up to 1.2 GiB, so that a worker stays below 2.5 GB.
     """
     yield
-    if psutil.Process().memory_info().rss < GIBIBYTE:
-        return
-    import jax
-
-    jax.clear_caches()
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:  # glibc keeps the freed pages otherwise: without this, nothing is gained
-        trim(0)
+    give_back()
 
 
 def peak_memory() -> float:

@@ -28,13 +28,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
+from tests.memory import give_back
+
 ROOT = Path(__file__).resolve().parents[1]
 
 WORK = (
     "softrl.reporting.show.training",
     "softrl.reporting.sweep_progress.sweeping",
     "softrl.sweep.plan.plan",
-    "softrl.sweep.best",
+    "softrl.sweep.folder.read",
     "softrl.run.load",
     "softrl.reporting.report.read",
     "softrl.serve.command.serve",
@@ -202,6 +204,7 @@ def main(words: list[str]) -> None:
     for page in [word for word in words if word != "--slow"]:
         with tempfile.TemporaryDirectory() as directory:
             found[page] = failure(Path(page).resolve(), Path(directory), slow="--slow" in words)
+        give_back()
     print(json.dumps(found))
 
 
