@@ -73,14 +73,14 @@ def train(base: Mapping[str, Any], trial: Mapping[str, Any]) -> None:
     config = _config({**base, **trial})
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        if (found := tune.get_checkpoint()) is not None:
-            found.to_directory(out)
-            directory.write_config(out, identity(config))  # perhaps another trial's, whose state this one takes
         # A process that Tune uses again compiles once for all trials that differ in numbers only.
         ready = batch.prepare(replace(change(config, seed=0), hypers=None, replay=ReplayHypers()))
         hypers = resolve(config, config.traced, ready.assembled.program.env.spec)
         assembled = ready.assembled._replace(config=config, hypers=hypers)
         programs = for_members(ready.programs, assembled)
+        if (found := tune.get_checkpoint()) is not None:
+            found.to_directory(out)
+            directory.write_config(out, identity(assembled))  # perhaps another trial's, whose state this one takes
         with (
             opened(assembled, out, lambda event: None, programs=programs) as session,
             contextlib.suppress(DivergedError),  # its last report says so

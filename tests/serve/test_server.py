@@ -231,6 +231,7 @@ def test_a_client_needs_neither_jax_nor_the_learner():
     assert {name for name in loaded if name.count(".") == 1 and name.startswith("softrl.")} == {
         "softrl.errors",
         "softrl.layers",
+        "softrl.lazy",
         "softrl.numpy_network",
         "softrl.numpy_policy",
         "softrl.serve",

@@ -141,7 +141,7 @@ def test_the_worst_take_the_bests_state_and_nobody_else_moves():
 
 
 def test_a_copy_has_its_parents_whole_state_but_its_own_keys():
-    assembled, programs = tiny.prepare(one.config(seeds=3))[1:]
+    assembled, programs = tiny.prepare(one.config(seeds=3))
     run_, _ = programs.chunk(programs.init(), programs.hypers)
     before = jax.tree.map(jnp.copy, run_)
     hypers = one.with_hypers(member_hypers(assembled), critic_lr=[1e-4, 1e-3, 1e-2], gamma=[0.8, 0.9, 0.95])
