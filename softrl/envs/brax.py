@@ -2,11 +2,9 @@
 
 import contextlib
 import inspect
-import io
 import operator
 import sys
 import types
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from softrl.envs.config import EnvConfig
+from softrl.envs.quiet import quiet
 from softrl.envs.source import Motion, Source, called, copies, spelled
 from softrl.errors import ConfigError, suggestion
 from softrl.types import Continuous, Env, Simulator
@@ -113,7 +112,7 @@ def make_brax(robot: str, backend: str, **kwargs: Any):
         raise ConfigError(f"unknown backend {backend!r}{suggestion(backend, BACKENDS)}; known: {', '.join(BACKENDS)}")
     if robot == "swimmer" and backend != "generalized":
         raise ConfigError(f"Brax's swimmer exists only for backend 'generalized', got {backend!r}")
-    with _silence(), jax.numpy_rank_promotion("allow"):
+    with quiet(prints=True), jax.numpy_rank_promotion("allow"):
         from brax import envs
 
         _mend_fluid()
@@ -131,20 +130,6 @@ def _mend_fluid() -> None:
         return jnp.clip(x, a_min, a_max)
 
     fluid.jp = types.SimpleNamespace(**{**vars(jnp), "clip": clip})
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keeps Brax's advertisements, MJX's search for warp and MuJoCo's MUJOCO_LOG.TXT from the user."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        import mujoco
-
-        mujoco.set_mju_user_warning(lambda message: None)
-        try:
-            yield
-        finally:
-            mujoco.set_mju_user_warning(None)
 
 
 def simulator_of(env: Any, *, action_repeat: int = 1, randomize: Randomize | None = None) -> Simulator:

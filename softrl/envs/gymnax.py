@@ -50,7 +50,7 @@ class Model(NamedTuple):
     params: Any
     shape: tuple[int, ...]
     one_of: int | None
-    tells: bool
+    tells: bool = False
 
 
 class State(NamedTuple):
@@ -62,22 +62,22 @@ class State(NamedTuple):
 
 
 def _simulator(env: Any, params: Any, config: EnvConfig) -> Simulator:
-    name = config.env
     if hasattr(params, LIMIT):
-        params = _replaced(params, **{LIMIT: config.episode_length + 1})
+        replace = next((getattr(params, name) for name in ("replace", "_replace") if hasattr(params, name)), None)
+        limit = {LIMIT: config.episode_length + 1}
+        params = replace(**limit) if replace else dataclasses.replace(params, **limit)
     action = env.action_space(params)
     space = env.observation_space(params) if hasattr(env, "observation_space") else None
-    kind = boxes.acted(name, action)
+    kind = boxes.acted(config.env, action)
     one_of = int(space.n) if hasattr(space, "n") and not hasattr(space, "low") else None
-    shape = () if isinstance(kind, Discrete) else tuple(action.shape)
-    model = Model(env, params, shape, one_of, False)
+    model = Model(env, params, () if isinstance(kind, Discrete) else tuple(action.shape), one_of)
     sim, _ = jax.eval_shape(partial(_reset, model), jax.random.key(0), jnp.int32(0))
     info = jax.eval_shape(partial(_stepped, model), sim, jax.ShapeDtypeStruct(kind.shape, kind.dtype))[4]
     tells = isinstance(info, dict) and "terminated" in info
     if not tells and not hasattr(params, LIMIT):
         raise ConfigError(
-            f"{name}: done may be death or a time limit, and the two are learned from differently: give params a field "
-            f'{LIMIT}, or let step_env tell info["terminated"]'
+            f"{config.env}: done may be death or a time limit, and the two are learned from differently: give params a "
+            f'field {LIMIT}, or let step_env tell info["terminated"]'
         )
     model = model._replace(tells=tells)
     return Simulator(partial(_reset, model), partial(_step, model), kind)
@@ -102,10 +102,3 @@ def _stepped(model: Model, state: State, action: jax.Array) -> tuple[PyTree, PyT
 
 def _observed(model: Model, obs: PyTree) -> PyTree:
     return obs if model.one_of is None else jax.nn.one_hot(obs, model.one_of)
-
-
-def _replaced(params: Any, **values: Any) -> Any:
-    for name in ("replace", "_replace"):
-        if hasattr(params, name):
-            return getattr(params, name)(**values)
-    return dataclasses.replace(params, **values)

@@ -37,7 +37,7 @@ def _known(source: Source) -> dict[str, Any]:
 def written(spec: EnvSpec) -> dict[str, Any]:
     """Observations and actions as JSON: `{"obs": {"state": "float32[48]"}, "action": {"kind": "Continuous", …}}`."""
     paths, _ = jax.tree_util.tree_flatten_with_path(spec.obs)
-    leaves = {jax.tree_util.keystr(at, simple=True, separator="."): f"{x.dtype}{list(x.shape)}" for at, x in paths}
+    leaves = {jax.tree_util.keystr(at, simple=True, separator="/"): f"{x.dtype}{list(x.shape)}" for at, x in paths}
     obs = leaves.get("", leaves)
     return {"obs": obs, "action": {"kind": type(spec.action).__name__, **spec.action._asdict()}}
 
