@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from types import FrameType
 
 _WATCHED = (signal.SIGTERM, signal.SIGINT)
+_END = 0  # the number of no signal
+_wakeup: set[int] = set()
+"""Descriptors by which this process is woken by signals."""
 
 
 @dataclasses.dataclass
@@ -50,21 +53,37 @@ def _second_signal_exits() -> Iterator[None]:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     previous = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    _wakeup.add(writing)
     watcher = threading.Thread(target=_watch, args=(reading,), name="signals", daemon=True)
     watcher.start()
     try:
         yield
     finally:
         signal.set_wakeup_fd(previous)
-        os.close(writing)  # the watcher reads end of file
+        _wakeup.discard(writing)
+        # Not by the end of the file: processes that were forked meanwhile hold the pipe open too.
+        os.write(writing, bytes([_END]))
         watcher.join()
+        os.close(writing)
         os.close(reading)
+
+
+def _forked() -> None:
+    """A forked process's signals are its own: Ctrl-C reaches it too, and would count twice."""
+    with contextlib.suppress(ValueError):  # forked by a thread, which hears of no signals
+        descriptor = signal.set_wakeup_fd(-1)
+        if descriptor not in _wakeup:
+            signal.set_wakeup_fd(descriptor)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _watch(descriptor: int) -> None:
     """Reads the numbers of signals as they arrive; the second of the watched ones ends the process."""
     arrived = 0
-    while data := os.read(descriptor, 1):
+    while (data := os.read(descriptor, 1)) and data[0] != _END:
         arrived += data[0] in _WATCHED
         if arrived == 2:
             os._exit(exit_code(data[0]))

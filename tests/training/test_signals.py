@@ -1,5 +1,6 @@
 """SIGTERM and SIGINT: the first is a request, the second an exit, and nothing is left installed."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -92,3 +93,35 @@ def test_a_second_signal_exits_at_once_even_while_the_main_thread_is_inside_c():
             assert process.wait(timeout=60) in (130, 143)
         finally:
             process.kill()
+
+
+# A simulator's worker: forked meanwhile, it holds open whatever its parent had open, and outlives the context.
+_FORKED = """
+import os, signal, sys, time
+from softrl.training import signals
+with signals.graceful() as request:
+    child = os.fork()
+    if not child:
+        time.sleep(60)
+        os._exit(0)
+    print("ready", flush=True)
+    while request.requested is None and sys.argv[1] == "interrupted":
+        time.sleep(0.01)
+print("left", request.requested, flush=True)
+os.kill(child, signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("how", ["to its end", "interrupted"])
+def test_processes_that_were_forked_meanwhile_neither_hold_it_up_nor_double_a_signal(how):
+    command = [sys.executable, "-c", _FORKED, how]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            if how == "interrupted":
+                os.killpg(process.pid, signal.SIGINT)  # as a terminal's Ctrl-C: to all of them
+            assert process.wait(timeout=30) == 0
+            assert process.stdout.read() == f"left {'2' if how == 'interrupted' else None}\n"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
