@@ -8,6 +8,7 @@ source a comment before a block can say more; readers of the page do not see it:
     <!-- test: skip needs a Ray cluster -->       the block is only parsed; the reason must be given
     <!-- test: slow compiles Brax's physics -->   the same, but with `--slow` it runs
     <!-- test: run --steps 512 -->                the commands really run, with these words added to each
+    <!-- test: page trains five runs -->          once on a page: only with `--slow` does any of its code run
     <!-- test: python                             Python that belongs to the page's namespace but is not shown
     obs = env.observation_space.sample()
     -->
@@ -35,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WORK = (
     "softrl.reporting.show.training",
     "softrl.reporting.sweep_progress.sweeping",
-    "softrl.sweep.plan.plan",
+    "softrl.sweep.plan_text.planned",
     "softrl.sweep.folder.read",
     "softrl.run.load",
     "softrl.reporting.report.read",
@@ -77,10 +78,11 @@ def blocks(text: str) -> list[Block]:
                 found.append(Block(at + 2, "python", rest))
             elif (word in ("skip", "slow") and len(rest.split()) > 1) or word == "run":
                 note = f"{word} {rest}"
+            elif word == "page" and len(rest.split()) > 1:
+                pass
             else:
-                raise ValueError(
-                    f"line {at + 1}: a comment must be `skip` or `slow` with a reason, `run` or `python`: {said!r}"
-                )
+                known = "`skip`, `slow` or `page` with a reason, `run` or `python`"
+                raise ValueError(f"line {at + 1}: a comment must be {known}: {said!r}")
             at = end
         elif line.startswith("```"):
             end = next(i for i in range(at + 1, len(lines)) if lines[i] == "```")
@@ -98,8 +100,11 @@ def failure(page: Path, directory: Path, *, slow: bool = False) -> str | None:
     namespace: dict[str, Any] = {"__name__": "__main__"}
     os.chdir(directory)
     try:
-        for block in blocks(page.read_text()):
+        text = page.read_text()
+        for block in blocks(text):
             line, started = block.line, time.perf_counter()
+            if "<!-- test: page " in text and not slow and not block.note.startswith("skip"):
+                block = block._replace(note="skip")
             _run(block, page, namespace, slow)
             print(f"{page.name}:{line}: {time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
     except (Exception, SystemExit) as error:
@@ -122,7 +127,7 @@ def _run(block: Block, page: Path, namespace: dict[str, Any], slow: bool) -> Non
             exec(code, namespace)
     elif block.language == "bash":
         for words in commands(block.code):
-            if word != "skip":
+            if word != "skip" or not rest:  # of a page that is skipped as a whole the commands are still checked
                 _command(words, shlex.split(rest) if word == "run" else None)
     elif block.language == "toml":
         name = re.match(r"# (\S+\.toml)\n", block.code)
