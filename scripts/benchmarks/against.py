@@ -16,7 +16,7 @@ LEAST = 0.97
 HOST = {"env": "HalfCheetah-v5", "batch_size": 256, "replay_size": 1_000_000, "steps": 480}
 WORKERS = {
     "updates": ("softrl_learn", vars(Sizes()) | {"updates_per_call": 256}, 3.0),
-    "host": ("softrl_host", HOST, 5.0),
+    "host": ("softrl_host", HOST, 2.0),
 }
 """What is measured -> its worker, the worker's settings, seconds of a turn."""
 
