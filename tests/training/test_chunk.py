@@ -111,3 +111,13 @@ def test_a_chunk_goes_on_where_32_bits_end(ready):
     on, info = step(old, hypers)
     assert int(on.clock.step) == late + 8 and int(on.clock.update) == 2**32 - 3 + 16
     assert np.isfinite(info.learn.agent.critic_loss) and float(info.learn.finite) == 1.0
+
+
+def test_a_first_state_made_outside_of_jit_can_be_donated():
+    """Eagerly `obs` and `final_obs` of a reset are one buffer, which a donating call must not be given twice."""
+    assembled = assemble(CONFIG)
+    hypers = jax.tree.map(jnp.float32, assembled.hypers)
+    run = init_run(assembled.program, jax.random.key(0), hypers)
+    step = jax.jit(partial(chunk, assembled.program, length=8), donate_argnums=0)
+    after, _ = step(run, hypers)
+    assert int(after.clock.step) == 8
