@@ -43,7 +43,7 @@ def test_an_environment_with_other_spaces_cannot_take_the_place_of_the_old_one(m
     with pytest.raises(softrl.ConfigError, match=r"observations of this model are .*\(3,\).*\(2,\)"):
         model.set_env("MountainCarContinuous-v0")
     with pytest.raises(softrl.ConfigError, match=r"low of this model are \[-2.0\], of env \[-1.0\]"):
-        model.set_env(gymnasium.wrappers.RescaleAction(gymnasium.make("Pendulum-v1"), -1.0, 1.0))
+        model.set_env(gymnasium.wrappers.RescaleAction(gymnasium.make("Pendulum-v1"), np.float32(-1), np.float32(1)))
     model.set_env("Pendulum-v1")
 
 
