@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "softrl.agents.registry": ("SACConfig", "SACHypers", "sac", "resolve"),
     "softrl.agents.spaces": ("spec_of",),
+    "softrl.algorithm": ("Agent", "Algorithm", "Feedback"),
     "softrl.config": ("change",),
     "softrl.envs": ("EnvConfig", "make_env", "register"),
     "softrl.errors": ("SoftRLError", "BatchError", "ConfigError", "CheckpointError", "DivergedError"),
@@ -30,14 +31,11 @@ _PUBLIC = {
     "softrl.training.learn": ("learn",),
     "softrl.training.state": ("Program", "RunState", "LearnerState", "init_run", "init_learner"),
     "softrl.types": (
-        "Agent",
-        "Algorithm",
         "Batch",
         "Continuous",
         "Discrete",
         "Env",
         "EnvSpec",
-        "Feedback",
         "Hypers",
         "Network",
         "Replay",

@@ -15,7 +15,7 @@ from softrl.config import change
 from softrl.envs import Source, found
 from softrl.errors import CheckpointError, ConfigError
 from softrl.storage import checkpoint, directory, metrics
-from softrl.training import identity, signals
+from softrl.training import identity, signals, specs
 from softrl.training.assemble import Assembled, assemble
 from softrl.training.compilation import use_compilation_cache
 from softrl.training.config import Config, read
@@ -167,7 +167,7 @@ def load(
     pieces = {"env": env, "evaluation_env": evaluation_env or other, "randomize": randomize, "log_prior": log_prior}
     assembled = assemble(config, **pieces, members=about.get("members"))
     if "environment" in about:
-        identity.require_alike(
+        specs.require_alike(
             about["environment"], assembled.program.env.spec, f"{run_directory} has another {config.env.env}"
         )
     best = checkpoint.restore_best(run_directory / "checkpoints", abstract_policy(assembled, abstract_run(assembled)))

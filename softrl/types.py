@@ -1,16 +1,15 @@
-"""The types that packages exchange: actions, one step of experience, and the bundles of pure functions.
+"""The types that packages exchange: actions, one step of experience, environments and replay.
 
 Axes: `M` members, `N` environments, `T` time, `B` batch, `K` critics, `O` observation, `A` action.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 
-if TYPE_CHECKING:
-    from softrl.clock import Clock, Counter
+from softrl.clock import Counter
 
 PyTree = Any
 
@@ -208,17 +207,6 @@ class Hypers:
     replay: PyTree
 
 
-class Feedback(NamedTuple):
-    """What training must know of an update, apart from what may be thrown away.
-
-    finite: `[]`, whether every loss and gradient was a number. td_error: `[B]`, ≥ 0, what priorities follow; `()` where
-    nothing follows it.
-    """
-
-    finite: jax.Array
-    td_error: jax.Array | tuple[()]
-
-
 class ReplayInit(Protocol):
     """An empty replay."""
 
@@ -228,13 +216,13 @@ class ReplayInit(Protocol):
 class ReplayAdd(Protocol):
     """Stores one vector step. `step`: how many are stored already."""
 
-    def __call__(self, state: PyTree, step: "Counter", transition: Transition) -> PyTree: ...
+    def __call__(self, state: PyTree, step: Counter, transition: Transition) -> PyTree: ...
 
 
 class ReplaySample(Protocol):
     """What one update learns from. Reads γ of `hypers.agent`, and `hypers.replay`."""
 
-    def __call__(self, state: PyTree, step: "Counter", key: jax.Array, hypers: Hypers) -> Any: ...
+    def __call__(self, state: PyTree, step: Counter, key: jax.Array, hypers: Hypers) -> Any: ...
 
 
 class ReplayFeedback(Protocol):
@@ -255,102 +243,3 @@ class Replay(NamedTuple):
     feedback: ReplayFeedback
     horizon: int = 1
     least: int = 0
-
-
-class Init(Protocol):
-    """The first state of all that learns."""
-
-    def __call__(self, key: jax.Array, hypers: PyTree) -> PyTree: ...
-
-
-class Carry(Protocol):
-    """What N environments carry from step to step for the agent (noise, memory), at their first step."""
-
-    def __call__(self, num_envs: int, key: jax.Array) -> PyTree: ...
-
-
-class Act(Protocol):
-    """`(actions [N, ...], carry, extras)` for observations `[N, ...]`. `key` None asks for the mode."""
-
-    def __call__(
-        self, policy: PyTree, carry: PyTree, obs: PyTree, key: jax.Array | None
-    ) -> tuple[jax.Array, PyTree, PyTree]: ...
-
-
-class Explore(Protocol):
-    """Actions before anything was learned, one for each environment of the carry."""
-
-    def __call__(self, carry: PyTree, key: jax.Array) -> tuple[jax.Array, PyTree]: ...
-
-
-class Observe(Protocol):
-    """The only place where running statistics change; carries of rows whose episode ended start afresh."""
-
-    def __call__(
-        self, state: PyTree, carry: PyTree, transition: Transition, hypers: PyTree
-    ) -> tuple[PyTree, PyTree]: ...
-
-
-class Update(Protocol):
-    """One update from what the replay yields; a network whose gradient is not finite stays as it was.
-
-    Returns: the state, `Feedback`, and a NamedTuple of scalars `[]` that may be thrown away.
-    """
-
-    def __call__(
-        self, state: PyTree, batch: Any, hypers: PyTree, key: jax.Array, clock: "Clock"
-    ) -> tuple[PyTree, Feedback, Any]: ...
-
-
-class Publish(Protocol):
-    """The small pytree that one publishes of a state: enough to act."""
-
-    def __call__(self, state: PyTree) -> PyTree: ...
-
-
-class Agent(NamedTuple):
-    """An algorithm for one robot, as pure functions; `hypers` are its own (`Hypers.agent`), as `[]` arrays."""
-
-    init: Init
-    carry: Carry
-    act: Act
-    explore: Explore
-    observe: Observe
-    update: Update
-    policy: Publish
-
-
-class Metric(NamedTuple):
-    """A number that training records. meaning: its equation in words. unit: for example nats. brief: sweeps keep it."""
-
-    meaning: str
-    unit: str
-    brief: bool = False
-
-
-class Algorithm(NamedTuple):
-    """All that the rest of softrl knows of an algorithm: one entry of the registry `softrl.agents`.
-
-    config: dataclass of static fields. hypers: dataclass of traced numbers, `gamma` among them.
-    validate: `(config, hypers)` raises ConfigError where fields contradict one another.
-    resolve: `(hypers, spec) -> hypers` with every number known for this robot.
-    build: `(config, spec, log_prior=None) -> Agent`.
-    replay: `(config, spec, capacity=, batch_size=, n_step=, shards=) -> Replay` for environments that step together.
-    actor: `(config, spec, policy) -> NumpyPolicy`, the policy without JAX: for files, servers and hosts' loops.
-    metrics: of its updates, in order. summary: `(config, hypers, spec)` in a few words, hypers resolved.
-    presets: name -> `(env, device) -> flat settings`, device `cpu`, `accelerator` or `host`.
-    old_fields: fields that older configs lack -> what they then did.
-    """
-
-    name: str
-    config: type
-    hypers: type
-    validate: Callable[[Any, Any], None]
-    resolve: Callable[[Any, Spec | EnvSpec], Any]
-    build: Callable[..., Agent]
-    replay: Callable[..., Replay]
-    actor: Callable[[Any, Spec | EnvSpec, PyTree], Any]
-    metrics: Mapping[str, Metric]
-    summary: Callable[[Any, Any, Spec | EnvSpec], str]
-    presets: Mapping[str, Callable[[str, str], Mapping[str, Any]]]
-    old_fields: Mapping[str, Any] = {}

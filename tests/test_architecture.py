@@ -13,6 +13,7 @@ PACKAGE = ROOT / "softrl"
 
 LAYERS = {
     "types": 0,
+    "algorithm": 0,
     "errors": 0,
     "clock": 0,
     "config": 0,
@@ -54,6 +55,8 @@ NEIGHBOURS = {
     ("config", "errors"),  # a setting out of range is an error
     ("tensors", "errors"),
     ("lazy", "errors"),
+    ("algorithm", "clock"),
+    ("algorithm", "types"),
     ("types", "clock"),  # a replay and an agent are told what time it is
     ("numpy_policy", "errors"),
     ("numpy_policy", "tensors"),  # a policy file is named tensors

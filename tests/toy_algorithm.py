@@ -10,9 +10,10 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from softrl.algorithm import Agent, Algorithm, Feedback, Metric
 from softrl.config import Within
 from softrl.errors import ConfigError
-from softrl.types import Agent, Algorithm, Discrete, Feedback, Metric, Replay, Transition
+from softrl.types import Discrete, Replay, Transition
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@
     scripts/bench inference    exact inference on tables against the same recursion in numpy and scipy, many models and
                                one large one; the associative scan against the sequential one
     scripts/bench against COMMIT  this tree against an older commit, turn by turn: updates, and steps on the host
+    scripts/bench same COMMIT  whether this tree makes the same bits as an older commit: checkpoints and metrics
 
 Contestants are processes in environments of their own (`benchmarks/workers`). Where rates are compared, all of them
 are alive and take turns, so that a machine that slows down slows everybody; tables show medians over rounds, and
@@ -31,7 +32,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import against, endtoend, host, inference, learning, memory, report, start, sweep, updates
+from benchmarks import against, endtoend, host, inference, learning, memory, report, same, start, sweep, updates
 
 COMMANDS = {
     "updates": updates,
@@ -43,6 +44,7 @@ COMMANDS = {
     "sweep": sweep,
     "inference": inference,
     "against": against,
+    "same": same,
 }
 
 

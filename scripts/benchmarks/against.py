@@ -31,11 +31,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict:
     """Measures, prints and returns the result."""
     result = report.header("against", vars(options).copy())
-    before, claims = _checkout(options.commit), []
+    before, claims = checkout(options.commit), []
     for what in options.what:
         module, wishes, seconds = WORKERS[what]
         pair = [
-            Contestant(name, "softrl", module, wishes, {**protocol.AS_TRAINED, **_import_from(root)})
+            Contestant(name, "softrl", module, wishes, {**protocol.AS_TRAINED, **import_from(root)})
             for name, root in (("now", ROOT), ("before", before))
         ]
         rates, about = take(pair, rounds=options.rounds, seconds=seconds, logs=options.logs)
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> dict:
     return result
 
 
-def _checkout(commit: str) -> Path:
+def checkout(commit: str) -> Path:
     """The tree of a commit, beside the other caches."""
     found = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", commit], capture_output=True, text=True)
     if found.returncode:
@@ -61,5 +61,6 @@ def _checkout(commit: str) -> Path:
     return place
 
 
-def _import_from(root: Path) -> dict[str, str]:
+def import_from(root: Path) -> dict[str, str]:
+    """Environment variables with which a process imports softrl from a tree."""
     return {"PYTHONPATH": f"{root / 'scripts'}:{root}"}

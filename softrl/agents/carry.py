@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import jax
 
-from softrl.types import Agent, PyTree
+from softrl.algorithm import Agent
+from softrl.types import PyTree
 
 
 @jax.tree_util.register_static

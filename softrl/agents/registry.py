@@ -2,9 +2,9 @@
 
 import importlib
 
+from softrl.algorithm import Algorithm
 from softrl.errors import require_known
 from softrl.lazy import exported
-from softrl.types import Algorithm
 
 ALGORITHMS = {"sac": "softrl.agents.sac"}
 """Name -> package with an `ALGORITHM`, imported when it is used."""

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from softrl.agents.carry import afresh
+from softrl.algorithm import Agent
 from softrl.config import change
 from softrl.envs import Source, found
 from softrl.errors import ConfigError
@@ -26,7 +27,7 @@ from softrl.training.assemble import Assembled, assemble
 from softrl.training.config import Config
 from softrl.training.opening import opened
 from softrl.training.session import advance
-from softrl.types import Agent, PyTree
+from softrl.types import PyTree
 
 Params = PyTree
 """What `make_policy` takes: a `Policy`, normaliser and network."""

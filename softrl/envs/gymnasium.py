@@ -157,7 +157,7 @@ def _make(maker: Maker, config: EnvConfig, *, stagger: bool = True, randomize: A
         size = num_envs * mujoco_state.size(single) if how == "sync" else 0
     finally:
         single.close()
-    opened = OpenEnvs(name, maker, num_envs, limit, how, its, np.full(num_envs, limit))
+    opened = OpenEnvs(name, maker, num_envs, limit, how, its, np.zeros(num_envs, int))
     return HostEnv(
         spec=boxes.spec(its, name, num_envs, limit),
         reset=partial(_reset, opened),
@@ -176,6 +176,7 @@ def _reset(opened: OpenEnvs, seed: int) -> PyTree:
         with quiet():
             makers = [partial(opened.maker, opened.limit)] * opened.num_envs
             opened.env = kind(makers, autoreset_mode=vector.AutoresetMode.SAME_STEP)
+    opened.since[:] = 0  # a resumed run may have cut an episode just before
     with quiet():
         obs, _ = opened.env.reset(seed=seed)
     opened.last = boxes.cast(opened.boxes, obs)
@@ -281,5 +282,6 @@ def _snapshot(opened: OpenEnvs, size: int) -> np.ndarray:
 def _restore(opened: OpenEnvs, snapshot: np.ndarray) -> None:
     parts = np.split(np.asarray(snapshot, np.uint8), opened.num_envs)
     _reset(opened, 0)
+    opened.since[:] = opened.limit  # these episodes go on, and end by the time limit as they would have
     for env, part in zip(opened.env.envs, parts, strict=True):
         mujoco_state.write(env, part)

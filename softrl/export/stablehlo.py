@@ -7,8 +7,9 @@ from jax import export as jax_export
 
 from softrl.agents.carry import afresh
 from softrl.agents.observations import whole
+from softrl.algorithm import Agent
 from softrl.numpy_policy import NumpyPolicy
-from softrl.types import Agent, EnvSpec, PyTree
+from softrl.types import EnvSpec, PyTree
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 

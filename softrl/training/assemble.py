@@ -14,7 +14,7 @@ from softrl.config import change, flat
 from softrl.envs import Source, found, make_env
 from softrl.errors import ConfigError, suggestion
 from softrl.numpy_policy import NumpyPolicy
-from softrl.training import identity
+from softrl.training import specs
 from softrl.training.config import Config, validated
 from softrl.training.state import Program
 from softrl.types import Env, EnvSpec, Hypers, PyTree
@@ -79,7 +79,7 @@ def assemble(
     program = Program(env, agent, replay, training.updates_per_step, starts)
     episodes = 2 * training.eval_episodes
     evaluation = make_env(config.env, source if other is None else other, num_envs=episodes, stagger=False)
-    identity.require_alike(identity.written(env.spec), evaluation.spec, "evaluation_env differs from env")
+    specs.require_alike(specs.written(env.spec), evaluation.spec, "evaluation_env differs from env")
     assembled = Assembled(config, program, evaluation, hypers, source=source, evaluation_source=other)
     return assembled if members is None else with_members(assembled, members)
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from softrl.agents import algorithm
+from softrl.algorithm import Algorithm
 from softrl.config import Within, checked, from_json
 from softrl.envs import EnvConfig
 from softrl.errors import ConfigError
 from softrl.replay import ReplayHypers
-from softrl.types import Algorithm, Hypers
+from softrl.types import Hypers
 
 
 @dataclass(frozen=True)

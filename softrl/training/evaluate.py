@@ -5,8 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from softrl.algorithm import Agent
 from softrl.clock import Counter, Purpose, at
-from softrl.types import Agent, Env, PyTree
+from softrl.types import Env, PyTree
 
 
 class Evaluation(NamedTuple):

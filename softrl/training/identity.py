@@ -14,17 +14,18 @@ from softrl.config import change, to_json
 from softrl.envs import Source, packages
 from softrl.errors import ConfigError
 from softrl.storage import directory
+from softrl.training import specs
+from softrl.training.assemble import Assembled
 from softrl.training.config import read
-from softrl.types import EnvSpec
 
 PACKAGES = ("softrl", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
-def identity(assembled: Any) -> dict[str, Any]:
+def identity(assembled: Assembled) -> dict[str, Any]:
     """What `config.json` holds: the config, members with settings of their own, environments, and `surroundings`."""
     members, evaluation = assembled.members, assembled.evaluation_source
     own = {} if members is None else {"members": [dict(member) for member in members]}
-    environment = {**_known(assembled.source), **written(assembled.program.env.spec)}
+    environment = {**_known(assembled.source), **specs.written(assembled.program.env.spec)}
     if evaluation is not None:
         environment["evaluation"] = {"name": evaluation.name, **_known(evaluation)}
     return {"config": to_json(assembled.config), **own, "environment": environment, **surroundings()}
@@ -32,22 +33,6 @@ def identity(assembled: Any) -> dict[str, Any]:
 
 def _known(source: Source) -> dict[str, Any]:
     return {"source": source.of, "only_in_process": not source.lasting}
-
-
-def written(spec: EnvSpec) -> dict[str, Any]:
-    """Observations and actions as JSON: `{"obs": {"state": "float32[48]"}, "action": {"kind": "Continuous", …}}`."""
-    paths, _ = jax.tree_util.tree_flatten_with_path(spec.obs)
-    leaves = {jax.tree_util.keystr(at, simple=True, separator="/"): f"{x.dtype}{list(x.shape)}" for at, x in paths}
-    obs = leaves.get("", leaves)
-    return {"obs": obs, "action": {"kind": type(spec.action).__name__, **spec.action._asdict()}}
-
-
-def require_alike(old: Mapping[str, Any], spec: EnvSpec, where: str) -> None:
-    """Raises: ConfigError where observations or actions are not those of `old`, as `written`; `where`: begins it."""
-    before, now = ({part: tree[part] for part in ("obs", "action")} for tree in (old, written(spec)))
-    told = _told(before, now)
-    if told:
-        raise ConfigError(f"{where}: {told}; a policy fits only one kind of observations and actions")
 
 
 def lasting(run: Path, about: Mapping[str, Any], *, env: bool, evaluation_env: bool) -> str | None:
@@ -95,10 +80,9 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def agree(out: Path, assembled: Any) -> list[str]:
+def agree(out: Path, assembled: Assembled) -> list[str]:
     """Writes the config of a new run, or refuses one that differs from the run that is there in more than `steps`.
 
-    Args: `assembled`: the run's pieces, `softrl.training.assemble.Assembled`.
     Returns: what else differs and may change bits: versions, commit, machine, as dotted names.
     """
     config, now, before = assembled.config, identity(assembled), None
@@ -118,22 +102,12 @@ def agree(out: Path, assembled: Any) -> list[str]:
     if before is None:
         return []
     own = {"config", "environment", "members"}
-    return [name for name in directory.differences(before, now) if name.split(".")[0] not in own and _at(before, name)]
+    return [
+        name for name in directory.differences(before, now) if name.split(".")[0] not in own and specs.at(before, name)
+    ]
 
 
 def _refuse_other(out: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    told = _told(old, new)
-    if told:
-        raise ConfigError(f"{out} holds a run with another {told}; use the same settings, or another --out")
-
-
-def _told(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """What differs between two trees, in words; empty where nothing does."""
-    return ", ".join(
-        f"{name.split('.')[-1]} ({_at(old, name)!r} there, {_at(new, name)!r} now)"
-        for name in directory.differences(old, new)
-    )
-
-
-def _at(data: dict[str, Any], dotted: str) -> Any:
-    return functools.reduce(lambda tree, name: (tree or {}).get(name), dotted.split("."), data)
+    different = specs.differences(old, new)
+    if different:
+        raise ConfigError(f"{out} holds a run with another {different}; use the same settings, or another --out")

@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from softrl.algorithm import Algorithm
 from softrl.training.chunk import ChunkInfo
 from softrl.training.config import Config
 from softrl.training.evaluate import Evaluation
 from softrl.training.state import RunState
-from softrl.types import Algorithm
 
 METRICS = {
     "env_steps": "environment steps of each member",
@@ -27,7 +27,7 @@ METRICS = {
     "train.finite": "share of updates whose losses and gradients were numbers",
     "health.code": "0 learning, 1 frozen",
     "health.skipped": "updates skipped because they were not finite",
-    "health.quarantined": "rows of physics with non-finite numbers, left out and reset",
+    "health.quarantined": "rows left out: non-finite numbers, or a cut too soon after another for replay to keep",
     "timing.wall_s": "seconds since the run began, all its sessions added up",
     "timing.compile_s": "seconds that this session spent compiling",
     "timing.env_steps_per_s": "environment steps a second of training since the last line, all members",

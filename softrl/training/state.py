@@ -5,9 +5,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from softrl.algorithm import Agent
 from softrl.clock import Clock, Counter, Purpose, at
 from softrl.training.health import Health
-from softrl.types import Agent, Env, EnvState, Hypers, PyTree, Replay
+from softrl.types import Env, EnvState, Hypers, PyTree, Replay
 
 
 class Program(NamedTuple):

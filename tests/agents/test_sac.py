@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from softrl.agents.sac import SACConfig, SACHypers, SACInfo, build, resolve
+from softrl.algorithm import Feedback
 from softrl.clock import Clock, Counter
 from softrl.config import change
 from softrl.distributions import tanh_gaussian
 from softrl.distributions.tanh_gaussian import TanhGaussian
 from softrl.errors import ConfigError
-from softrl.types import Batch, Continuous, EnvSpec, Feedback, Transition
+from softrl.types import Batch, Continuous, EnvSpec, Transition
 from tests import tiny
 
 OBS, ACTIONS, ROWS = 3, 2, 8

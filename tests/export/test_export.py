@@ -15,6 +15,7 @@ from softrl import cli, export, networks, numpy_policy, running_statistics
 from softrl.agents.carry import stateless
 from softrl.agents.observations import whole
 from softrl.agents.sac import SACConfig, SACHypers, actor, build, resolve
+from softrl.algorithm import Agent
 from softrl.distributions import categorical
 from softrl.errors import ConfigError, ExportError
 from softrl.export import check, stablehlo
@@ -23,7 +24,7 @@ from softrl.layers import NORMALIZER, perceptron
 from softrl.numpy_network import Categorical
 from softrl.numpy_policy import Input, NumpyPolicy, PolicySpec
 from softrl.run import load, train
-from softrl.types import Agent, Continuous, Discrete, EnvSpec
+from softrl.types import Continuous, Discrete, EnvSpec
 from tests import tiny
 
 ROOT = Path(__file__).parents[2]

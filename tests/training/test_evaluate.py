@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from softrl.agents.carry import stateless
+from softrl.algorithm import Agent
 from softrl.envs.episodes import episodes
 from softrl.training.evaluate import evaluate
-from softrl.types import Agent, Continuous, Simulator
+from softrl.types import Continuous, Simulator
 
 LENGTH, PAIRS = 6, 3
 

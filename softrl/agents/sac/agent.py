@@ -16,8 +16,9 @@ from softrl.agents.sac.config import SACConfig, SACHypers
 from softrl.agents.sac.state import LogPrior, Parts, Policy, SACState
 from softrl.agents.sac.update import update
 from softrl.agents.spaces import spec_of
+from softrl.algorithm import Agent
 from softrl.distributions import tanh_gaussian
-from softrl.types import Agent, EnvSpec, PyTree, Spec, Transition
+from softrl.types import EnvSpec, PyTree, Spec, Transition
 
 
 def sac(

@@ -4,8 +4,9 @@ from softrl.agents.sac.actor import actor
 from softrl.agents.sac.agent import build
 from softrl.agents.sac.config import SACConfig, SACHypers, resolve, validate
 from softrl.agents.sac.presets import classic, tuned
+from softrl.algorithm import Algorithm, Metric
 from softrl.replay import time_major
-from softrl.types import Algorithm, EnvSpec, Metric, Replay, Spec
+from softrl.types import EnvSpec, Replay, Spec
 
 METRICS = {
     "entropy": Metric("E[−log π]", "nats", brief=True),

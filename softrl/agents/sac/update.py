@@ -16,9 +16,10 @@ from softrl.agents.descent import descend
 from softrl.agents.observations import joined
 from softrl.agents.sac.config import SACHypers
 from softrl.agents.sac.state import Parts, SACInfo, SACState
+from softrl.algorithm import Feedback
 from softrl.clock import Clock
 from softrl.distributions import tanh_gaussian
-from softrl.types import Batch, Feedback
+from softrl.types import Batch
 
 
 def update(
