@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from softrl.agents.registry import algorithm
 from softrl.training import records
 from softrl.training.assemble import assemble
 from softrl.training.programs import compile_programs
@@ -23,7 +24,7 @@ def test_the_glossary_names_what_a_run_writes_and_nothing_else():
     evaluation = programs.evaluate(run.learner.agent)
     timing = dict.fromkeys(("wall_s", "compile_s", "env_steps_per_s", "updates_per_s"), 0.0)
     line = records.record(config, run, evaluation, [records.tally(info)], timing)
-    assert names(line) == set(records.METRICS)
+    assert names(line) == set(records.described(algorithm(config.algorithm)))
 
 
 def test_a_line_adds_up_episodes_and_averages_what_is_a_number():
