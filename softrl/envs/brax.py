@@ -2,7 +2,6 @@
 
 import contextlib
 import inspect
-import operator
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ import numpy as np
 from softrl.envs.config import EnvConfig
 from softrl.envs.quiet import quiet
 from softrl.envs.source import Motion, Source, called, copies, spelled
-from softrl.errors import ConfigError, suggestion
+from softrl.errors import ConfigError, require_known
 from softrl.types import Continuous, Env, Simulator
 
 ROBOTS = (
@@ -98,18 +97,12 @@ def _equal(one: Any, other: Any) -> bool:
     return type(one) is type(other)
 
 
-def _made(made: Callable[[EnvConfig], Any], config: EnvConfig, *, stagger: bool, randomize: Randomize | None) -> Env:
-    simulator = simulator_of(made(config), action_repeat=config.action_repeat, randomize=randomize)
-    return copies(simulator, config, stagger)
-
-
 def make_brax(robot: str, backend: str, **kwargs: Any):
     """A bare Brax environment, without any of its wrappers. Args: `kwargs`: the robot's own.
 
     Raises: ConfigError for an unknown backend or argument, or a backend that the robot does not come in.
     """
-    if backend not in BACKENDS:
-        raise ConfigError(f"unknown backend {backend!r}{suggestion(backend, BACKENDS)}; known: {', '.join(BACKENDS)}")
+    require_known("backend", backend, BACKENDS)
     if robot == "swimmer" and backend != "generalized":
         raise ConfigError(f"Brax's swimmer exists only for backend 'generalized', got {backend!r}")
     with quiet(prints=True), jax.numpy_rank_promotion("allow"):
@@ -132,27 +125,23 @@ def _mend_fluid() -> None:
     fluid.jp = types.SimpleNamespace(**{**vars(jnp), "clip": clip})
 
 
-def simulator_of(env: Any, *, action_repeat: int = 1, randomize: Randomize | None = None) -> Simulator:
-    """A bare environment of Brax's kind (MuJoCo Playground's too), without any of its wrappers.
-
-    Args:
-      env: `reset(key) -> state`, `step(state, action) -> state` with `obs`, `reward`, `done`.
-      action_repeat: physics steps an action; rewards add up until the robot falls.
-      randomize: redraws the `System` for every episode. Only its key is kept in the state: the draw is repeated at
-        each step, so that thousands of environments do not hold thousands of models.
-    Returns:
-      `Simulator`, whose state is `(state, key)`.
-    Raises:
-      ConfigError: domain randomisation of an environment that has no `sys`.
-    """
+def _made(made: Callable[[EnvConfig], Any], config: EnvConfig, *, stagger: bool, randomize: Randomize | None) -> Env:
+    env = made(config)
     if randomize is not None and not hasattr(env, "sys"):
         raise ConfigError(f"domain randomisation redraws a Brax System, and {type(env).__name__} has no sys")
-    model = Model(env, getattr(env, "sys", None), action_repeat, randomize)
-    return Simulator(partial(_reset, model), partial(_step, model), Continuous(env.action_size))
+    model = Model(env, getattr(env, "sys", None), config.action_repeat, randomize)
+    simulator = Simulator(partial(_reset, model), partial(_step, model), Continuous(env.action_size))
+    return copies(simulator, config, stagger)
 
 
 class Model(NamedTuple):
-    """A bare Brax environment, its `System` as shipped, and what the user asked for. Static."""
+    """What a simulator is made of; its state is `(state, key)`. Static.
+
+    env: bare, of Brax's kind (MuJoCo Playground's too), without any of its wrappers. nominal: its `System` as shipped.
+    action_repeat: physics steps an action; rewards add up until the robot falls. randomize: redraws the `System` for
+    every episode. Only its key is kept in the state: the draw is repeated at each step, so that thousands of
+    environments do not hold thousands of models.
+    """
 
     env: Any
     nominal: Any
@@ -203,33 +192,24 @@ def _system(model: Model, key: jax.Array) -> Iterator[None]:
 
 
 def _film(made: Callable[[EnvConfig], Any], act: Callable, config: EnvConfig, *, seed: int, steps: int) -> Motion:
+    """One episode, which ends sooner than `steps` where the robot falls."""
     env = made(config)
     if not hasattr(getattr(env, "sys", None), "mj_model"):
         raise ConfigError(f"{config.env} has no body to film: it has no sys, Brax's model of one")
-    states = rollout(env, act, jax.random.key(seed), steps)
-    pos, rot = (np.stack([np.asarray(getattr(state.x, part)) for state in states]) for part in ("pos", "rot"))
-    return Motion(env.sys.mj_model, pos, rot, 1.0 / float(env.dt), env.sys)
-
-
-def rollout(env: Any, act: Callable[[jax.Array], jax.Array], key: jax.Array, steps: int) -> list[Any]:
-    """Pipeline states of one episode of a bare Brax environment, for a film.
-
-    Args: `act`: `obs[O] -> action[A]`; `steps`: at most so many; it ends sooner where the robot falls.
-    Returns: a list of at most `steps` + 1 Brax pipeline states of one environment, on the host.
-    """
 
     def step(state, _):
         new = env.step(state, act(state.obs))
-        return new, (new.pipeline_state, new.done)
+        return new, (new.pipeline_state.x, new.done)
 
     @jax.jit
     def episode(key):
         first = env.reset(jax.random.key_data(key))
         _, (poses, done) = jax.lax.scan(step, first, None, length=steps)
-        return first.pipeline_state, poses, done
+        return first.pipeline_state.x, poses, done
 
     with jax.numpy_rank_promotion("allow"):
-        first, poses, done = jax.device_get(episode(key))
+        first, poses, done = jax.device_get(episode(jax.random.key(seed)))
     fallen = done.nonzero()[0]
     length = steps if fallen.size == 0 else int(fallen[0]) + 1
-    return [first] + [jax.tree.map(operator.itemgetter(i), poses) for i in range(length)]
+    whole = jax.tree.map(lambda one, more: np.concatenate([one[None], more[:length]]), first, poses)
+    return Motion(env.sys.mj_model, whole.pos, whole.rot, 1.0 / float(env.dt), env.sys)
