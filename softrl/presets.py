@@ -25,8 +25,7 @@ def preset(
       platform: `cpu`, `gpu` or `tpu`; by default what JAX runs on here.
       name: one of the algorithm's presets: `tuned`, or `classic`, as published.
       changes: any field of the config, for example `gamma=0.97, num_envs=128, backend="mjx"`.
-    Raises:
-      ConfigError: unknown environment, algorithm, preset or field, with a suggestion.
+    Raises: ConfigError: unknown environment, algorithm, preset or field, with a suggestion.
     """
     kwargs = EnvConfig(env_kwargs=changes.get("env_kwargs", "{}")).kwargs
     source = found(env, kwargs)

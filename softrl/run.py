@@ -107,8 +107,7 @@ def train(
       members: what each of the `seeds` members has of its own, in place of seeds that follow one another:
         `[{"seed": 3, "critic_lr": 1e-3}, ...]`.
       listener: called at every chunk, evaluation and checkpoint (see `softrl.training.session`).
-    Returns:
-      `Run`. On SIGTERM or SIGINT the chunk is finished, everything saved, and `stopped_by` set.
+    Returns: `Run`. On SIGTERM or SIGINT the chunk is finished, everything saved, and `stopped_by` set.
     Raises:
       ConfigError: a setting that cannot be, or one that differs from the run in `out`; nothing is changed.
       CheckpointError: the disk is full, read-only or damaged. DivergedError: every member froze.

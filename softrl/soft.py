@@ -16,8 +16,7 @@ def value(q: jax.Array, temperature: jax.Array | float, log_prior: jax.Array | N
       q: `[..., A]`, in reward units.
       temperature: α > 0, broadcastable to `[...]`, in reward units.
       log_prior: `[..., A]` log p(a|s), −inf where an action is not available; None for the counting measure.
-    Returns:
-      `[...]`, in reward units; −inf where no action is available.
+    Returns: `[...]`, in reward units; −inf where no action is available.
     Source: Levine 2018, §2.3 (backward messages, log β(s)).
     """
     logits = q / _over_actions(temperature)
@@ -63,8 +62,7 @@ def sampled_value(
       log_prob: `[...]` log π(a|s), in nats.
       temperature: α, in reward units.
       log_prior: `[...]` log p(a|s); 0 is the Lebesgue base measure, whose KL is the negative entropy.
-    Returns:
-      `[...]`, in reward units; its mean over a ~ π is V_π(s).
+    Returns: `[...]`, in reward units; its mean over a ~ π is V_π(s).
     Source: Levine 2018, §4.2; Haarnoja et al. 2018, arXiv:1801.01290, Eq 3.
     """
     return q - temperature * (log_prob - log_prior)
@@ -90,8 +88,7 @@ def optimistic_backup(
       transition: `[S, A, S]`, rows sum to 1; zeros are selected away, never turned into log 0.
       next_value: `[S]`.
       temperature: α > 0, scalar.
-    Returns:
-      `[S, A]`, in reward units.
+    Returns: `[S, A]`, in reward units.
     Source: Levine 2018, §2.3–2.4.
     """
     return reward + temperature * log_expectation(next_value / temperature, transition)
@@ -107,8 +104,7 @@ def priced_backup(
     Args:
       reward: `[S, A]`. transition: `[S, A, S]`, rows sum to 1. next_value: `[S]`.
       price: c in (0, ∞], scalar, in reward units a nat.
-    Returns:
-      `[S, A]`, in reward units.
+    Returns: `[S, A]`, in reward units.
     Source: Levine 2018, §3.2 (the structured family with the dynamics fixed or free); Donsker and Varadhan's identity.
     """
     fixed = expectation(next_value, transition)
@@ -139,8 +135,7 @@ def log_expectation(values: jax.Array, weights: jax.Array) -> jax.Array:
     Args:
       values: `[K]`, finite or −inf, in nats.
       weights: `[..., K]`, in [0, 1].
-    Returns:
-      `[...]`, in nats; −inf where a row has no weight.
+    Returns: `[...]`, in nats; −inf where a row has no weight.
     """
     top = jnp.max(values)
     top = jnp.where(jnp.isfinite(top), top, 0.0)

@@ -44,8 +44,7 @@ def decode(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 def metadata(data: bytes) -> dict[str, str]:
     """The strings of a message. Allocates no array.
 
-    Raises:
-      TensorError: the header is too long, is not JSON, or declares other bytes than there are.
+    Raises: TensorError: the header is too long, is not JSON, or declares other bytes than there are.
     """
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(HEADER_BYTES, len(data) - 8):

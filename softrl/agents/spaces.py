@@ -20,9 +20,8 @@ def spec_of(obs_spec: Any, action_spec: Any, *, actor_obs: str | None = None, cr
         it has them, of −1 and 1; Gymnasium's `Discrete`.
       actor_obs, critic_obs: which entry of a dictionary observation each sees. Where neither is given and there are
         entries `state` and `privileged_state`, the actor sees the one and the critic the other.
-    Raises:
-      ConfigError: an observation without entries, an action that is neither a row of numbers nor one of
-        n, or an unknown entry.
+    Raises: ConfigError: an observation without entries, an action that is neither a row of numbers nor one of n, or an
+      unknown entry.
     """
     obs = _shapes(obs_spec)
     leaves = jax.tree.leaves(obs)

@@ -96,8 +96,7 @@ def found(env: Any, kwargs: dict[str, Any] | None = None) -> Source:
         gymnax's manner, alone or with its parameters, `(env, params)`; a function that makes any of these or one
         environment of Gymnasium's.
       kwargs: for whatever makes it.
-    Raises:
-      ConfigError: nothing that there is, with the nearest known name.
+    Raises: ConfigError: nothing that there is, with the nearest known name.
     """
     if isinstance(env, Source):
         return env
@@ -189,8 +188,7 @@ def make_env(
       num_envs: instead of `config.num_envs`, for example for evaluation.
       stagger: see `episodes`.
       randomize: `(key, System) -> System`, domain randomisation of Brax's model for every episode.
-    Raises:
-      ConfigError: unknown name, with the nearest known one.
+    Raises: ConfigError: unknown name, with the nearest known one.
     """
     source = found(config.env if env is None else env, config.kwargs)
     config = replace(config, env=source.name, num_envs=num_envs or config.num_envs)

@@ -118,8 +118,7 @@ def save(store: Store, step: int, state: PyTree, meta: dict[str, Any]) -> None:
 def wait(store: Store) -> None:
     """Waits until the save under way is sealed.
 
-    Raises:
-      CheckpointError: it failed; said once. Older checkpoints are as they were, and the store can be used again.
+    Raises: CheckpointError: it failed; said once. Older checkpoints are as they were, and the store can be used again.
     """
     if store.worker is not None:
         store.worker.join()
@@ -197,11 +196,9 @@ def restore(directory: Path, abstract: PyTree) -> Restored | None:
     Args:
       directory: as given to `open_store`; only read.
       abstract: pytree of `jax.ShapeDtypeStruct`: the state's tree, shapes, dtypes and, where set, shardings.
-    Returns:
-      None where no save was ever finished.
-    Raises:
-      CheckpointError: all are damaged (each reason is listed), or the newest good one holds another state than
-        `abstract` (every difference is listed).
+    Returns: None where no save was ever finished.
+    Raises: CheckpointError: all are damaged (each reason is listed), or the newest good one holds another state than
+      `abstract` (every difference is listed).
     """
     directory = Path(directory).absolute()
     if not directory.exists():
@@ -256,10 +253,8 @@ def save_best(directory: Path, state: PyTree, meta: dict[str, Any]) -> None:
     Blocks until the new one is durable. To go on meanwhile, keep `open_store(directory / "best", keep=1)` open and
     save to it instead: it is the same form.
 
-    Args:
-      directory: the run's `checkpoints`.
-    Raises:
-      CheckpointError: as `save` and `wait`; the old one is intact.
+    Args: `directory`: the run's `checkpoints`.
+    Raises: CheckpointError: as `save` and `wait`; the old one is intact.
     """
     store = open_store(Path(directory) / _BEST, keep=1)
     try:

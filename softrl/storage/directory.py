@@ -89,8 +89,7 @@ def _sign(descriptor: int) -> None:
 def write_config(directory: Path, config: dict[str, Any]) -> None:
     """Writes `config.json` atomically; a crash leaves the old one or the new one.
 
-    Raises:
-      TypeError: a value that JSON cannot hold. CheckpointError: the file system refused.
+    Raises: TypeError: a value that JSON cannot hold. CheckpointError: the file system refused.
     """
     path = Path(directory) / _CONFIG
     with durable.explained("write", path):
@@ -100,8 +99,7 @@ def write_config(directory: Path, config: dict[str, Any]) -> None:
 def read_config(directory: Path) -> dict[str, Any]:
     """The configuration that `write_config` wrote; tuples come back as lists.
 
-    Raises:
-      CheckpointError: there is none (then `directory` is not a run's), or it is damaged.
+    Raises: CheckpointError: there is none (then `directory` is not a run's), or it is damaged.
     """
     path = Path(directory) / _CONFIG
     if not path.exists():

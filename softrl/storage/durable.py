@@ -24,8 +24,7 @@ def encode(value: Any, *, indent: int | None = None) -> str:
     Tuples and arrays become lists, NamedTuples and mappings objects, paths strings; NaN, ∞ and −∞ become the strings
     "NaN", "Infinity" and "-Infinity".
 
-    Raises:
-      TypeError: a value that JSON cannot hold, named by where it stands; no object is ever stringified by guess.
+    Raises: TypeError: a value that JSON cannot hold, named by where it stands; no object is ever stringified by guess.
     """
     return json.dumps(_plain(value, "value"), allow_nan=False, ensure_ascii=False, indent=indent)
 
@@ -60,8 +59,7 @@ def _word(value: float) -> str:
 def decode(text: str | bytes) -> Any:
     """The value that `encode` wrote; lists stay lists.
 
-    Raises:
-      ValueError: not JSON (`json.JSONDecodeError`, `UnicodeDecodeError`) or nested beyond Python's limit.
+    Raises: ValueError: not JSON (`json.JSONDecodeError`, `UnicodeDecodeError`) or nested beyond Python's limit.
     """
     try:
         return _numbers(json.loads(text))
@@ -97,8 +95,7 @@ def read_object(path: Path, advice: str) -> dict[str, Any]:
 def write_atomically(path: Path, data: bytes) -> None:
     """Replaces `path` by `data`: after a crash at any moment it holds the old bytes or the new, never a mixture.
 
-    Raises:
-      OSError: what the file system said; the old file is untouched.
+    Raises: OSError: what the file system said; the old file is untouched.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -28,8 +28,7 @@ def _is_unfinished(path: Path) -> bool:
 def unverified(directory: Path) -> list[Path]:
     """The unfinished and the damaged: every checkpoint that its manifest does not vouch for. Hashes every file.
 
-    Raises:
-      OSError: one cannot be read, so nobody can say.
+    Raises: OSError: one cannot be read, so nobody can say.
     """
     return [path for path in directory.iterdir() if _is_unfinished(path) or _is_damaged(path)]
 

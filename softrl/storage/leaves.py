@@ -63,10 +63,8 @@ def pack(state: PyTree) -> tuple[tuple[Leaf, ...], np.ndarray]:
     One large array rather than many small ones: storing 200 leaves one by one costs four times the processor time.
     Leaves without elements take no place; typed keys are stored by their key data.
 
-    Returns:
-      The table of leaves, not yet hashed, and the buffer, `uint8[total_bytes]`.
-    Raises:
-      CheckpointError: a leaf that is not an array, has 64 bits while `jax_enable_x64` is off, or spans processes.
+    Returns: The table of leaves, not yet hashed, and the buffer, `uint8[total_bytes]`.
+    Raises: CheckpointError: a leaf that is not an array, has 64 bits while `jax_enable_x64` is off, or spans processes.
     """
     named = jax.tree_util.tree_flatten_with_path(state)[0]
     contents = [_data(jax.tree_util.keystr(path), leaf) for path, leaf in named]
@@ -125,8 +123,7 @@ def sha256(table: tuple[Leaf, ...]) -> str:
 def require_match(table: tuple[Leaf, ...], abstract: PyTree) -> None:
     """Refuses a stored table whose tree, shapes or dtypes are not those of `abstract`.
 
-    Raises:
-      CheckpointError: one error listing every difference (the first 20 of them).
+    Raises: CheckpointError: one error listing every difference (the first 20 of them).
     """
     stored = {leaf.path: leaf for leaf in table}
     wanted = {leaf.path: leaf for leaf in layout(abstract)}

@@ -34,8 +34,7 @@ class Manifest(NamedTuple):
 def write(folder: Path, manifest: Manifest) -> None:
     """Makes every file of `folder` durable, hashes what the disk now holds, and seals it with a manifest.
 
-    Raises:
-      OSError: the file system refused; `folder` then has no manifest.
+    Raises: OSError: the file system refused; `folder` then has no manifest.
     """
     files = {name: _fingerprint(folder / name, flush=True) for name in sorted(_files(folder))}
     for inner in {parent for name in files for parent in Path(name).parents}:

@@ -28,8 +28,7 @@ def open_log(path: Path, offset: int | None = None) -> Log:
       path: the file.
       offset: byte offset to truncate to, as `write` returned it: 0 starts anew. None keeps every whole line and drops
         only a last line that a crash tore.
-    Raises:
-      CheckpointError: the file cannot be written, is shorter than `offset`, or has no line that ends there.
+    Raises: CheckpointError: the file cannot be written, is shorter than `offset`, or has no line that ends there.
     """
     path = Path(path)
     with durable.explained("open the metrics log", path):
@@ -85,10 +84,8 @@ def write_all(log: Log, records: list[dict[str, Any]]) -> int:
     NaN, ∞ and −∞ are written as the strings "NaN", "Infinity" and "-Infinity", which JSON can hold and `read` turns
     back into numbers. Arrays become lists.
 
-    Args:
-      records: name → number, string, list or mapping; what the clock decides under "timing".
-    Returns:
-      The byte offset after the last line, for the checkpoint to remember.
+    Args: `records`: name → number, string, list or mapping; what the clock decides under "timing".
+    Returns: The byte offset after the last line, for the checkpoint to remember.
     Raises:
       TypeError: a value that JSON cannot hold; nothing is written.
       CheckpointError: the file system refused; the log is as it was.
@@ -120,8 +117,7 @@ def close(log: Log) -> None:
 def read(path: Path) -> list[dict[str, Any]]:
     """All records of a log, oldest first, without a last line that a crash tore.
 
-    Raises:
-      CheckpointError: there is no such file, or a line before the last is not a record (its number is named).
+    Raises: CheckpointError: there is no such file, or a line before the last is not a record (its number is named).
     """
     path = Path(path)
     with durable.explained("read the metrics log", path):

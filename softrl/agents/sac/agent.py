@@ -47,8 +47,7 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
       spec: its `actor_obs` and `critic_obs` select from dictionary observations.
       log_prior: a log density over actions whose KL replaces the entropy; overrides `config.action_prior`. The target
         entropy then bounds −KL(π ‖ prior) + A log 2, so that the uniform prior leaves the policy as it was.
-    Returns:
-      `Agent` with `SACState`, `SACInfo` and `Policy`.
+    Returns: `Agent` with `SACState`, `SACInfo` and `Policy`.
     """
     actor_size, critic_size = (size(spec.obs, part) for part in (spec.actor_obs, spec.critic_obs))
     bounds = {"log_std_min": config.log_std_min, "log_std_max": config.log_std_max}
