@@ -5,7 +5,7 @@ from typing import Any
 from softrl.agents import algorithm as registered
 from softrl.config import change
 from softrl.envs import EnvConfig, found
-from softrl.errors import ConfigError, suggestion
+from softrl.errors import require_known
 from softrl.training.config import Config
 
 
@@ -30,8 +30,7 @@ def preset(
     kwargs = EnvConfig(env_kwargs=changes.get("env_kwargs", "{}")).kwargs
     source = found(env, kwargs)
     presets = registered(algorithm).presets
-    if name not in presets:
-        raise ConfigError(f"unknown preset {name!r}{suggestion(name, presets)}; known: {', '.join(presets)}")
+    require_known("preset", name, presets)
     if platform is None:
         import jax
 

@@ -121,11 +121,15 @@ def train(
     assembled = assemble(config, **pieces, members=members)
     tell = _tellers(progress_fn, listener)
     start = None if from_run is None else functools.partial(_inherit, from_run=from_run, env=assembled.source)
-    out = None if out is None else Path(out)
-    with opened(assembled, out, tell, start=start) as session, signals.graceful() as request:
+    return _trained(assembled, None if out is None else Path(out), tell, start=start)
+
+
+def _trained(assembled: Assembled, out: Path | None, tell: Listener, **how: Any) -> Run:
+    """The run as far as its config or a signal lets it go. Args: `how`: of `opened`."""
+    with opened(assembled, out, tell, **how) as session, signals.graceful() as request:
         advance(session, request, tell)
         stopped = None if request.requested is None else int(request.requested)
-    return Run(config, out, session.records, assembled, session.best_policy, session.run, stopped)
+    return Run(assembled.config, out, session.records, assembled, session.best_policy, session.run, stopped)
 
 
 def _resume_in_memory(
@@ -135,11 +139,8 @@ def _resume_in_memory(
     best = max(max(line["eval"]["return_mean"]) for line in run.metrics)
     past = Past(list(run.metrics), [], best, run.best_policy, run.metrics[-1]["timing"]["wall_s"])
     # Its own buffers: the chunk is donated its run, and `run.state` must stay readable.
-    start, tell = lambda _: jax.tree.map(jnp.copy, run.state), _tellers(progress_fn, listener)
-    with opened(assembled, None, tell, start=start, past=past) as session, signals.graceful() as request:
-        advance(session, request, tell)
-    stopped = None if request.requested is None else int(request.requested)
-    return Run(config, None, session.records, assembled, session.best_policy, session.run, stopped)
+    start = lambda _: jax.tree.map(jnp.copy, run.state)
+    return _trained(assembled, None, _tellers(progress_fn, listener), start=start, past=past)
 
 
 def load(

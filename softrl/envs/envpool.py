@@ -4,7 +4,7 @@ EnvPool resets an environment in the step after its end, which would be a row wi
 are reset at once, which draws the same episodes.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from softrl import errors
-from softrl.envs import boxes, host
+from softrl.envs import boxes, gymnasium, host
 from softrl.envs.boxes import Boxes
 from softrl.envs.config import EnvConfig
 from softrl.envs.host import HostEnv, HostStep
@@ -21,21 +21,9 @@ from softrl.envs.source import Source, require_plain
 from softrl.errors import ConfigError, suggestion
 from softrl.types import PyTree
 
-KNOWN = (
-    "Ant-v4",
-    "HalfCheetah-v4",
-    "Hopper-v4",
-    "Humanoid-v4",
-    "HumanoidStandup-v4",
-    "InvertedDoublePendulum-v4",
-    "InvertedPendulum-v4",
-    "Pusher-v4",
-    "Reacher-v4",
-    "Swimmer-v4",
-    "Walker2d-v4",
-    "Pendulum-v1",
-)
-"""What `softrl envs` lists; any of EnvPool's environments with continuous actions will do."""
+KNOWN = (*(name.replace("-v5", "-v4") for name in gymnasium.KNOWN if name.endswith("-v5")), "Pendulum-v1")
+"""What `softrl envs` lists, Gymnasium's robots in the version before; any of EnvPool's environments with continuous
+actions will do."""
 
 
 def library() -> Any:
@@ -70,7 +58,7 @@ class Pool:
     wishes: dict[str, Any]
     boxes: Boxes
     env: Any = None
-    last: PyTree = field(default=None)
+    last: PyTree = None
 
 
 def _make(
@@ -113,10 +101,9 @@ def _reset(pool: Pool, seed: int) -> PyTree:
 
 def _step(pool: Pool, action: np.ndarray) -> HostStep:
     obs, reward, terminated, truncated, _ = pool.env.step(boxes.given(pool.boxes, action))
-    final = boxes.cast(pool.boxes, obs)
+    obs = final = boxes.cast(pool.boxes, obs)
     valid = boxes.finite(final, reward)
     terminated, truncated = terminated & valid, truncated & ~terminated & valid
-    obs = final
     over = terminated | truncated | ~valid
     if over.any():
         obs = jax.tree.map(np.copy, final)

@@ -33,7 +33,7 @@ def _plain(value: Any, where: str) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
-        return value if math.isfinite(value) else _word(value)
+        return value if math.isfinite(value) else json.dumps(value)  # NaN, Infinity or -Infinity
     if isinstance(value, Path):
         return str(value)
     if hasattr(value, "_asdict"):
@@ -48,12 +48,6 @@ def _plain(value: Any, where: str) -> Any:
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
         return _plain(value.tolist(), where)
     raise TypeError(f"{where}: JSON cannot hold a {type(value).__name__}; convert it to numbers, strings or lists")
-
-
-def _word(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    return "Infinity" if value > 0 else "-Infinity"
 
 
 def decode(text: str | bytes) -> Any:

@@ -1,5 +1,6 @@
 """From a config to the static pieces of its compiled programs."""
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -126,12 +127,12 @@ def resolved(assembled: Assembled) -> list[Hypers]:
     config = assembled.config
     if assembled.members is None:
         return [assembled.hypers] * config.training.seeds
-    known = {}
-    for member in assembled.members:
-        key = _own(member)
-        if key not in known:
-            known[key] = resolve(config, change(config.traced, **dict(key)), assembled.program.env.spec)
-    return [known[_own(member)] for member in assembled.members]
+
+    @functools.cache  # many members have the same
+    def of(*own: tuple[str, Any]) -> Hypers:
+        return resolve(config, change(config.traced, **dict(own)), assembled.program.env.spec)
+
+    return [of(*((name, x) for name, x in member.items() if name != "seed")) for member in assembled.members]
 
 
 def resolve(config: Config, traced: Hypers, spec: EnvSpec) -> Hypers:
@@ -142,14 +143,9 @@ def resolve(config: Config, traced: Hypers, spec: EnvSpec) -> Hypers:
     return replace(traced, agent=algorithm(config.algorithm).resolve(traced.agent, spec))
 
 
-def _own(member: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple((name, value) for name, value in member.items() if name != "seed")
-
-
 def member_hypers(assembled: Assembled) -> Hypers:
     """The hyperparameters of all M members as `[M]` float32 arrays."""
-    stacked = jax.tree.map(lambda *values: np.asarray(values, np.float32), *resolved(assembled))
-    return jax.tree.map(jnp.asarray, stacked)
+    return jax.tree.map(lambda *values: jnp.asarray(np.asarray(values, np.float32)), *resolved(assembled))
 
 
 def member_keys(config: Config, members: Sequence[Mapping[str, Any]] | None = None) -> jax.Array:

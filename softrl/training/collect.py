@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from softrl.clock import Counter, Purpose, at
-from softrl.training import health
 from softrl.training.state import LearnerState, Program, Rollout, RunState
 from softrl.types import Hypers, PyTree, Transition
 
@@ -67,7 +66,7 @@ def remember(
     """
     agent, carry = program.agent.observe(learner.agent, carry, transition, hypers.agent)
     replay = program.replay.add(learner.replay, step, transition)
-    fared = health.after_step(learner.health, quarantined)
+    fared = learner.health._replace(quarantined=learner.health.quarantined + jnp.uint32(quarantined))
     return learner._replace(agent=agent, replay=replay, health=fared), carry
 
 

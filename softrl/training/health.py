@@ -52,11 +52,6 @@ def after_update(health: Health, finite: jax.Array, update: Counter) -> Health:
     )
 
 
-def after_step(health: Health, quarantined: jax.Array | int) -> Health:
-    """Counts the rows of one vector step that were quarantined."""
-    return health._replace(quarantined=health.quarantined + jnp.uint32(quarantined))
-
-
 def message(code: int) -> str:
     """A sentence for a health code."""
     return MESSAGES[code].format(patience=PATIENCE)

@@ -1,18 +1,18 @@
 """How much memory a run takes, said before any of it is allocated."""
 
-import math
 import os
 
 import jax
 
 from softrl.errors import ConfigError
+from softrl.storage import leaves
 from softrl.types import PyTree
 from softrl.units import size
 
 
 def nbytes(tree: PyTree) -> int:
     """Bytes of all leaves (arrays or `ShapeDtypeStruct`; typed keys count their words)."""
-    return sum(_leaf_bytes(leaf) for leaf in jax.tree.leaves(tree))
+    return sum(leaf.size for leaf in leaves.layout(tree))
 
 
 def check_fits(tree: PyTree, *, replay: PyTree, devices: int = 1) -> str:
@@ -43,9 +43,3 @@ def free_bytes() -> int | None:
         return int(fields["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _leaf_bytes(leaf) -> int:
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        leaf = jax.eval_shape(jax.random.key_data, leaf)
-    return math.prod(leaf.shape) * leaf.dtype.itemsize

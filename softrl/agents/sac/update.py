@@ -5,7 +5,7 @@ network of its own and the critics' target is r + γ V̄(s′). Without it, Haar
 one-sample estimate from twin target critics.
 """
 
-from functools import reduce
+from functools import partial, reduce
 from typing import NamedTuple
 
 import jax
@@ -37,10 +37,7 @@ def update(
     if parts.config.value_network:
         value, value_loss, value_finite = _update_value(parts, state, batch, hypers, noise)
         state, finite = state._replace(value=value), finite & value_finite
-
-    def improve(state: SACState):
-        return _update_policy(parts, state, batch, hypers, noise)
-
+    improve = partial(_update_policy, parts, batch=batch, hypers=hypers, noise=noise)
     if parts.config.policy_delay == 1:
         state, (policy_loss, entropy, q, policy_norm, policy_finite) = improve(state)
     else:
@@ -51,16 +48,8 @@ def update(
         )
     source = state.value.params if parts.config.value_network else state.critic.params
     state = state._replace(target=jax.tree.map(lambda t, p: t + hypers.tau * (p - t), state.target, source))
-    info = SACInfo(
-        critic_loss,
-        value_loss,
-        policy_loss,
-        jnp.exp(state.temperature.params),
-        entropy,
-        q,
-        critic_norm,
-        policy_norm,
-    )
+    temperature = jnp.exp(state.temperature.params)
+    info = SACInfo(critic_loss, value_loss, policy_loss, temperature, entropy, q, critic_norm, policy_norm)
     return state, Feedback(finite & policy_finite, jnp.mean(jnp.abs(td_error), axis=0)), info
 
 
