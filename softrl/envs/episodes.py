@@ -3,7 +3,7 @@
 Written here once because every upstream wrapper loses the true final observation and resets to a cached first state.
 """
 
-from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -26,50 +26,34 @@ def episodes(simulator: Simulator, *, name: str, num_envs: int, episode_length: 
     """
     shape = jax.eval_shape(lambda k: simulator.reset(k, jnp.int32(0))[1], jax.random.key(0))
     spec = EnvSpec(name, shape, simulator.action, num_envs, episode_length, **selectors(shape))
-    return Env(spec, _reset(simulator, spec, stagger), _step(simulator, spec))
+    return Env(spec, partial(_reset, simulator, spec, stagger), partial(_step, simulator, spec))
 
 
-def _reset(simulator: Simulator, spec: EnvSpec, stagger: bool) -> Callable[[jax.Array], EnvState]:
-    def reset(key: jax.Array) -> EnvState:
-        episode = jnp.zeros(spec.num_envs, jnp.uint32)
-        sim, obs = _fresh(simulator, spec.num_envs, key, episode)
-        spread = jnp.asarray([n * spec.episode_length // spec.num_envs for n in range(spec.num_envs)], jnp.int32)
-        steps = spread if stagger else jnp.zeros_like(spread)
-        no = jnp.zeros(spec.num_envs, jnp.bool_)
-        return EnvState(obs, jnp.zeros(spec.num_envs), no, no, obs, ~no, sim, key, episode, steps)
-
-    return reset
+def _reset(simulator: Simulator, spec: EnvSpec, stagger: bool, key: jax.Array) -> EnvState:
+    episode = jnp.zeros(spec.num_envs, jnp.uint32)
+    sim, obs = _fresh(simulator, spec.num_envs, key, episode)
+    spread = jnp.asarray([n * spec.episode_length // spec.num_envs for n in range(spec.num_envs)], jnp.int32)
+    steps = spread if stagger else jnp.zeros_like(spread)
+    no = jnp.zeros(spec.num_envs, jnp.bool_)
+    return EnvState(obs, jnp.zeros(spec.num_envs), no, no, obs, ~no, sim, key, episode, steps)
 
 
-def _step(simulator: Simulator, spec: EnvSpec) -> Callable[[EnvState, jax.Array], EnvState]:
-    def step(state: EnvState, action: jax.Array) -> EnvState:
-        sim, obs, reward, terminated = jax.vmap(simulator.step)(state.sim, _scaled(simulator, action))
-        valid = _finite_rows((obs, reward), spec.num_envs)
-        steps = state.steps + 1
-        terminated = terminated & valid
-        truncated = (steps >= spec.episode_length) & ~terminated & valid
-        ended = terminated | truncated | ~valid
-        final_obs = _select(valid, obs, state.obs)
-        episode = state.episode + ended.astype(jnp.uint32)
-        sim, obs = jax.lax.cond(
-            jnp.any(ended),
-            lambda: _select(ended, _fresh(simulator, spec.num_envs, state.key, episode), (sim, obs)),
-            lambda: (sim, obs),
-        )
-        return EnvState(
-            obs=obs,
-            reward=jnp.where(valid, reward, 0.0),
-            terminated=terminated,
-            truncated=truncated,
-            final_obs=final_obs,
-            valid=valid,
-            sim=sim,
-            key=state.key,
-            episode=episode,
-            steps=jnp.where(ended, 0, steps),
-        )
-
-    return step
+def _step(simulator: Simulator, spec: EnvSpec, state: EnvState, action: jax.Array) -> EnvState:
+    sim, obs, reward, terminated = jax.vmap(simulator.step)(state.sim, _scaled(simulator, action))
+    valid = _finite_rows((obs, reward), spec.num_envs)
+    steps = state.steps + 1
+    terminated = terminated & valid
+    truncated = (steps >= spec.episode_length) & ~terminated & valid
+    ended = terminated | truncated | ~valid
+    final_obs = _select(valid, obs, state.obs)
+    episode = state.episode + ended.astype(jnp.uint32)
+    sim, obs = jax.lax.cond(
+        jnp.any(ended),
+        lambda: _select(ended, _fresh(simulator, spec.num_envs, state.key, episode), (sim, obs)),
+        lambda: (sim, obs),
+    )
+    reward, steps = jnp.where(valid, reward, 0.0), jnp.where(ended, 0, steps)
+    return EnvState(obs, reward, terminated, truncated, final_obs, valid, sim, state.key, episode, steps)
 
 
 def _scaled(simulator: Simulator, action: jax.Array) -> jax.Array:
