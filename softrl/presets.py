@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax
+
 from softrl.agents import algorithm as registered
 from softrl.config import change
 from softrl.envs import EnvConfig, found
@@ -31,10 +33,7 @@ def preset(
     source = found(env, kwargs)
     presets = registered(algorithm).presets
     require_known("preset", name, presets)
-    if platform is None:
-        import jax
-
-        platform = jax.local_devices()[0].platform
+    platform = jax.local_devices()[0].platform if platform is None else platform
     device = "host" if source.on_host else "cpu" if platform == "cpu" else "accelerator"
     own = {"episode_length": source.time_limit, "backend": source.backend}
     settings = presets[name](source.name, device) | {field: value for field, value in own.items() if value is not None}

@@ -26,25 +26,22 @@ class EnvConfig:
     """Whatever makes the environment gets these arguments, as JSON: '{"gravity": 5.0}'; in Python a mapping."""
 
     def __post_init__(self):
-        object.__setattr__(self, "env_kwargs", _text(self.env_kwargs))
+        """One spelling for equal arguments: text is what a frozen config can hold, hash and write.
+
+        Raises: ConfigError: not a JSON object.
+        """
+        given: Any = self.env_kwargs
+        try:
+            read = json.loads(given) if isinstance(given, str) else dict(given)
+            if not isinstance(read, dict):
+                raise TypeError(f"it is a {type(read).__name__}")
+            object.__setattr__(self, "env_kwargs", json.dumps(read, sort_keys=True, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f'env_kwargs must be arguments by name, in JSON such as {{"gravity": 5.0}}; got {given!r} ({error})'
+            ) from None
 
     @property
     def kwargs(self) -> dict[str, Any]:
         """`env_kwargs` as a dictionary."""
         return json.loads(self.env_kwargs)
-
-
-def _text(given: Any) -> str:
-    """One spelling for equal arguments: text is what a frozen config can hold, hash and write.
-
-    Raises: ConfigError: not a JSON object.
-    """
-    try:
-        read = json.loads(given) if isinstance(given, str) else dict(given)
-        if not isinstance(read, dict):
-            raise TypeError(f"it is a {type(read).__name__}")
-        return json.dumps(read, sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f'env_kwargs must be arguments by name, in JSON such as {{"gravity": 5.0}}; got {given!r} ({error})'
-        ) from None

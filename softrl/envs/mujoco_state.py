@@ -20,13 +20,8 @@ def size(env: Any) -> int:
 def read(env: Any) -> np.ndarray:
     """The snapshot `uint8[S]`. Args: `env`: a Gymnasium environment that was reset."""
     generator = env.unwrapped.np_random.bit_generator.state
-    words = [
-        *_words(generator["state"]["state"]),
-        *_words(generator["state"]["inc"]),
-        generator["has_uint32"],
-        generator["uinteger"],
-        _limit(env)._elapsed_steps,
-    ]
+    state, inc = (divmod(generator["state"][part], 2**64) for part in ("state", "inc"))
+    words = [*state, *inc, generator["has_uint32"], generator["uinteger"], _limit(env)._elapsed_steps]
     arrays = [np.asarray(words, np.uint64), np.float64([env.unwrapped.data.time]), *_fields(env).values()]
     return np.concatenate([np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays])
 
@@ -56,10 +51,6 @@ def physics(env: Any) -> Any:
     return data if type(data).__name__ == "MjData" else None
 
 
-def _words(number: int) -> tuple[int, int]:
-    return number >> 64, number & (2**64 - 1)
-
-
 def _limit(env: Any) -> Any:
     """The wrapper that counts an episode's steps."""
     while env is not env.unwrapped:
@@ -74,6 +65,5 @@ def _fields(env: Any) -> dict[str, np.ndarray]:
     data = physics(env)
     if data is None:
         return {}
-    names = [name for name in dir(data) if not name.startswith(("_", *_COMPUTED))]
-    arrays = {name: getattr(data, name) for name in names}
+    arrays = {name: getattr(data, name) for name in dir(data) if not name.startswith(("_", *_COMPUTED))}
     return {name: array for name, array in arrays.items() if isinstance(array, np.ndarray) and array.size}

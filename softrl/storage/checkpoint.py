@@ -139,7 +139,10 @@ def close(store: Store) -> None:
 def _write(store: Store, step: int, meta: dict[str, Any], table: tuple[leaves.Leaf, ...], buffer: np.ndarray) -> None:
     """The worker: it has no caller, so it leaves what went wrong in the store for the next call to raise."""
     try:
-        _require_space(store.directory, buffer.nbytes)
+        # Before Orbax fills the disk. An empty replay compresses to nothing, but will fill: space for all of it counts.
+        free = durable.free_bytes(store.directory)
+        if free is not None and free < buffer.nbytes:
+            raise CheckpointError("no space left on device")
         chunks = {_STATE: ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES)}
         if not store.manager.save(step, args=ocp.args.PyTreeSave({_STATE: buffer}, save_args=chunks)):
             raise CheckpointError("Orbax refused it without a reason")
@@ -154,13 +157,6 @@ def _write(store: Store, step: int, meta: dict[str, Any], table: tuple[leaves.Le
                 folders.delete(store.directory / str(old))
     except CheckpointError as error:
         store.failure = error
-
-
-def _require_space(directory: Path, needed: int) -> None:
-    # Before Orbax fills the disk. An empty replay compresses to nothing, but it will fill: space for all of it counts.
-    free = durable.free_bytes(directory)
-    if free is not None and free < needed:
-        raise CheckpointError("no space left on device")
 
 
 def _failure(directory: Path, step: int, needed: int, error: Exception) -> CheckpointError:

@@ -78,8 +78,7 @@ def assemble(
     starts = max(math.ceil(training.learning_starts / config.env.num_envs), replay.least)
     agent = entry.build(config.agent, env.spec, log_prior=log_prior)
     program = Program(env, agent, replay, training.updates_per_step, starts)
-    episodes = 2 * training.eval_episodes
-    evaluation = make_env(config.env, source if other is None else other, num_envs=episodes, stagger=False)
+    evaluation = make_env(config.env, other or source, num_envs=2 * training.eval_episodes, stagger=False)
     specs.require_alike(specs.written(env.spec), evaluation.spec, "evaluation_env differs from env")
     assembled = Assembled(config, program, evaluation, hypers, source=source, evaluation_source=other)
     return assembled if members is None else with_members(assembled, members)

@@ -1,5 +1,6 @@
 """THE compiled step: one function from a run to the same run, some hundred vector steps later."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -31,8 +32,7 @@ def chunk(program: Program, run: RunState, hypers: Hypers, *, length: int) -> tu
             lambda run, _: collect(program, run, hypers), run, None, length=horizon, unroll=horizon == 1
         )
 
-        def improve(clock, learner):
-            return learn(program, clock, learner, hypers)
+        improve = partial(learn, program, hypers=hypers)
 
         def wait(clock, learner):
             return clock, learner, blank(jax.eval_shape(improve, clock, learner)[2])

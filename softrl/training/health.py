@@ -10,10 +10,7 @@ from softrl.clock import Counter
 PATIENCE = 10
 """Non-finite updates in a row after which a member is frozen."""
 
-MESSAGES = {
-    0: "learning",
-    1: "frozen: loss or gradient was not finite {patience} updates in a row",
-}
+MESSAGES = {0: "learning", 1: "frozen: loss or gradient was not finite {patience} updates in a row"}
 
 
 class Health(NamedTuple):

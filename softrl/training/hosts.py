@@ -9,8 +9,6 @@ The draws do not depend on where a shard lives, so the run is that of one host u
 their files (`softrl.train`) are one process's; this is the compiled part.
 """
 
-from typing import Any
-
 import jax
 import numpy as np
 
@@ -41,9 +39,7 @@ def gathered(tree: PyTree) -> PyTree:
     """All of a sharded tree as NumPy arrays, in every process; keys as their words. All processes must call it."""
     from jax.experimental import multihost_utils
 
-    words = jax.tree.map(_plain, tree)
-    return jax.tree.map(np.asarray, multihost_utils.process_allgather(words, tiled=True))
+    def words(leaf: jax.Array) -> jax.Array:
+        return jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
 
-
-def _plain(leaf: Any) -> Any:
-    return jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+    return jax.tree.map(np.asarray, multihost_utils.process_allgather(jax.tree.map(words, tree), tiled=True))

@@ -28,7 +28,6 @@ def learn(
 
     Args: `hypers`: `[]` arrays. Returns: the moved clock, the learner, and averaged info.
     """
-
     sampling, updating = stream(learner.key, Purpose.SAMPLE), stream(learner.key, Purpose.UPDATE)
 
     def update(carry, _):

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 from softrl.algorithm import Algorithm
@@ -91,8 +90,7 @@ def finite_mean(table: np.ndarray) -> np.ndarray:
 
 def eval_part(evaluation: Evaluation) -> dict[str, list[float]]:
     """Means and spreads over episodes, per member."""
-    host = jax.tree.map(lambda x: np.asarray(x, np.float64), evaluation)
-    returns, lengths, sampled, sampled_lengths = host
+    returns, lengths, sampled, sampled_lengths = (np.asarray(x, np.float64) for x in evaluation)
     numbers = (returns.mean(-1), returns.std(-1), lengths.mean(-1))
     numbers += (sampled.mean(-1), sampled.std(-1), sampled_lengths.mean(-1))
     return {name: value.tolist() for name, value in zip(EVALUATED, numbers, strict=True)}
@@ -102,16 +100,12 @@ def record(
     config: Config, run: RunState, evaluation: Evaluation, tallies: list, timing: dict[str, float]
 ) -> dict[str, Any]:
     """One line of metrics.jsonl."""
-    health = run.learner.health
+    counted = ("code", "skipped", "quarantined")
     return {
         "env_steps": int(run.clock.step) * config.env.num_envs,
         "updates": int(run.clock.update),
         "eval": eval_part(evaluation),
         "train": train_part(tallies),
-        "health": {
-            "code": np.asarray(health.code).tolist(),
-            "skipped": np.asarray(health.skipped).tolist(),
-            "quarantined": np.asarray(health.quarantined).tolist(),
-        },
+        "health": {name: np.asarray(getattr(run.learner.health, name)).tolist() for name in counted},
         "timing": timing,
     }

@@ -6,15 +6,4 @@ from softrl.agents.sac.algorithm import ALGORITHM
 from softrl.agents.sac.config import SACConfig, SACHypers, resolve
 from softrl.agents.sac.state import Policy, SACInfo, SACState
 
-__all__ = [
-    "ALGORITHM",
-    "Policy",
-    "SACConfig",
-    "SACHypers",
-    "SACInfo",
-    "SACState",
-    "actor",
-    "build",
-    "resolve",
-    "sac",
-]
+__all__ = ["ALGORITHM", "Policy", "SACConfig", "SACHypers", "SACInfo", "SACState", "actor", "build", "resolve", "sac"]
