@@ -29,8 +29,7 @@ def preset(
       changes: any field of the config, for example `gamma=0.97, num_envs=128, backend="mjx"`.
     Raises: ConfigError: unknown environment, algorithm, preset or field, with a suggestion.
     """
-    kwargs = EnvConfig(env_kwargs=changes.get("env_kwargs", "{}")).kwargs
-    source = found(env, kwargs)
+    source = found(env, EnvConfig(env_kwargs=changes.get("env_kwargs", "{}")).kwargs)
     presets = registered(algorithm).presets
     require_known("preset", name, presets)
     platform = jax.local_devices()[0].platform if platform is None else platform

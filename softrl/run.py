@@ -54,9 +54,8 @@ class Run:
         """
         expected = jax.tree.leaves(self.assembled.program.env.spec.obs)[0]
         single = np.ndim(jax.tree.leaves(obs)[0]) == len(expected.shape)
-        batch = jax.tree.map(
-            lambda x: jnp.asarray(x, jnp.float32)[None] if single else jnp.asarray(x, jnp.float32), obs
-        )
+        batch = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), obs)
+        batch = jax.tree.map(lambda x: x[None], batch) if single else batch
         got = jax.tree.leaves(batch)[0].shape[1:]
         if got != expected.shape:
             raise ConfigError(
@@ -161,8 +160,7 @@ def load(
     run_directory = Path(run_directory)
     about = directory.read_config(run_directory)
     config = read(about["config"])
-    given = {"env": env is not None, "evaluation_env": evaluation_env is not None}
-    other = identity.lasting(run_directory, about, **given)
+    other = identity.lasting(run_directory, about, env=env is not None, evaluation_env=evaluation_env is not None)
     env = None if env is None else found(env, config.env.kwargs)._replace(name=config.env.env)
     pieces = {"env": env, "evaluation_env": evaluation_env or other, "randomize": randomize, "log_prior": log_prior}
     assembled = assemble(config, **pieces, members=about.get("members"))

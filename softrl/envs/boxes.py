@@ -37,9 +37,8 @@ def boxes(env: str, observation: Any, action: Any) -> Boxes:
     starts: list[int | None] = []
     obs = _observed(env, observation, starts)
     kind = acted(env, action)
-    return Boxes(
-        obs, tuple(starts), kind, tuple(action.shape), np.dtype(action.dtype), int(getattr(action, "start", 0))
-    )
+    start = int(getattr(action, "start", 0))
+    return Boxes(obs, tuple(starts), kind, tuple(action.shape), np.dtype(action.dtype), start)
 
 
 def acted(env: str, space: Any) -> Action:

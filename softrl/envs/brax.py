@@ -82,13 +82,11 @@ def _stock(env: Any) -> str | None:
         return None
     from brax import envs
 
-    for robot, kind in envs._envs.items():
-        if kind is type(env) and robot in ROBOTS:
-            other = make_brax(robot, getattr(env, "_backend", "spring"))
-            mine, its = (jax.tree.leaves(dict(sorted(vars(one).items()))) for one in (env, other))
-            same = len(mine) == len(its) and all(map(_equal, mine, its))
-            return robot if same else None
-    return None
+    robot = next((robot for robot in ROBOTS if envs._envs.get(robot) is type(env)), None)
+    if robot is None:
+        return None
+    mine, its = (jax.tree.leaves(vars(one)) for one in (env, make_brax(robot, getattr(env, "_backend", "spring"))))
+    return robot if len(mine) == len(its) and all(map(_equal, mine, its)) else None
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -36,11 +36,6 @@ def action_reward() -> Simulator:
     return Simulator(lambda key, index: (jnp.zeros(()), jnp.zeros(1)), step, action=Continuous(1))
 
 
-def time_limit() -> Simulator:
-    """`constant_reward` for a short `episode_length`: Q = 1 / (1 − γ) only if truncation bootstraps."""
-    return constant_reward()
-
-
 def death() -> Simulator:
     """Reward 1, terminates at the third step. Observation is the step k: Q(k) = Σ_{i<3−k} γⁱ, if death does not."""
 
@@ -96,7 +91,7 @@ PROBES = {
     "constant-reward": constant_reward,
     "two-step-discount": two_step_discount,
     "action-reward": action_reward,
-    "time-limit": time_limit,
+    "time-limit": constant_reward,  # of short episodes: Q = 1 / (1 − γ) only if truncation bootstraps
     "death": death,
     "nan-emitter": nan_emitter,
     "bounded-lq": bounded_lq,

@@ -58,7 +58,10 @@ def claim(directory: Path) -> Claim:
         descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
             _lock(directory, descriptor)
-            _sign(descriptor)
+            # Real bytes on the disk: a full one refuses here, before anything is compiled.
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
+            os.fsync(descriptor)
         except BaseException:
             os.close(descriptor)
             raise
@@ -77,13 +80,6 @@ def _lock(directory: Path, descriptor: int) -> None:
         if error.errno not in _NO_LOCKS:
             raise
         warnings.warn(f"{directory}: this file system has no locks; start only one run in it", stacklevel=3)
-
-
-def _sign(descriptor: int) -> None:
-    # Real bytes on the disk: a full one refuses here, before anything is compiled.
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
-    os.fsync(descriptor)
 
 
 def write_config(directory: Path, config: dict[str, Any]) -> None:

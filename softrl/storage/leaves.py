@@ -109,8 +109,7 @@ def _part(leaf: Leaf, buffer: np.ndarray) -> np.ndarray:
 
 def hashed(table: tuple[Leaf, ...], buffer: np.ndarray) -> tuple[Leaf, ...]:
     """The table with the sha256 of each leaf's bytes filled in."""
-    parts = (buffer[leaf.offset : leaf.offset + leaf.size] for leaf in table)
-    hashes = [hashlib.sha256(part).hexdigest() for part in parts]
+    hashes = (hashlib.sha256(buffer[leaf.offset : leaf.offset + leaf.size]).hexdigest() for leaf in table)
     return tuple(leaf._replace(sha256=digest) for leaf, digest in zip(table, hashes, strict=True))
 
 

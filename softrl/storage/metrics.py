@@ -61,15 +61,13 @@ def _is_record(line: bytes) -> bool:
 
 def _require_line_end(path: Path, descriptor: int, end: int) -> None:
     size = os.fstat(descriptor).st_size
+    advice = "restore the file, or start again in another directory with --out"
     if end > size:
-        raise CheckpointError(
-            f"{path} has {size:,} bytes, but its checkpoint was saved when it had {end:,}; "
-            "restore the file, or start again in another directory with --out"
-        )
+        raise CheckpointError(f"{path} has {size:,} bytes, but its checkpoint was saved when it had {end:,}; {advice}")
     if end and os.pread(descriptor, 1, end - 1) != b"\n":
         raise CheckpointError(
             f"{path} has no line that ends at byte {end:,}, where its checkpoint was saved: it was changed since; "
-            "restore the file, or start again in another directory with --out"
+            f"{advice}"
         )
 
 

@@ -79,7 +79,4 @@ def _account(rollout: Rollout, run: RunState, transition: Transition) -> tuple[R
     info = CollectInfo(
         jnp.sum(jnp.where(whole, episode_return, 0.0)), jnp.sum(jnp.where(whole, length, 0)), jnp.sum(whole)
     )
-    rollout = rollout._replace(
-        episode_return=jnp.where(reset, 0.0, episode_return), episode_length=jnp.where(reset, 0, length)
-    )
-    return rollout, info
+    return Rollout(rollout.carry, jnp.where(reset, 0.0, episode_return), jnp.where(reset, 0, length)), info

@@ -125,8 +125,8 @@ def with_parts(config: Any) -> None:
     Raises: ConfigError for an unknown algorithm, or parts that are another algorithm's.
     """
     entry = algorithm(config.algorithm)
-    for part in ("agent", "hypers"):
-        kind, value = {"agent": entry.config, "hypers": entry.hypers}[part], getattr(config, part)
+    for part, kind in (("agent", entry.config), ("hypers", entry.hypers)):
+        value = getattr(config, part)
         if value is None:
             object.__setattr__(config, part, kind())
         elif not isinstance(value, kind):

@@ -45,11 +45,8 @@ def learn(
         replay = learner.replay
         if not isinstance(feedback.td_error, tuple):
             replay = program.replay.feedback(replay, batch.index, feedback.td_error)
-        learner = learner._replace(
-            agent=agent,
-            replay=replay,
-            health=health.after_update(learner.health, feedback.finite | learner.health.frozen, clock.update),
-        )
+        fared = health.after_update(learner.health, feedback.finite | learner.health.frozen, clock.update)
+        learner = learner._replace(agent=agent, replay=replay, health=fared)
         return (clock._replace(update=clock.update.plus(1)), learner), LearnInfo(info, feedback.finite)
 
     (clock, learner), infos = jax.lax.scan(update, (clock, learner), None, length=program.updates_per_step)

@@ -98,9 +98,7 @@ def _act(parts: Parts, policy: Policy, carry: PyTree, obs: PyTree, key: jax.Arra
     if parts.config.normalize_obs:
         obs = running_statistics.normalize(policy.statistics, obs)
     dist, _ = parts.policy.apply(policy.params, policy.batch_stats, joined(obs, parts.spec.actor_obs), train=False)
-    if key is None:
-        return tanh_gaussian.mode(dist), carry, ()
-    action, _ = tanh_gaussian.sample(key, dist)
+    action = tanh_gaussian.mode(dist) if key is None else tanh_gaussian.sample(key, dist)[0]
     return action, carry, ()
 
 

@@ -99,9 +99,7 @@ def resolve(hypers: SACHypers, spec: Spec | EnvSpec) -> SACHypers:
         entropy = -float(action_size)
     ceiling = SUPREMUM_ENTROPY * action_size
     if entropy >= ceiling:
-        given = (
-            f"target_sigma {sigma:g} (entropy {entropy:.4g})" if sigma is not None else f"target_entropy {entropy:g}"
-        )
+        given = f"target_entropy {entropy:g}" if sigma is None else f"target_sigma {sigma:g} (entropy {entropy:.4g})"
         raise ConfigError(
             f"{given} is out of reach: a tanh-Gaussian over {action_size} actions has less than {ceiling:.6g} nats; "
             f"try {-action_size}"

@@ -39,13 +39,12 @@ def update(
         state, finite = state._replace(value=value), finite & value_finite
     improve = partial(_update_policy, parts, batch=batch, hypers=hypers, noise=noise)
     if parts.config.policy_delay == 1:
-        state, (policy_loss, entropy, q, policy_norm, policy_finite) = improve(state)
+        state, improved = improve(state)
     else:
         due = clock.update.mod(parts.config.policy_delay) == 0
         skipped = (*(jnp.float32(jnp.nan),) * 4, jnp.bool_(True))
-        state, (policy_loss, entropy, q, policy_norm, policy_finite) = jax.lax.cond(
-            due, improve, lambda s: (s, skipped), state
-        )
+        state, improved = jax.lax.cond(due, improve, lambda s: (s, skipped), state)
+    policy_loss, entropy, q, policy_norm, policy_finite = improved
     source = state.value.params if parts.config.value_network else state.critic.params
     state = state._replace(target=jax.tree.map(lambda t, p: t + hypers.tau * (p - t), state.target, source))
     temperature = jnp.exp(state.temperature.params)
