@@ -26,9 +26,8 @@ def minimise(
     """
     gradient = jax.grad(objective, 1)
     solve = functools.partial(_search, objective, max_iterations)
-    return implicit.root(
-        solve, lambda p, x: gradient(p[0], x), functools.partial(_slope, objective), (params, start, tol)
-    )
+    slope = functools.partial(_slope, objective)
+    return implicit.root(solve, lambda p, x: gradient(p[0], x), slope, (params, start, tol))
 
 
 def flat_directions(hessian: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
