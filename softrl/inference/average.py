@@ -4,7 +4,6 @@ import functools
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from softrl import soft
 from softrl.inference import checks
@@ -45,12 +44,10 @@ def optimistic_average(
       ValueError: a bad model or setting, or no positive x (NaN under a transformation, where values are not known).
     Source: Todorov 2007 (linearly-solvable Markov decision problems); Levine 2018, §2.3 without an end.
     """
-    checks.positive("temperature", temperature)
-    checks.positive("tol", tol)
     max_iterations = checks.count("max_iterations", max_iterations)
     mdp = model.validate(mdp)
-    dtype = mdp.transition.dtype
-    average = _average(mdp, jnp.asarray(temperature, dtype), jnp.asarray(tol, dtype), max_iterations)
+    temperature, tol = checks.positives(mdp.transition.dtype, temperature=temperature, tol=tol)
+    average = _average(mdp, temperature, tol, max_iterations)
     checks.exists("transition", (average.log_rate, average.log_vector), ONE_CLASS)
     return average
 
@@ -60,13 +57,12 @@ def _average(mdp: TabularMDP, temperature: jax.Array, tol: jax.Array, max_iterat
     step = log_message_matrix(mdp, mdp.reward, temperature)
     pair = log_perron(step, tol=tol, max_iterations=max_iterations)
     q = soft.optimistic_backup(mdp.reward, mdp.transition, temperature * pair.log_right, temperature)
-    start = soft.log_expectation(pair.log_right, mdp.initial)
     return OptimisticAverage(
         log_rate=pair.log_value,
         log_vector=pair.log_right,
         log_policy=soft.log_policy(q, temperature, mdp.log_prior),
         log_left_vector=pair.log_left,
-        prefactor=start + jax.nn.logsumexp(pair.log_left),
+        prefactor=soft.log_expectation(pair.log_right, mdp.initial) + jax.nn.logsumexp(pair.log_left),
         iterations=pair.iterations,
         residual=pair.residual,
     )

@@ -57,19 +57,18 @@ def solve_pomdp(pomdp: POMDP, horizon: int, *, temperature: jax.Array | float = 
     Source: Levine 2018, §6; Kaelbling, Littman and Cassandra 1998 (beliefs as states).
     """
     horizon = checks.count("horizon", horizon)
-    checks.positive("temperature", temperature)
     pomdp = _validate(pomdp, horizon)
+    (temperature,) = checks.positives(pomdp.transition.dtype, temperature=temperature)
     branches = pomdp.observation.shape[0] * pomdp.observation.shape[2]
     checks.elements("horizon", float(branches) ** (horizon - 1), MOST_BELIEFS, "beliefs")
-    return _solve(pomdp, jnp.asarray(temperature, pomdp.transition.dtype), horizon)
+    return _solve(pomdp, temperature, horizon)
 
 
 def belief_update(
     pomdp: POMDP, belief: jax.Array, action: jax.Array | int, observation: jax.Array | int
 ) -> tuple[jax.Array, jax.Array]:
     """Bayes' rule after one step, b′ `[S]` and P(o|b,a) `[]`; the prediction itself where that probability is 0."""
-    checks.shape("belief", belief, np.shape(pomdp.initial), "[S]")
-    checks.distribution("belief", belief)
+    checks.distribution("belief", belief, np.shape(pomdp.initial), "[S]")
     sizes = np.shape(pomdp.observation)
     for name, index, size in (("action", action, sizes[0]), ("observation", observation, sizes[2])):
         known = checks.known(index)
@@ -81,11 +80,10 @@ def belief_update(
 
 
 def _condition(predicted: jax.Array, joint: jax.Array) -> tuple[jax.Array, jax.Array]:
-    probability = jnp.sum(joint, axis=-1)
-    possible = jnp.expand_dims(probability > 0, -1)
-    return jnp.where(
-        possible, joint / jnp.where(possible, jnp.expand_dims(probability, -1), 1.0), predicted
-    ), probability
+    probability = jnp.sum(joint, axis=-1, keepdims=True)
+    possible = probability > 0
+    updated = jnp.where(possible, joint / jnp.where(possible, probability, 1.0), predicted)
+    return updated, jnp.squeeze(probability, -1)
 
 
 @functools.partial(jax.jit, static_argnames="horizon")
@@ -96,19 +94,16 @@ def _solve(pomdp: POMDP, temperature: jax.Array, horizon: int) -> BeliefSolution
         beliefs.append(children)
         probabilities.append(probability)
     rewards = jnp.broadcast_to(pomdp.reward, (horizon, *pomdp.reward.shape[-2:]))
-    log_policies, values, following = [], [], None
+    log_policies, values = [], []
     for time in reversed(range(horizon)):
-        belief = beliefs[time]
-        q = belief @ rewards[time]
-        if following is not None:
+        q = beliefs[time] @ rewards[time]
+        if values:
             branches = probabilities[time]
-            q = soft.backup(q, 1.0, jnp.sum(branches * following.reshape(branches.shape), axis=-1))
+            q = soft.backup(q, 1.0, jnp.sum(branches * values[0].reshape(branches.shape), axis=-1))
         prior = None if pomdp.log_prior is None else jnp.broadcast_to(pomdp.log_prior, q.shape)
-        following = soft.value(q, temperature, prior)
-        log_policies.append(soft.log_policy(q, temperature, prior))
-        values.append(following)
-    log_policies, values = tuple(reversed(log_policies)), tuple(reversed(values))
-    return BeliefSolution(values[0][0], log_policies[0][0], tuple(beliefs), log_policies, values)
+        values.insert(0, soft.value(q, temperature, prior))
+        log_policies.insert(0, soft.log_policy(q, temperature, prior))
+    return BeliefSolution(values[0][0], log_policies[0][0], tuple(beliefs), tuple(log_policies), tuple(values))
 
 
 def _branch(pomdp: POMDP, beliefs: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -125,12 +120,10 @@ def _validate(pomdp: POMDP, horizon: int) -> POMDP:
     if len(seen) != 3 or seen[:2] != (actions, states) or seen[2] == 0:
         checks.fail("observation", pomdp.observation, f"[A, S, O] = ({actions}, {states}, O)")
     over_time = (horizon,) if np.ndim(pomdp.reward) == 3 else ()
-    checks.shape("reward", pomdp.reward, (*over_time, states, actions), "[S, A] or [T, S, A]")
-    checks.shape("initial", pomdp.initial, (states,), "[S]")
-    for name in ("transition", "observation", "initial"):
-        checks.distribution(name, getattr(pomdp, name))
-    checks.finite("reward", pomdp.reward)
+    checks.finite("reward", pomdp.reward, (*over_time, states, actions), "[S, A] or [T, S, A]")
+    checks.distribution("transition", pomdp.transition)
+    checks.distribution("observation", pomdp.observation)
+    checks.distribution("initial", pomdp.initial, (states,), "[S]")
     if pomdp.log_prior is not None:
-        checks.shape("log_prior", pomdp.log_prior, (actions,), "[A]")
-        checks.log_prior("log_prior", pomdp.log_prior)
+        checks.log_prior("log_prior", pomdp.log_prior, (actions,), "[A]")
     return POMDP(*checks.floating(*pomdp))

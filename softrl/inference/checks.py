@@ -25,10 +25,16 @@ def fail(name: str, x: Any, expected: str) -> NoReturn:
     raise ValueError(f"{name}: got {given}, expected {expected}")
 
 
-def shape(name: str, x: Any, expected: tuple[int, ...], axes: str) -> None:
-    """`x` has exactly the shape `expected`; `axes` is its form in words, such as "[S, A]"."""
-    if np.shape(x) != expected:
+def shape(name: str, x: Any, expected: tuple[int, ...] | None, axes: str) -> None:
+    """`x` has exactly the shape `expected` (None: any); `axes` is its form in words, such as "[S, A]"."""
+    if expected is not None and np.shape(x) != expected:
         fail(name, x, f"{axes} = {expected}")
+
+
+def rank(name: str, x: Any, count: int, expected: str) -> None:
+    """`x` has so many axes, none of them empty."""
+    if np.ndim(x) != count or 0 in np.shape(x):
+        fail(name, x, expected)
 
 
 def sizes(transition: Any) -> tuple[int, int]:
@@ -46,16 +52,18 @@ def real(name: str, x: Any) -> None:
         fail(name, x, "real numbers")
 
 
-def finite(name: str, x: Any) -> None:
-    """Every known entry of `x` is a finite number."""
+def finite(name: str, x: Any, expected: tuple[int, ...] | None = None, axes: str = "") -> None:
+    """Every known entry of `x` is a finite number; `expected` and `axes` as in `shape`, here and below."""
+    shape(name, x, expected, axes)
     real(name, x)
     values = known(x)
     if values is not None and not np.isfinite(values).all():
         fail(name, x, f"finite numbers; it has {int((~np.isfinite(values)).sum())} that are not")
 
 
-def distribution(name: str, x: Any) -> None:
+def distribution(name: str, x: Any, expected: tuple[int, ...] | None = None, axes: str = "") -> None:
     """Known entries are non-negative and sum to 1 over the last axis."""
+    shape(name, x, expected, axes)
     real(name, x)
     values = known(x)
     if values is None:
@@ -68,16 +76,16 @@ def distribution(name: str, x: Any) -> None:
         fail(name, x, f"rows (last axis) that sum to 1; one is off by {off:.3g}")
 
 
-def log_prior(name: str, x: Any) -> None:
+def log_prior(name: str, x: Any, expected: tuple[int, ...], axes: str) -> None:
     """Known entries are numbers or −inf, and every row leaves at least one action."""
-    values = _log_probabilities(name, x)
+    values = _log_probabilities(name, x, expected, axes)
     if values is not None and not (values > -np.inf).any(-1).all():
         fail(name, x, "at least one action a state whose log prior is not -inf")
 
 
-def log_policy(name: str, x: Any) -> None:
+def log_policy(name: str, x: Any, expected: tuple[int, ...] | None = None, axes: str = "") -> None:
     """Known entries are log probabilities that sum, as probabilities, to 1 over the last axis."""
-    values = _log_probabilities(name, x)
+    values = _log_probabilities(name, x, expected, axes)
     if values is None:
         return
     off = float(np.abs(np.exp(values.astype(np.float64)).sum(-1) - 1.0).max())
@@ -85,7 +93,8 @@ def log_policy(name: str, x: Any) -> None:
         fail(name, x, f"log probabilities whose exponentials sum to 1 over the last axis; one is off by {off:.3g}")
 
 
-def _log_probabilities(name: str, x: Any) -> np.ndarray | None:
+def _log_probabilities(name: str, x: Any, expected: tuple[int, ...] | None, axes: str) -> np.ndarray | None:
+    shape(name, x, expected, axes)
     values = known(x)
     if values is not None and (np.isnan(values).any() or (values == np.inf).any()):
         fail(name, x, "log probabilities: numbers or -inf")
@@ -106,6 +115,13 @@ def between(name: str, x: Any, low: float, high: float, *, closed: bool) -> None
     value = known(x)
     if value is not None and not (low <= value <= high if closed else low <= value < high):
         fail(name, x, f"a number in [{low:g}, {high:g}{']' if closed else ')'}")
+
+
+def positives(dtype: jnp.dtype, **scalars: Any) -> tuple[jax.Array, ...]:
+    """Scalars above zero, by name, in the dtype of the model that they belong to."""
+    for name, x in scalars.items():
+        positive(name, x)
+    return tuple(jnp.asarray(x, dtype) for x in scalars.values())
 
 
 def scalar(name: str, x: Any) -> None:
@@ -145,8 +161,10 @@ def exists(name: str, solution: Iterable, expected: str) -> None:
         raise ValueError(f"{name}: got a problem without a finite solution, expected {expected}")
 
 
-def spectral_radius_below_one(name: str, log_matrix: np.ndarray, expected: str) -> None:
-    """The powers of exp(log_matrix) `[N, N]` die out, so that sums over paths are finite."""
+@np.errstate(divide="ignore")
+def spectral_radius_below_one(name: str, weights: np.ndarray, log_scale: np.ndarray, expected: str) -> None:
+    """The powers of weights · exp(log_scale) `[N, N]` die out, so that sums over paths are finite."""
+    log_matrix = np.log(weights) + log_scale
     top = float(log_matrix.max())
     if top == -np.inf:
         return
@@ -154,8 +172,7 @@ def spectral_radius_below_one(name: str, log_matrix: np.ndarray, expected: str) 
     # A matrix of row sums below 1 needs no eigenvalues.
     if np.log(matrix.sum(-1).max()) + top < 0:
         return
-    with np.errstate(divide="ignore"):
-        radius = np.log(np.abs(np.linalg.eigvals(matrix)).max()) + top
+    radius = np.log(np.abs(np.linalg.eigvals(matrix)).max()) + top
     if radius >= 0:
         raise ValueError(
             f"{name}: got a sum over paths that grows by a factor {math.exp(min(radius, 700)):.6g} a step, "
@@ -177,8 +194,11 @@ def elements(name: str, total: float, limit: float, what: str) -> None:
         raise ValueError(f"{name}: exact needs {math.ceil(total):,} {what}, more than {math.ceil(limit):,}")
 
 
-def symmetric(name: str, x: Any, *, smallest_eigenvalue: float | None = None) -> None:
-    """`x` `[N, N]` is symmetric and, where a bound is given, its eigenvalues exceed that part of the greatest entry."""
+def symmetric(
+    name: str, x: Any, expected: tuple[int, ...], axes: str, *, smallest_eigenvalue: float | None = None
+) -> None:
+    """`x` is finite, symmetric and, where a bound is given, its eigenvalues exceed that part of the greatest entry."""
+    finite(name, x, expected, axes)
     values = known(x)
     if values is None:
         return

@@ -1,6 +1,5 @@
 """Composed skills and robust rewards: what a maximum-entropy policy guarantees beyond the task it was solved for."""
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -47,14 +46,11 @@ def composition_bound(
     checks.between("gamma", gamma, 0.0, 1.0, closed=False)
     checks.positive("temperature", temperature)
     mdp = model.validate(mdp._replace(reward=np.zeros(np.shape(mdp.transition)[:2])))
-    count = np.shape(qs)[0] if np.ndim(qs) == 3 else 0
-    if count == 0:
-        checks.fail("qs", qs, "[K, S, A] with at least one task")
-    checks.shape("qs", qs, (count, mdp.num_states, mdp.num_actions), "[K, S, A]")
-    checks.finite("qs", qs)
+    checks.rank("qs", qs, 3, "[K, S, A] with at least one task, state and action")
+    count = np.shape(qs)[0]
+    checks.finite("qs", qs, (count, mdp.num_states, mdp.num_actions), "[K, S, A]")
     weights = np.full(count, 1 / count) if weights is None else weights
-    checks.shape("weights", weights, (count,), "[K]")
-    checks.distribution("weights", weights)
+    checks.distribution("weights", weights, (count,), "[K]")
     transition, qs, weights = checks.floating(mdp.transition, qs, weights)
     gamma, temperature = jnp.asarray(gamma, qs.dtype), jnp.asarray(temperature, qs.dtype)
     return _bound(mdp._replace(transition=transition), qs, weights, gamma, temperature)
@@ -79,12 +75,10 @@ def worst_case_reward(
     Source: Eysenbach and Levine 2022, arXiv:2103.06257, Theorem 4.1's reward part.
     """
     checks.positive("temperature", temperature)
-    checks.shape("log_policy", log_policy, np.shape(reward), "[..., A], the shape of reward,")
     checks.finite("reward", reward)
-    checks.log_policy("log_policy", log_policy)
+    checks.log_policy("log_policy", log_policy, np.shape(reward), "[..., A], the shape of reward,")
     if log_prior is not None:
-        checks.shape("log_prior", log_prior, np.shape(reward), "[..., A], the shape of reward,")
-        checks.log_prior("log_prior", log_prior)
+        checks.log_prior("log_prior", log_prior, np.shape(reward), "[..., A], the shape of reward,")
     reward, log_policy, log_prior = checks.floating(reward, log_policy, log_prior)
     log_prior = jnp.zeros_like(reward) if log_prior is None else log_prior
     taken = log_policy > -jnp.inf
@@ -99,16 +93,9 @@ def _bound(
     values = jax.vmap(lambda q: soft.value(q, temperature, mdp.log_prior))(qs)
     q = jnp.einsum("k,ksa->sa", weights, qs, precision=jax.lax.Precision.HIGHEST)
     divergence = weights @ values - soft.value(q, temperature, mdp.log_prior)  # δ, by the definition of each π_k
-    params = (mdp, divergence, gamma)
+    start, tol = jnp.zeros_like(divergence), jnp.zeros((), divergence.dtype)
     # The maximum over actions of C, from which C itself is one backup.
-    solve = lambda params: implicit.newton(
-        functools.partial(_residual, params),
-        functools.partial(_slope, params),
-        jnp.zeros_like(params[1]),
-        tol=jnp.zeros((), params[1].dtype),
-        max_iterations=100,
-    )
-    greatest, _ = implicit.root(solve, _residual, _slope, params)
+    greatest, _ = implicit.newton(_residual, _slope, (mdp, divergence, gamma), start, tol=tol, max_iterations=100)
     value_gap = gamma * soft.expectation(divergence + greatest, mdp.transition)
     log_policy = soft.log_policy(q, temperature, mdp.log_prior)
     policy = jnp.exp(log_policy)

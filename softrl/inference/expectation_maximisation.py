@@ -8,7 +8,7 @@ import numpy as np
 
 from softrl import soft
 from softrl.inference import checks, implicit
-from softrl.inference.log_matrix import log_or_minus_infinity
+from softrl.inference.log_matrix import log_or_minus_infinity, log_ratio
 
 BISECTIONS = 64
 
@@ -62,9 +62,8 @@ def reps_dual(
     Returns: `[]`, in units of the advantage.
     Source: Peters, Mülling and Altun 2010 (REPS); Abdolmaleki et al. 2018, arXiv:1806.06920, Eq 9 (MPO).
     """
-    checks.positive("temperature", temperature)
     advantage, log_policy, epsilon = _validate_e_step(advantage, log_policy, epsilon)
-    return _dual(jnp.asarray(temperature, advantage.dtype), advantage, log_policy, epsilon)
+    return _dual(*checks.positives(advantage.dtype, temperature=temperature), advantage, log_policy, epsilon)
 
 
 def mpo_e_step(advantage: jax.Array, log_policy: jax.Array, *, epsilon: jax.Array | float) -> EStep:
@@ -138,15 +137,11 @@ def _kl_at(params: tuple, log_eta: jax.Array) -> jax.Array:
 
 
 def _mean_kl(log_p: jax.Array, log_q: jax.Array) -> jax.Array:
-    taken = log_q > -jnp.inf
-    ratio = jnp.where(taken, log_p, 0.0) - jnp.where(taken, log_q, 0.0)
-    return jnp.mean(jnp.sum(jnp.where(taken, jnp.exp(jnp.where(taken, log_p, 0.0)) * ratio, 0.0), axis=-1))
+    return jnp.mean(jnp.sum(jnp.exp(log_p) * log_ratio(log_p, log_q), axis=-1))
 
 
 def _validate_e_step(advantage: jax.Array, log_policy: jax.Array, epsilon: jax.Array | float) -> tuple:
-    checks.shape("log_policy", log_policy, np.shape(advantage), "[..., A], the shape of advantage,")
     checks.finite("advantage", advantage)
-    checks.log_policy("log_policy", log_policy)
-    checks.positive("epsilon", epsilon)
+    checks.log_policy("log_policy", log_policy, np.shape(advantage), "[..., A], the shape of advantage,")
     advantage, log_policy = checks.floating(advantage, log_policy)
-    return advantage, log_policy, jnp.asarray(epsilon, advantage.dtype)
+    return advantage, log_policy, *checks.positives(advantage.dtype, epsilon=epsilon)

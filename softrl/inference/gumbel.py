@@ -42,13 +42,11 @@ def gumbel_regression(
     Args: log_weights: `[N]`, normalised log w; None: 1/N each. beta as in `gumbel_loss`.
     """
     _check_beta(beta)
-    if np.ndim(samples) != 1 or np.shape(samples)[0] == 0:
-        checks.fail("samples", samples, "[N] with at least one sample")
+    checks.rank("samples", samples, 1, "[N] with at least one sample")
     if log_weights is None:
         log_weights = np.full(np.shape(samples), -np.log(np.shape(samples)[0]))
     checks.finite("samples", samples)
-    checks.shape("log_weights", log_weights, np.shape(samples), "[N]")
-    checks.log_policy("log_weights", log_weights)
+    checks.log_policy("log_weights", log_weights, np.shape(samples), "[N]")
     samples, log_weights = checks.floating(samples, log_weights)
     return soft.value(samples, beta, log_weights)
 

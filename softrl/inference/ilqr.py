@@ -11,9 +11,6 @@ from jax.scipy.linalg import cho_solve
 
 from softrl.inference import checks, implicit
 
-StepFn = Callable[[jax.Array, jax.Array], jax.Array]
-RewardFn = Callable[[jax.Array, jax.Array], jax.Array]
-
 
 class ILQRSolution(NamedTuple):
     """A locally optimal trajectory x̄, ū and the policy π_t(u|x) = N(ū_t − K_t (x − x̄_t), Σ_t) around it.
@@ -45,8 +42,8 @@ class _Model(NamedTuple):
 
 
 def iterative_lqr(
-    step_fn: StepFn,
-    reward_fn: RewardFn,
+    step_fn: Callable[[jax.Array, jax.Array], jax.Array],
+    reward_fn: Callable[[jax.Array, jax.Array], jax.Array],
     initial_state: jax.Array,
     actions: jax.Array,
     *,
@@ -71,19 +68,17 @@ def iterative_lqr(
       tol: greatest change of an action at which to stop. max_iterations: static.
     Source: Li and Todorov 2004 (iterative LQR); Levine and Koltun 2013 (its maximum-entropy policy); Levine 2018, §3.1.
     """
-    checks.positive("temperature", temperature)
-    checks.positive("tol", tol)
     max_iterations = checks.count("max_iterations", max_iterations)
     if np.ndim(initial_state) != 1:
         checks.fail("initial_state", initial_state, "[n]")
-    if np.ndim(actions) != 2 or 0 in np.shape(actions):
-        checks.fail("actions", actions, "[T, m] with T and m at least 1")
+    checks.rank("actions", actions, 2, "[T, m] with T and m at least 1")
     size = np.shape(initial_state)[0]
     if noise is not None:
         checks.shape("noise", noise, (size, size), "[n, n] to go with initial_state [n]")
-    for name, x in (("initial_state", initial_state), ("actions", actions)):
-        checks.finite(name, x)
+    checks.finite("initial_state", initial_state)
+    checks.finite("actions", actions)
     initial_state, actions, noise = checks.floating(initial_state, actions, noise)
+    temperature, tol = checks.positives(initial_state.dtype, temperature=temperature, tol=tol)
     now = (initial_state, actions[0])
     checks.output("step_fn", step_fn, now, (size,), "the next state [n]")
     checks.output("reward_fn", reward_fn, now, (), "a reward []")
@@ -93,9 +88,8 @@ def iterative_lqr(
     reward, reward_arrays = jax.closure_convert(reward_fn, initial_state, actions[0])
     final, final_arrays = jax.closure_convert(final_reward_fn, initial_state)
     arrays = (step_arrays, reward_arrays, final_arrays)
-    dtype = initial_state.dtype
-    settings = (jnp.asarray(temperature, dtype), noise, jnp.asarray(tol, dtype))
-    return _solve(_Model(step, reward, final), max_iterations, arrays, initial_state, actions, *settings)
+    model = _Model(step, reward, final)
+    return _solve(model, max_iterations, arrays, initial_state, actions, temperature, noise, tol)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -35,46 +35,64 @@ def _root_jvp(solve: Callable, residual: Callable, slope: Callable, primals: tup
 def newton(
     residual: Callable,
     slope: Callable,
+    params: Any,
     start: jax.Array,
     *,
     tol: jax.Array,
     max_iterations: int,
     fallback: Callable | None = None,
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    """Newton's iteration from `start` until a step is within `tol` or within the rounding of x.
+    """A `root` by Newton's iteration from `start`, until a step is within `tol` or within the rounding of x.
 
     Args:
-      residual, slope: of x alone.
-      fallback: `x -> x`, a slower iteration for a convex residual. A Newton step leaves such a residual nowhere below
-        zero; where it does, or overshoots by more than half the digits, the linear equations were too badly conditioned
-        to be solved, and this one steps instead.
+      residual, slope: as in `root`.
+      fallback: `(params, x) -> x`, a slower iteration for a convex residual. A Newton step leaves such a residual
+        nowhere below zero; where it does, or overshoots by more than half the digits, the linear equations were too
+        badly conditioned to be solved, and this one steps instead.
     Returns:
       `x` `[N]` and `(iterations, residual)`, the latter the greatest |F(x)|.
     """
-    scale = jnp.max(jnp.abs(residual(start)))
-    least, greatest = -0.01 * scale, scale / jnp.finfo(start.dtype).eps ** 0.5
 
-    def step(carry: tuple) -> tuple:
-        x, _, count = carry
-        moved = x - jnp.linalg.solve(slope(x), residual(x))
-        if fallback is not None:
-            left = residual(moved)
+    def solve(given: tuple) -> tuple[jax.Array, tuple]:
+        params, start, tol = given
+        scale = jnp.max(jnp.abs(residual(params, start)))
+        least, greatest = -0.01 * scale, scale / jnp.finfo(start.dtype).eps ** 0.5
+
+        def step(x: jax.Array) -> jax.Array:
+            moved = x - jnp.linalg.solve(slope(params, x), residual(params, x))
+            if fallback is None:
+                return moved
+            left = residual(params, moved)
             sound = jnp.all((left >= least) & (left <= greatest))  # a NaN is not
-            moved = jax.lax.cond(sound, lambda x, moved: moved, lambda x, moved: fallback(x), x, moved)
-        return moved, jnp.max(jnp.abs(moved - x)), count + 1
+            return jax.lax.cond(sound, lambda x, moved: moved, lambda x, moved: fallback(params, x), x, moved)
+
+        x, count = iterate(step, start, tol=tol, max_iterations=max_iterations)
+        return x, (count, jnp.max(jnp.abs(residual(params, x))))
+
+    of = lambda function: lambda given, x: function(given[0], x)
+    return root(solve, of(residual), of(slope), (params, start, tol))
+
+
+def iterate(step: Callable, start: Any, *, tol: jax.Array, max_iterations: jax.Array | int) -> tuple[Any, jax.Array]:
+    """x ← step(x) until a step changes x, in the sup norm, by no more than `tol` or its rounding; and the steps taken.
+
+    x may be a tuple; its first entry is then the one that has to settle.
+    """
+    settling = lambda x: x[0] if isinstance(x, tuple) else x
+
+    def advance(carry: tuple) -> tuple:
+        x, _, count = carry
+        following = step(x)
+        return following, jnp.max(jnp.abs(settling(following) - settling(x))), count + 1
 
     def unfinished(carry: tuple) -> jax.Array:
         x, moved, count = carry
-        return (count < max_iterations) & (moved > jnp.maximum(tol, rounding(x)))
+        rounding = 4 * jnp.finfo(moved.dtype).eps * jnp.max(jnp.abs(settling(x)))
+        return (count < max_iterations) & (moved > jnp.maximum(tol, rounding))
 
-    first = (start, jnp.asarray(jnp.inf, start.dtype), jnp.zeros((), jnp.int32))
-    x, _, count = jax.lax.while_loop(unfinished, step, first)
-    return x, (count, jnp.max(jnp.abs(residual(x))))
-
-
-def rounding(x: jax.Array) -> jax.Array:
-    """The change of x, in the sup norm, below which an iteration only sees its own rounding."""
-    return 4 * jnp.finfo(x.dtype).eps * jnp.max(jnp.abs(x))
+    first = (start, jnp.asarray(jnp.inf, tol.dtype), jnp.zeros((), jnp.int32))
+    x, _, count = jax.lax.while_loop(unfinished, advance, first)
+    return x, count
 
 
 def _no_tangent(x: jax.Array) -> Any:

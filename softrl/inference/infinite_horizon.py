@@ -10,11 +10,15 @@ import numpy as np
 from softrl import soft
 from softrl.inference import checks, implicit
 from softrl.inference import mdp as model
-from softrl.inference.log_matrix import log_or_minus_infinity
+from softrl.inference.log_matrix import log_or_minus_infinity, log_ratio
 from softrl.inference.mdp import TabularMDP
 from softrl.inference.trajectory_posterior import tilt
 
 DISCOUNTS = ("absorbing", "scaled")
+CONTRACTS = (
+    "lower rewards, a smaller gamma or a normalised log_prior; or discount='scaled', which always contracts, or "
+    "mode='variational'"
+)
 
 
 class SoftValues(NamedTuple):
@@ -75,7 +79,7 @@ def soft_value_iteration(
     problem = _validate(mdp, gamma, temperature, tol)
     if kind == "absorbing":
         _check_evidence(*problem[:3])
-    return _fixed_point(*problem, max_iterations, None, kind, "value")
+    return _fixed_point((*problem, max_iterations, None), kind)
 
 
 def soft_policy_iteration(
@@ -95,11 +99,13 @@ def soft_policy_iteration(
       Other arguments as in `soft_value_iteration`. Implicit gradients, of the fixed point.
     Source: Haarnoja et al. 2018, arXiv:1801.01290, Theorem 1; Levine 2018, §4.2.
     """
-    mdp, gamma, temperature, tol = _validate(mdp, gamma, temperature, tol)
-    if log_policy is not None:
-        log_policy = _validate_policy(mdp, log_policy)
+    mdp, *settings = _validate(mdp, gamma, temperature, tol)
     max_iterations = checks.count("max_iterations", max_iterations)
-    return _fixed_point(mdp, gamma, temperature, tol, max_iterations, log_policy, "variational", "policy")
+    if log_policy is None:
+        log_policy = soft.log_policy(jnp.zeros_like(mdp.reward), 1.0, mdp.log_prior)
+    else:
+        log_policy = _validate_policy(mdp, log_policy)
+    return _fixed_point((mdp, *settings, max_iterations, log_policy), "variational")
 
 
 def soft_policy_evaluation(
@@ -119,64 +125,33 @@ def soft_policy_evaluation(
     return _evaluate(mdp, _validate_policy(mdp, log_policy), gamma, temperature)
 
 
-@functools.partial(jax.jit, static_argnames=("kind", "method"))
-def _fixed_point(
-    mdp: TabularMDP,
-    gamma: jax.Array,
-    temperature: jax.Array,
-    tol: jax.Array,
-    max_iterations: jax.Array,
-    log_policy: jax.Array | None,
-    kind: str,
-    method: str,
-) -> SoftValues:
-    solve = functools.partial(_iterate_values, kind=kind) if method == "value" else _iterate_policies
+@functools.partial(jax.jit, static_argnames="kind")
+def _fixed_point(params: tuple, kind: str) -> SoftValues:
+    """By policy iteration from the policy that is the last of the parameters, by value iteration where it is None."""
     residual = lambda params, v: _bellman(params, v, kind) - v
     slope = lambda params, v: _next_state_weights(params, v, kind) - jnp.eye(v.size, dtype=v.dtype)
-    params = (mdp, gamma, temperature, tol, max_iterations, log_policy)
-    v, (iterations, error) = implicit.root(solve, residual, slope, params)
+    v, (iterations, error) = implicit.root(functools.partial(_iterate, kind=kind), residual, slope, params)
+    mdp, gamma, temperature = params[:3]
     q = _back_up(mdp, gamma, temperature, v, kind)
     policy = soft.log_policy(q, temperature, mdp.log_prior)
     return SoftValues(q, soft.value(q, temperature, mdp.log_prior), policy, iterations, error)
 
 
-def _iterate_values(params: tuple, kind: str) -> tuple[jax.Array, tuple]:
-    mdp, gamma, _, tol, max_iterations, _ = params
-    limit = tol * (1 - gamma) / jnp.maximum(gamma, jnp.finfo(gamma.dtype).tiny)
-
-    def step(carry: tuple) -> tuple:
-        v, _, count = carry
-        backed_up = _bellman(params, v, kind)
-        return backed_up, jnp.max(jnp.abs(backed_up - v)), count + 1
-
-    def unfinished(carry: tuple) -> jax.Array:
-        v, moved, count = carry
-        return (count < max_iterations) & (moved > jnp.maximum(limit, implicit.rounding(v)))
-
-    first = (jnp.zeros_like(mdp.initial), jnp.asarray(jnp.inf, gamma.dtype), jnp.zeros((), jnp.int32))
-    v, _, count = jax.lax.while_loop(unfinished, step, first)
-    return v, (count, jnp.max(jnp.abs(_bellman(params, v, kind) - v)))
-
-
-def _iterate_policies(params: tuple) -> tuple[jax.Array, tuple]:
+def _iterate(params: tuple, kind: str) -> tuple[jax.Array, tuple]:
     mdp, gamma, temperature, tol, max_iterations, log_policy = params
+    bellman = functools.partial(_bellman, params, kind=kind)
+
+    def improve(now: tuple) -> tuple[jax.Array, jax.Array]:
+        q, v = _evaluate(mdp, now[1], gamma, temperature)
+        return v, soft.log_policy(q, temperature, mdp.log_prior)
+
+    start = jnp.zeros_like(mdp.initial)
     if log_policy is None:
-        log_policy = soft.log_policy(jnp.zeros_like(mdp.reward), 1.0, mdp.log_prior)
-
-    def step(carry: tuple) -> tuple:
-        policy, old, _, count = carry
-        q, v = _evaluate(mdp, policy, gamma, temperature)
-        moved = jnp.max(jnp.abs(v - old))
-        return soft.log_policy(q, temperature, mdp.log_prior), v, moved, count + 1
-
-    def unfinished(carry: tuple) -> jax.Array:
-        _, v, moved, count = carry
-        return (count < max_iterations) & (moved > jnp.maximum(tol, implicit.rounding(v)))
-
-    infinite = jnp.asarray(jnp.inf, gamma.dtype)
-    first = (log_policy, jnp.zeros_like(mdp.initial), infinite, jnp.zeros((), jnp.int32))
-    _, v, _, count = jax.lax.while_loop(unfinished, step, first)
-    return v, (count, jnp.max(jnp.abs(_bellman(params, v, "variational") - v)))
+        limit = tol * (1 - gamma) / jnp.maximum(gamma, jnp.finfo(gamma.dtype).tiny)
+        v, count = implicit.iterate(bellman, start, tol=limit, max_iterations=max_iterations)
+    else:
+        (v, _), count = implicit.iterate(improve, (start, log_policy), tol=tol, max_iterations=max_iterations)
+    return v, (count, jnp.max(jnp.abs(bellman(v) - v)))
 
 
 def _bellman(params: tuple, v: jax.Array, kind: str) -> jax.Array:
@@ -211,11 +186,8 @@ def _next_state_weights(params: tuple, v: jax.Array, kind: str) -> jax.Array:
 @jax.jit
 def _evaluate(mdp: TabularMDP, log_policy: jax.Array, gamma: jax.Array, temperature: jax.Array) -> PolicyValues:
     prior = model.prior_or_zero(mdp)
-    taken = (log_policy > -jnp.inf) & (prior > -jnp.inf)
     policy = jnp.exp(log_policy)
-    earned = soft.sampled_value(
-        mdp.reward, jnp.where(taken, log_policy, 0.0), temperature, jnp.where(taken, prior, 0.0)
-    )
+    earned = soft.sampled_value(mdp.reward, log_ratio(log_policy, prior), temperature)
     forbidden = jnp.any((policy > 0) & (prior == -jnp.inf), axis=-1).astype(policy.dtype)
     sides = jnp.stack([jnp.sum(policy * earned, axis=-1), forbidden], axis=-1)
     stay = gamma * jnp.einsum("sa,sax->sx", policy, mdp.transition, precision=jax.lax.Precision.HIGHEST)
@@ -227,11 +199,9 @@ def _evaluate(mdp: TabularMDP, log_policy: jax.Array, gamma: jax.Array, temperat
 
 def _validate(mdp: TabularMDP, gamma: jax.Array, temperature: jax.Array, tol: jax.Array) -> tuple:
     checks.between("gamma", gamma, 0.0, 1.0, closed=False)
-    checks.positive("temperature", temperature)
-    checks.positive("tol", tol)
     mdp = model.validate(mdp)
     dtype = mdp.transition.dtype
-    return mdp, jnp.asarray(gamma, dtype), jnp.asarray(temperature, dtype), jnp.asarray(tol, dtype)
+    return mdp, jnp.asarray(gamma, dtype), *checks.positives(dtype, temperature=temperature, tol=tol)
 
 
 def _check_evidence(mdp: TabularMDP, gamma: jax.Array, temperature: jax.Array) -> None:
@@ -243,17 +213,9 @@ def _check_evidence(mdp: TabularMDP, gamma: jax.Array, temperature: jax.Array) -
     logits = reward / temperature + prior + np.log(gamma)
     top = logits.max()
     steps = np.einsum("sa,sax->sx", np.exp(logits - top), transition)
-    with np.errstate(divide="ignore"):
-        log_matrix = np.log(steps) + top
-    checks.spectral_radius_below_one(
-        "reward",
-        log_matrix,
-        "lower rewards, a smaller gamma or a normalised log_prior; or discount='scaled', which "
-        "always contracts, or mode='variational'",
-    )
+    checks.spectral_radius_below_one("reward", steps, top, CONTRACTS)
 
 
 def _validate_policy(mdp: TabularMDP, log_policy: jax.Array) -> jax.Array:
-    checks.shape("log_policy", log_policy, np.shape(mdp.reward), "[S, A]")
-    checks.log_policy("log_policy", log_policy)
+    checks.log_policy("log_policy", log_policy, np.shape(mdp.reward), "[S, A]")
     return jnp.asarray(log_policy, mdp.transition.dtype)

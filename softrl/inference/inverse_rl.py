@@ -66,14 +66,11 @@ def maxent_irl(
       ValueError: bad arrays, or no horizon.
     Source: Ziebart, Bagnell and Dey 2010 (causal); Ziebart et al. 2008 (noncausal); Levine 2018, §5 and §6.
     """
-    expert_shape = np.shape(expert)
-    horizon = _horizon(mdp, expert_shape, horizon)
-    checks.positive("temperature", temperature)
-    checks.positive("tol", tol)
+    horizon = _horizon(mdp, np.shape(expert), horizon)
     checks.between("ridge", ridge, 0.0, float("inf"), closed=False)
     if not isinstance(causal, bool):
         checks.fail("causal", causal, "True or False")
-    mdp = model.validate(mdp, horizon if np.ndim(mdp.reward) == 3 else None)
+    mdp = model.validate(mdp, horizon)
     states, actions = mdp.num_states, mdp.num_actions
     if np.ndim(features) != 3 or np.shape(features)[:2] != (states, actions) or np.shape(features)[2] == 0:
         checks.fail("features", features, f"[S, A, F] = ({states}, {actions}, F) with at least one feature")
@@ -83,12 +80,13 @@ def maxent_irl(
     if expert.ndim == 3:
         checks.shape("expert", expert, (horizon, states, actions), "[T, S, A]")
         checks.distribution("expert", jnp.reshape(expert, (horizon, -1)))
-        expert = jnp.einsum("tsa,saf->f", expert, features, precision=jax.lax.Precision.HIGHEST)
+        expert = feature_expectations(mdp, features, expert)
     else:
         checks.shape("expert", expert, features.shape[2:], "[F] (or [T, S, A])")
-    settings = [jnp.asarray(x, features.dtype) for x in (temperature, ridge, tol)]
-    mdp = mdp._replace(transition=transition)
-    return _solve(mdp, features, expert, *settings, horizon, causal, checks.count("max_iterations", max_iterations))
+    temperature, tol = checks.positives(features.dtype, temperature=temperature, tol=tol)
+    ridge = jnp.asarray(ridge, features.dtype)
+    params = (mdp._replace(transition=transition), features, expert, temperature, ridge)
+    return _solve(params, tol, horizon, causal, checks.count("max_iterations", max_iterations))
 
 
 def feature_expectations(mdp: TabularMDP, features: jax.Array, visits: jax.Array) -> jax.Array:
@@ -101,8 +99,7 @@ def feature_expectations(mdp: TabularMDP, features: jax.Array, visits: jax.Array
 
 def empirical_visitation(states: jax.Array, actions: jax.Array, *, num_states: int, num_actions: int) -> jax.Array:
     """Frequencies `[T, S, A]` of demonstrations, `states` and `actions` `[N, T]` integers."""
-    if np.ndim(states) != 2 or 0 in np.shape(states):
-        checks.fail("states", states, "[N, T] with at least one step")
+    checks.rank("states", states, 2, "[N, T] with at least one step")
     checks.shape("actions", actions, np.shape(states), "[N, T], the shape of states,")
     size = num_states * num_actions
     for name, index, limit in (("states", states, num_states), ("actions", actions, num_actions)):
@@ -117,23 +114,13 @@ def empirical_visitation(states: jax.Array, actions: jax.Array, *, num_states: i
 
 
 @functools.partial(jax.jit, static_argnames=("horizon", "causal", "max_iterations"))
-def _solve(
-    mdp: TabularMDP,
-    features: jax.Array,
-    expert: jax.Array,
-    temperature: jax.Array,
-    ridge: jax.Array,
-    tol: jax.Array,
-    horizon: int,
-    causal: bool,
-    max_iterations: int,
-) -> InverseRL:
+def _solve(params: tuple, tol: jax.Array, horizon: int, causal: bool, max_iterations: int) -> InverseRL:
+    *problem, ridge = params
+    _, features, expert, _ = problem
     loss = functools.partial(_loss, horizon, causal)
-    params = (mdp, features, expert, temperature, ridge)
     start = jnp.zeros_like(expert)
     weights, (iterations, gradient) = minimise(loss, params, start, tol=tol, max_iterations=max_iterations)
-    plain = (*params[:4], jnp.zeros_like(ridge))
-    hessian = jax.hessian(loss, 1)(plain, weights)
+    hessian = jax.hessian(loss, 1)((*problem, jnp.zeros_like(ridge)), weights)
     _, vectors, flat = flat_directions(hessian)
     return InverseRL(
         weights=weights,

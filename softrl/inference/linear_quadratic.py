@@ -11,6 +11,8 @@ from jax.scipy.linalg import cho_solve
 from softrl.inference import checks
 from softrl.inference.riccati import discrete_riccati, symmetric
 
+ROUNDED_ZERO = -1e-6
+"""A covariance may be singular: its smallest eigenvalue lies above this part of its greatest entry."""
 NO_LIMIT = (
     "every mode of sqrt(gamma) A that does not decay to be within reach of B (or of W, in the optimistic mode) and "
     "seen by Q, and no negative eigenvalues of Q; or a horizon"
@@ -94,10 +96,8 @@ def solve_lqr(
       and Lin 2005 (structured doubling).
     """
     checks.choice("mode", mode, checks.MODES)
-    checks.positive("temperature", temperature)
     checks.between("gamma", gamma, 0.0, 1.0, closed=True)
-    known_gamma = checks.known(gamma)
-    if mode == "optimistic" and (known_gamma is None or known_gamma != 1.0):
+    if mode == "optimistic" and checks.known(gamma) != 1.0:  # a traced one is not known
         checks.fail(
             "gamma",
             gamma,
@@ -106,7 +106,8 @@ def solve_lqr(
         )
     problem = _validate(problem)
     dtype = problem.A.dtype
-    temperature, gamma = jnp.asarray(temperature, dtype), jnp.asarray(gamma, dtype)
+    (temperature,) = checks.positives(dtype, temperature=temperature)
+    gamma = jnp.asarray(gamma, dtype)
     if horizon is None:
         if terminal is not None:
             checks.fail("terminal", terminal, "None without a horizon")
@@ -114,9 +115,7 @@ def solve_lqr(
         checks.exists("problem", solution, NO_LIMIT)
         return solution
     terminal = jnp.zeros_like(problem.Q) if terminal is None else terminal
-    checks.shape("terminal", terminal, problem.Q.shape, "[n, n]")
-    checks.finite("terminal", terminal)
-    checks.symmetric("terminal", terminal)
+    checks.symmetric("terminal", terminal, problem.Q.shape, "[n, n]")
     terminal, horizon = symmetric(jnp.asarray(terminal, dtype)), checks.count("horizon", horizon)
     solution = _finite(problem, temperature, gamma, terminal, horizon, mode)
     checks.exists("problem", solution, INFINITE)
@@ -149,7 +148,7 @@ def lqr_marginals(
     checks.shape("initial_mean", initial_mean, (size,), "[n]")
     if initial_covariance is None:
         initial_covariance = jnp.zeros((size, size), dtype)
-    _covariance("initial_covariance", initial_covariance, size)
+    checks.symmetric("initial_covariance", initial_covariance, (size, size), "[n, n]", smallest_eigenvalue=ROUNDED_ZERO)
     start = (jnp.asarray(initial_mean, dtype), jnp.asarray(initial_covariance, dtype))
     marginals = _marginals(problem, solution, start, jnp.asarray(temperature, dtype), mode)
     checks.exists("problem", marginals, INFINITE + "; likewise with initial_covariance for W")
@@ -158,12 +157,7 @@ def lqr_marginals(
 
 @functools.partial(jax.jit, static_argnames=("horizon", "mode"))
 def _finite(
-    problem: LinearQuadratic,
-    temperature: jax.Array,
-    gamma: jax.Array,
-    terminal: jax.Array,
-    horizon: int,
-    mode: str,
+    problem: LinearQuadratic, temperature: jax.Array, gamma: jax.Array, terminal: jax.Array, horizon: int, mode: str
 ) -> LQRSolution:
     def step(value: tuple, _: None) -> tuple[tuple, LQRSolution]:
         solution = _riccati_step(problem, *value, temperature, gamma, mode)
@@ -219,9 +213,8 @@ def _marginals(
     if mode == "optimistic":
         tilt = _tilt_matrix(covariance, first, temperature)
         tilted = jnp.linalg.solve(tilt, mean)
-        bound = (
-            value - 0.5 * mean @ first @ tilted / temperature - 0.5 * _log_det_of_tilt(covariance, first, temperature)
-        )
+        log_det = _log_det_of_tilt(covariance, first, temperature)
+        bound = value - 0.5 * mean @ first @ tilted / temperature - 0.5 * log_det
         start = (tilted, symmetric(jnp.linalg.solve(tilt, covariance)))
     else:
         bound = value - 0.5 * (mean @ first @ mean + jnp.sum(first * covariance)) / temperature
@@ -258,22 +251,13 @@ def _log_det_of_tilt(covariance: jax.Array, P: jax.Array, temperature: jax.Array
 
 
 def _validate(problem: LinearQuadratic) -> LinearQuadratic:
-    n, m = (*np.shape(problem.B), 0, 0)[:2]
-    if np.ndim(problem.B) != 2 or 0 in (n, m):
-        checks.fail("B", problem.B, "[n, m] with at least one state and one action")
-    for name, shape, axes in (("A", (n, n), "[n, n]"), ("Q", (n, n), "[n, n]"), ("R", (m, m), "[m, m]")):
-        checks.shape(name, getattr(problem, name), shape, axes + " to go with B [n, m]")
-        checks.finite(name, getattr(problem, name))
+    checks.rank("B", problem.B, 2, "[n, m] with at least one state and one action")
+    n, m = np.shape(problem.B)
     checks.finite("B", problem.B)
-    checks.symmetric("Q", problem.Q)
-    checks.symmetric("R", problem.R, smallest_eigenvalue=0.0)
-    _covariance("W", problem.W, n)
+    checks.finite("A", problem.A, (n, n), "[n, n] to go with B [n, m]")
+    checks.symmetric("Q", problem.Q, (n, n), "[n, n] to go with B [n, m]")
+    checks.symmetric("R", problem.R, (m, m), "[m, m] to go with B [n, m]", smallest_eigenvalue=0.0)
+    checks.symmetric("W", problem.W, (n, n), "[n, n]", smallest_eigenvalue=ROUNDED_ZERO)
     A, B, Q, R, W = checks.floating(*problem)
     # A derivative with respect to one entry of a symmetric matrix moves both.
     return LinearQuadratic(A, B, symmetric(Q), symmetric(R), symmetric(W))
-
-
-def _covariance(name: str, x: jax.Array, size: int) -> None:
-    checks.shape(name, x, (size, size), "[n, n]")
-    checks.finite(name, x)
-    checks.symmetric(name, x, smallest_eigenvalue=-1e-6)

@@ -102,30 +102,28 @@ def _first_exit(
     tol: jax.Array,
     max_iterations: int,
 ) -> FirstExit:
-    params = (passive, cost / temperature, terminal, tol / temperature)
-    solve = functools.partial(_solve_exit, max_iterations=max_iterations)
-    log_z, (iterations, residual) = implicit.root(solve, _exit_residual, _exit_slope, params)
+    params, tol = (passive, cost / temperature, terminal), tol / temperature
+    # The first policy is the passive chain, which is known to reach an end; each next one is better, so it does too.
+    start = jnp.zeros_like(cost)
+    log_z, (iterations, residual) = implicit.newton(
+        _exit_residual, _exit_slope, params, start, tol=tol, max_iterations=max_iterations, fallback=_exit_backups
+    )
     policy = jnp.where(terminal[:, None], passive, tilt(passive, log_z))
     return FirstExit(-temperature * log_z, policy, iterations, temperature * residual)
 
 
-def _solve_exit(params: tuple, max_iterations: int) -> tuple[jax.Array, tuple]:
-    _, cost, _, tol = params
-    f, slope = functools.partial(_exit_residual, params), functools.partial(_exit_slope, params)
-    # As many backups as a way through all states has steps.
-    backups = lambda x: jax.lax.fori_loop(0, x.size, lambda _, x: x + f(x), x)
-    # The first policy is the passive chain, which is known to reach an end; each next one is better, so it does too.
-    start = jnp.zeros_like(cost)
-    return implicit.newton(f, slope, start, tol=tol, max_iterations=max_iterations, fallback=backups)
+def _exit_backups(params: tuple, log_z: jax.Array) -> jax.Array:
+    """As many backups as a way through all states has steps."""
+    return jax.lax.fori_loop(0, log_z.size, lambda _, log_z: log_z + _exit_residual(params, log_z), log_z)
 
 
 def _exit_residual(params: tuple, log_z: jax.Array) -> jax.Array:
-    passive, cost, terminal, _ = params
+    passive, cost, terminal = params
     return jnp.where(terminal, 0.0, soft.log_expectation(log_z, passive)) - cost - log_z
 
 
 def _exit_slope(params: tuple, log_z: jax.Array) -> jax.Array:
-    passive, _, terminal, _ = params
+    passive, _, terminal = params
     return jnp.where(terminal[:, None], 0.0, tilt(passive, log_z)) - jnp.eye(log_z.size, dtype=log_z.dtype)
 
 
@@ -155,18 +153,13 @@ def _check_exit(passive: jax.Array, cost: jax.Array, terminal: jax.Array, temper
         checks.fail("terminal", terminal, f"an end within reach of every state; {np.flatnonzero(~reached)} have none")
     if paid is None or price is None or not inside.any() or paid[inside].min() >= 0:
         return
-    with np.errstate(divide="ignore"):
-        log_matrix = np.log(chain[np.ix_(inside, inside)]) - paid[inside, None] / price
-    checks.spectral_radius_below_one("cost", log_matrix, "less negative costs, or a higher temperature")
+    steps, log_scale = chain[np.ix_(inside, inside)], -paid[inside, None] / price
+    checks.spectral_radius_below_one("cost", steps, log_scale, "less negative costs, or a higher temperature")
 
 
 def _validate(passive: jax.Array, cost: jax.Array, temperature: jax.Array, tol: jax.Array) -> tuple:
     size = np.shape(cost)[:1]
-    checks.shape("cost", cost, size or (1,), "[S]")
-    checks.shape("passive", passive, size * 2, "[S, S] to go with cost [S]")
-    checks.finite("cost", cost)
-    checks.distribution("passive", passive)
-    checks.positive("temperature", temperature)
-    checks.positive("tol", tol)
+    checks.finite("cost", cost, size or (1,), "[S]")
+    checks.distribution("passive", passive, size * 2, "[S, S] to go with cost [S]")
     passive, cost = checks.floating(passive, cost)
-    return passive, cost, jnp.asarray(temperature, cost.dtype), jnp.asarray(tol, cost.dtype)
+    return passive, cost, *checks.positives(cost.dtype, temperature=temperature, tol=tol)

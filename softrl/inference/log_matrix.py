@@ -29,6 +29,12 @@ def log_or_minus_infinity(x: jax.Array) -> jax.Array:
     return jnp.where(x > 0, jnp.log(jnp.where(x > 0, x, 1.0)), -jnp.inf)
 
 
+def log_ratio(log_p: jax.Array, log_q: jax.Array) -> jax.Array:
+    """log p − log q where neither is −inf; elsewhere 0, without a gradient."""
+    both = (log_p > -jnp.inf) & (log_q > -jnp.inf)
+    return jnp.where(both, log_p, 0.0) - jnp.where(both, log_q, 0.0)
+
+
 def _is_positive(log_matrix: jax.Array) -> jax.Array:
     return jax.lax.stop_gradient((log_matrix > -jnp.inf).astype(log_matrix.dtype))
 

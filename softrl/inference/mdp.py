@@ -49,17 +49,14 @@ def validate(mdp: TabularMDP, horizon: int | None = None) -> TabularMDP:
     if not isinstance(mdp, TabularMDP):
         raise ValueError(f"mdp: got a {type(mdp).__name__}, expected a TabularMDP")
     states, actions = checks.sizes(mdp.transition)
-    if np.ndim(mdp.reward) == 3 and horizon is not None:
-        checks.shape("reward", mdp.reward, (horizon, states, actions), "[T, S, A]")
-    else:
-        checks.shape("reward", mdp.reward, (states, actions), "[S, A]")
-    checks.shape("initial", mdp.initial, (states,), "[S]")
     checks.distribution("transition", mdp.transition)
-    checks.finite("reward", mdp.reward)
-    checks.distribution("initial", mdp.initial)
+    if np.ndim(mdp.reward) == 3 and horizon is not None:
+        checks.finite("reward", mdp.reward, (horizon, states, actions), "[T, S, A]")
+    else:
+        checks.finite("reward", mdp.reward, (states, actions), "[S, A]")
+    checks.distribution("initial", mdp.initial, (states,), "[S]")
     if mdp.log_prior is not None:
-        checks.shape("log_prior", mdp.log_prior, (states, actions), "[S, A]")
-        checks.log_prior("log_prior", mdp.log_prior)
+        checks.log_prior("log_prior", mdp.log_prior, (states, actions), "[S, A]")
     return TabularMDP(*checks.floating(*mdp))
 
 
@@ -83,13 +80,12 @@ def with_absorbing_discount(mdp: TabularMDP, gamma: jax.Array | float) -> Tabula
     gamma = jnp.asarray(gamma, dtype)
     leave = jnp.broadcast_to(1 - gamma, (states, actions, 1))
     stay = jnp.broadcast_to(jax.nn.one_hot(states, states + 1, dtype=dtype), (1, actions, states + 1))
-    prior = jnp.zeros((states, actions), dtype) if mdp.log_prior is None else mdp.log_prior
     single = jnp.full((1, actions), -jnp.inf, dtype).at[0, 0].set(0.0)
     return TabularMDP(
         transition=jnp.concatenate([jnp.concatenate([gamma * mdp.transition, leave], -1), stay]),
         reward=jnp.concatenate([mdp.reward, jnp.zeros((*mdp.reward.shape[:-2], 1, actions), dtype)], axis=-2),
         initial=jnp.append(mdp.initial, jnp.zeros((), dtype)),
-        log_prior=jnp.concatenate([prior, single]),
+        log_prior=jnp.concatenate([prior_or_zero(mdp), single]),
     )
 
 

@@ -66,7 +66,7 @@ def backward_messages(
             "linear, beta_t = M_t beta_{t+1}, so that their steps can be multiplied in any order; the expectation "
             "inside the variational log-sum-exp is not linear in anything; use parallel=False"
         )
-    mdp, temperature = _validate(mdp, horizon, temperature)
+    mdp, temperature = validate(mdp, horizon, temperature)
     return _parallel(mdp, temperature, horizon) if parallel else _sequential(mdp, temperature, None, horizon, mode)
 
 
@@ -78,7 +78,7 @@ def forward_messages(mdp: TabularMDP, horizon: int, *, temperature: jax.Array | 
     With the optimistic backward messages, p(s_t | O_{1:T}) ∝ α_t(s) exp(V_t(s)/α).
     Args as in `backward_messages`. Source: Levine 2018, §2.3.
     """
-    mdp, temperature = _validate(mdp, horizon, temperature)
+    mdp, temperature = validate(mdp, horizon, temperature)
     return _forward(mdp, temperature, horizon)
 
 
@@ -88,29 +88,18 @@ def backward(mdp: TabularMDP, temperature: jax.Array, price: jax.Array | None, h
     # Recomputed in the backward pass: a gradient must not keep T copies of the transition.
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def step(next_v: jax.Array, reward: jax.Array) -> tuple[jax.Array, Messages]:
-        q = back_up(mdp, reward, next_v, temperature, price, mode)
+        if mode == "optimistic":
+            q = soft.optimistic_backup(reward, mdp.transition, next_v, temperature)
+        elif mode == "variational":
+            q = soft.backup(reward, 1.0, soft.expectation(next_v, mdp.transition))
+        else:
+            q = soft.priced_backup(reward, mdp.transition, next_v, price)
         v, log_policy = soft.value_and_log_policy(q, temperature, mdp.log_prior)
         return v, Messages(q, v, log_policy)
 
     end = jnp.zeros_like(mdp.initial)
     _, messages = jax.lax.scan(step, end, model.rewards_over_time(mdp, horizon), reverse=True)
     return messages._replace(v=jnp.concatenate([messages.v, end[None]]))
-
-
-def back_up(
-    mdp: TabularMDP,
-    reward: jax.Array,
-    next_v: jax.Array,
-    temperature: jax.Array,
-    price: jax.Array | None,
-    mode: str,
-) -> jax.Array:
-    """One soft backup `[S, A]` in the given mode."""
-    if mode == "optimistic":
-        return soft.optimistic_backup(reward, mdp.transition, next_v, temperature)
-    if mode == "variational":
-        return soft.backup(reward, 1.0, soft.expectation(next_v, mdp.transition))
-    return soft.priced_backup(reward, mdp.transition, next_v, price)
 
 
 _sequential = jax.jit(backward, static_argnames=("horizon", "mode"))
@@ -151,12 +140,10 @@ def _forward(mdp: TabularMDP, temperature: jax.Array, horizon: int) -> ForwardMe
     start = log_or_minus_infinity(mdp.initial)
     rewards = model.rewards_over_time(mdp, horizon)[:-1]
     _, (log_alpha, log_norm) = jax.lax.scan(step, start, rewards)
-    zero = jnp.zeros_like(log_norm, shape=(1,))
-    return ForwardMessages(jnp.concatenate([start[None], log_alpha]), jnp.concatenate([zero, log_norm]))
+    return ForwardMessages(jnp.concatenate([start[None], log_alpha]), jnp.pad(log_norm, (1, 0)))
 
 
-def _validate(mdp: TabularMDP, horizon: int, temperature: jax.Array | float) -> tuple[TabularMDP, jax.Array]:
-    horizon = checks.count("horizon", horizon)
-    checks.positive("temperature", temperature)
-    mdp = model.validate(mdp, horizon)
-    return mdp, jnp.asarray(temperature, mdp.transition.dtype)
+def validate(mdp: TabularMDP, horizon: int, temperature: jax.Array | float) -> tuple[TabularMDP, jax.Array]:
+    """The model and its temperature in one floating dtype, after every check of them and of the horizon."""
+    mdp = model.validate(mdp, checks.count("horizon", horizon))
+    return mdp, *checks.positives(mdp.transition.dtype, temperature=temperature)

@@ -10,6 +10,7 @@ import numpy as np
 from softrl import soft
 from softrl.inference import checks, messages
 from softrl.inference import mdp as model
+from softrl.inference.log_matrix import log_ratio
 from softrl.inference.mdp import TabularMDP
 from softrl.inference.trajectory_posterior import posterior, tilt, visitation
 
@@ -41,8 +42,7 @@ def elbo(mdp: TabularMDP, log_policy: jax.Array, *, temperature: jax.Array | flo
       ValueError: a bad model or setting, a policy of the wrong shape.
     Source: Levine 2018, arXiv:1805.00909, §2.4, §3.2.
     """
-    mdp, log_policy, temperature = _validate(mdp, log_policy, temperature)
-    return _elbo(mdp, log_policy, temperature)
+    return _elbo(*_validate(mdp, log_policy, temperature))
 
 
 def trajectory_kl(mdp: TabularMDP, log_policy: jax.Array, *, temperature: jax.Array | float = 1.0) -> jax.Array:
@@ -52,8 +52,7 @@ def trajectory_kl(mdp: TabularMDP, log_policy: jax.Array, *, temperature: jax.Ar
     Args as in `elbo`. Returns `[]`, +inf where `elbo` is −inf.
     Source: Levine 2018, §2.4, §3.2.
     """
-    mdp, log_policy, temperature = _validate(mdp, log_policy, temperature)
-    return _trajectory_kl(mdp, log_policy, temperature)
+    return _trajectory_kl(*_validate(mdp, log_policy, temperature))
 
 
 def optimism_gap(mdp: TabularMDP, horizon: int, *, temperature: jax.Array | float = 1.0) -> jax.Array:
@@ -86,21 +85,17 @@ def structured_posterior(
         own dynamics, exactly; below 1 luck is cheaper than Bayes' rule allows.
     Source: Levine 2018, §3.2 (the two ends); risk-sensitive control for the way between.
     """
-    horizon = checks.count("horizon", horizon)
-    checks.positive("temperature", temperature)
     checks.positive("dynamics_price", dynamics_price, infinite=True)
-    mdp = model.validate(mdp, horizon)
-    dtype = mdp.transition.dtype
-    return _structured(mdp, jnp.asarray(temperature, dtype), jnp.asarray(dynamics_price, dtype), horizon)
+    mdp, temperature = messages.validate(mdp, horizon, temperature)
+    return _structured(mdp, temperature, jnp.asarray(dynamics_price, mdp.transition.dtype), horizon)
 
 
 @jax.jit
 def _elbo(mdp: TabularMDP, log_policy: jax.Array, temperature: jax.Array) -> jax.Array:
     visits = visitation(mdp.initial, log_policy, mdp.transition)
     prior = model.prior_or_zero(mdp)[None]
-    taken = (log_policy > -jnp.inf) & (prior > -jnp.inf)
-    log_ratio = jnp.where(taken, log_policy, 0.0) - jnp.where(taken, prior, 0.0)
-    bound = jnp.sum(visits * (model.rewards_over_time(mdp, log_policy.shape[0]) / temperature - log_ratio))
+    rewards = model.rewards_over_time(mdp, log_policy.shape[0])
+    bound = jnp.sum(visits * (rewards / temperature - log_ratio(log_policy, prior)))
     return jnp.where(_breaks_prior(visits, prior), -jnp.inf, bound)
 
 
@@ -110,10 +105,8 @@ def _trajectory_kl(mdp: TabularMDP, log_policy: jax.Array, temperature: jax.Arra
     backward = messages.backward(mdp, temperature, None, log_policy.shape[0], "optimistic")
     v = backward.v / temperature
     start = soft.log_expectation(v[0], mdp.initial) - soft.expectation(v[0], mdp.initial)
-    taken = (log_policy > -jnp.inf) & (backward.log_policy > -jnp.inf)
-    log_ratio = jnp.where(taken, log_policy, 0.0) - jnp.where(taken, backward.log_policy, 0.0)
     luck = jax.vmap(lambda v: soft.log_expectation(v, mdp.transition) - soft.expectation(v, mdp.transition))(v[1:])
-    kl = start + jnp.sum(visits * (log_ratio + luck))
+    kl = start + jnp.sum(visits * (log_ratio(log_policy, backward.log_policy) + luck))
     return jnp.where(_breaks_prior(visits, model.prior_or_zero(mdp)[None]), jnp.inf, kl)
 
 
@@ -139,12 +132,8 @@ def _breaks_prior(visits: jax.Array, prior: jax.Array) -> jax.Array:
 def _validate(
     mdp: TabularMDP, log_policy: jax.Array, temperature: jax.Array | float
 ) -> tuple[TabularMDP, jax.Array, jax.Array]:
-    checks.positive("temperature", temperature)
-    if np.ndim(log_policy) != 3 or np.shape(log_policy)[0] == 0:
-        checks.fail("log_policy", log_policy, "[T, S, A] with T at least 1")
+    checks.rank("log_policy", log_policy, 3, "[T, S, A] with T, S and A at least 1")
     horizon = np.shape(log_policy)[0]
-    mdp = model.validate(mdp, horizon)
-    checks.shape("log_policy", log_policy, (horizon, mdp.num_states, mdp.num_actions), "[T, S, A]")
-    checks.log_policy("log_policy", log_policy)
-    dtype = mdp.transition.dtype
-    return mdp, jnp.asarray(log_policy, dtype), jnp.asarray(temperature, dtype)
+    mdp, temperature = messages.validate(mdp, horizon, temperature)
+    checks.log_policy("log_policy", log_policy, (horizon, mdp.num_states, mdp.num_actions), "[T, S, A]")
+    return mdp, jnp.asarray(log_policy, mdp.transition.dtype), temperature

@@ -110,8 +110,7 @@ def free_energy(costs: jax.Array, *, temperature: jax.Array | float = 1.0) -> ja
     Source: Kappen 2005; Theodorou and Todorov 2012 (free energy and relative entropy dualities).
     """
     checks.positive("temperature", temperature)
-    if np.ndim(costs) != 1 or np.shape(costs)[0] == 0:
-        checks.fail("costs", costs, "[K] with at least one sample")
+    checks.rank("costs", costs, 1, "[K] with at least one sample")
     if (known := checks.known(costs)) is not None and np.isnan(known).any():
         checks.fail("costs", costs, "numbers (infinity for a sample that failed)")
     (costs,) = checks.floating(costs)
@@ -129,13 +128,9 @@ def _cost(step_fn: Callable, state: PyTree, actions: jax.Array) -> jax.Array:
 
 
 def _validate(actions: jax.Array, covariance: jax.Array, temperature: jax.Array | float) -> tuple:
-    checks.positive("temperature", temperature)
-    if np.ndim(actions) != 2 or 0 in np.shape(actions):
-        checks.fail("actions", actions, "[T, m] with T and m at least 1")
+    checks.rank("actions", actions, 2, "[T, m] with T and m at least 1")
     checks.finite("actions", actions)
-    size = np.shape(actions)[1]
-    checks.shape("covariance", covariance, (size, size), "[m, m] to go with actions [T, m]")
-    checks.finite("covariance", covariance)
-    checks.symmetric("covariance", covariance, smallest_eigenvalue=0.0)
+    m = np.shape(actions)[1]
+    checks.symmetric("covariance", covariance, (m, m), "[m, m] to go with actions [T, m]", smallest_eigenvalue=0.0)
     actions, covariance = checks.floating(actions, covariance)
-    return actions, covariance, jnp.asarray(temperature, actions.dtype)
+    return actions, covariance, *checks.positives(actions.dtype, temperature=temperature)

@@ -1,6 +1,5 @@
 """The greatest eigenvalue of a non-negative matrix and its positive vector, by policy iteration in log space."""
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -33,44 +32,40 @@ def log_perron(log_matrix: jax.Array, *, tol: jax.Array, max_iterations: int) ->
     it is Howard's policy iteration: quadratic, blind to periods, and no e^h is ever formed. NaN where it does not
     converge, which means that there is no positive vector.
     """
-    params = (log_matrix, tol)
-    solve = functools.partial(_solve, max_iterations=max_iterations)
-    x, (iterations, residual) = implicit.root(solve, _residual, _slope, params)
+    start = jnp.zeros_like(log_matrix, shape=(log_matrix.shape[0] + 1,))
+    x, (iterations, residual) = implicit.newton(
+        _residual, _slope, log_matrix, start, tol=tol, max_iterations=max_iterations, fallback=_powers
+    )
     limit = tol + 100 * jnp.finfo(x.dtype).eps * (1 + jnp.max(jnp.abs(x)))
     x = jnp.where(residual <= limit, x, jnp.nan)
     h, log_value = x[:-1], x[-1]
     last = jnp.zeros_like(x).at[-1].set(-1.0)
-    stationary = jnp.linalg.solve(_slope(params, x).T, last)[:-1]
+    stationary = jnp.linalg.solve(_slope(log_matrix, x).T, last)[:-1]
     log_right = h - jax.nn.logsumexp(h)
     return Perron(log_value, log_right, log_or_minus_infinity(stationary) - log_right, iterations, residual)
 
 
-def _solve(params: tuple, max_iterations: int) -> tuple[jax.Array, tuple]:
-    log_matrix, tol = params
-    f, slope = functools.partial(_residual, params), functools.partial(_slope, params)
-    start = jnp.zeros_like(log_matrix, shape=(log_matrix.shape[0] + 1,))
-    powers = lambda x: jax.lax.fori_loop(0, x.size, lambda _, x: _power(params, x), x)
-    return implicit.newton(f, slope, start, tol=tol, max_iterations=max_iterations, fallback=powers)
+def _powers(log_matrix: jax.Array, x: jax.Array) -> jax.Array:
+    """As many steps as x has entries of the power method with ½ (M/λ + I), which has the vectors of M and no period."""
+
+    def step(_: jax.Array, x: jax.Array) -> jax.Array:
+        h = x[:-1]
+        forward = jax.nn.logsumexp(log_matrix + h[None], axis=-1)
+        log_value = jnp.mean(forward - h)
+        h = jnp.logaddexp(forward - log_value, h)
+        return jnp.append(h - jnp.mean(h), log_value)
+
+    return jax.lax.fori_loop(0, x.size, step, x)
 
 
-def _power(params: tuple, x: jax.Array) -> jax.Array:
-    """One step of the power method with ½ (M/λ + I), which has the vectors of M and no period."""
-    h = x[:-1]
-    forward = jax.nn.logsumexp(params[0] + h[None], axis=-1)
-    log_value = jnp.mean(forward - h)
-    h = jnp.logaddexp(forward - log_value, h)
-    return jnp.append(h - jnp.mean(h), log_value)
-
-
-def _residual(params: tuple, x: jax.Array) -> jax.Array:
+def _residual(log_matrix: jax.Array, x: jax.Array) -> jax.Array:
     h, log_value = x[:-1], x[-1]
     # The eigenvector is fixed up to a factor: the mean of h is 0.
-    return jnp.append(jax.nn.logsumexp(params[0] + h[None], axis=-1) - log_value - h, jnp.mean(h))
+    return jnp.append(jax.nn.logsumexp(log_matrix + h[None], axis=-1) - log_value - h, jnp.mean(h))
 
 
-def _slope(params: tuple, x: jax.Array) -> jax.Array:
+def _slope(log_matrix: jax.Array, x: jax.Array) -> jax.Array:
     h = x[:-1]
-    chain = jax.nn.softmax(params[0] + h[None], axis=-1)
+    chain = jax.nn.softmax(log_matrix + h[None], axis=-1)
     one = jnp.ones((h.size, 1), h.dtype)
-    bottom = jnp.append(one[:, 0] / h.size, 0.0)[None]
-    return jnp.concatenate([jnp.concatenate([chain - jnp.eye(h.size, dtype=h.dtype), -one], axis=1), bottom])
+    return jnp.block([[chain - jnp.eye(h.size, dtype=h.dtype), -one], [one.T / h.size, jnp.zeros((1, 1), h.dtype)]])

@@ -25,11 +25,9 @@ def moment_projection(points: jax.Array, log_weights: jax.Array) -> Gaussian:
     Args: points: `[N, d]`. log_weights: `[N]`, log density of the target at them, up to a constant.
     Source: Levine 2018, §5.2 (the direction of expectation-maximisation).
     """
-    if np.ndim(points) != 2 or 0 in np.shape(points):
-        checks.fail("points", points, "[N, d] with at least one point")
+    checks.rank("points", points, 2, "[N, d] with at least one point")
     checks.finite("points", points)
-    checks.shape("log_weights", log_weights, np.shape(points)[:1], "[N]")
-    checks.log_prior("log_weights", log_weights)
+    checks.log_prior("log_weights", log_weights, np.shape(points)[:1], "[N]")
     points, log_weights = checks.floating(points, log_weights)
     weights = jax.nn.softmax(log_weights)
     mean = weights @ points
@@ -56,13 +54,11 @@ def information_projection(
       nodes: quadrature points a dimension, static. tol, max_iterations: of the search.
     Source: Levine 2018, §5.2 (the direction of variational inference).
     """
-    size = np.shape(mean)[0] if np.ndim(mean) == 1 else 0
-    if size == 0:
-        checks.fail("mean", mean, "[d]")
-    checks.shape("covariance", covariance, (size, size), "[d, d]")
-    checks.symmetric("covariance", covariance, smallest_eigenvalue=0.0)
-    checks.elements("nodes", float(nodes) ** size, 1e6, "quadrature points")
+    checks.rank("mean", mean, 1, "[d]")
     checks.finite("mean", mean)
+    size = np.shape(mean)[0]
+    checks.symmetric("covariance", covariance, (size, size), "[d, d]", smallest_eigenvalue=0.0)
+    checks.elements("nodes", float(nodes) ** size, 1e6, "quadrature points")
     mean, covariance = checks.floating(mean, covariance)
     checks.output("log_density", log_density, (mean,), (), "a log density []")
     density, arrays = jax.closure_convert(log_density, mean)

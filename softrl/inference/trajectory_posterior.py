@@ -8,7 +8,6 @@ import jax.numpy as jnp
 
 from softrl import soft
 from softrl.inference import checks, messages
-from softrl.inference import mdp as model
 from softrl.inference.log_matrix import log_or_minus_infinity
 from softrl.inference.mdp import TabularMDP
 
@@ -43,8 +42,8 @@ def posterior(mdp: TabularMDP, horizon: int, *, temperature: jax.Array | float =
     Source: Levine 2018, arXiv:1805.00909, §2.3.
     """
     backward = messages.backward_messages(mdp, horizon, temperature=temperature)
-    mdp = model.validate(mdp, horizon)
-    return _posterior(mdp, backward, jnp.asarray(temperature, mdp.transition.dtype))
+    mdp, temperature = messages.validate(mdp, horizon, temperature)
+    return _posterior(mdp, backward, temperature)
 
 
 def sample_posterior(key: jax.Array, posterior: Posterior, *, num_samples: int = 1) -> tuple[jax.Array, jax.Array]:
@@ -56,7 +55,8 @@ def sample_posterior(key: jax.Array, posterior: Posterior, *, num_samples: int =
       States and actions, `[N, T]` integers each.
     Source: Levine 2018, §2.3.
     """
-    return _samples(key, posterior, checks.count("num_samples", num_samples))
+    keys = jax.random.split(key, checks.count("num_samples", num_samples))
+    return _samples(keys, posterior)
 
 
 def tilt(probabilities: jax.Array, values: jax.Array) -> jax.Array:
@@ -105,12 +105,9 @@ def visitation(initial: jax.Array, log_policy: jax.Array, dynamics: jax.Array) -
     return jnp.concatenate([joint, (last[:, None] * policy[-1])[None]])
 
 
-@functools.partial(jax.jit, static_argnames="num_samples")
-def _samples(key: jax.Array, posterior: Posterior, num_samples: int) -> tuple[jax.Array, jax.Array]:
-    return jax.vmap(_sample, (0, None))(jax.random.split(key, num_samples), posterior)
-
-
-def _sample(key: jax.Array, posterior: Posterior) -> tuple[jax.Array, jax.Array]:
+@jax.jit
+@functools.partial(jax.vmap, in_axes=(0, None))
+def _samples(key: jax.Array, posterior: Posterior) -> tuple[jax.Array, jax.Array]:
     key_first, key_action, key_state = jax.random.split(key, 3)
     horizon = posterior.log_policy.shape[0]
     first = jax.random.categorical(key_first, log_or_minus_infinity(posterior.state_action_marginals[0].sum(-1)))
