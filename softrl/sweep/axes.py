@@ -9,8 +9,8 @@ from softrl.config import change, flat, is_number, is_whole
 from softrl.errors import ConfigError, suggestion
 from softrl.training.config import Config
 
-EVEN = {"linear": "evenly spaced values", "log": "evenly spaced logarithms"}
-DRAWN = {"uniform": "uniform draws", "log_uniform": "draws with uniform logarithms"}
+EVEN = ("linear", "log")
+DRAWN = ("uniform", "log_uniform")
 FORMS = "a list of values, or { linear | log | uniform | log_uniform = [low, high], n = COUNT }"
 
 NOT_SWEEPABLE: Mapping[str, str] = {
@@ -60,18 +60,18 @@ def axis(name: str, form: Any, config: Config, *, sampled: bool = False) -> Axis
     if name in NOT_SWEEPABLE:
         raise ConfigError(f"{name} cannot be an axis: {NOT_SWEEPABLE[name]}")
     static = name not in flat(config.traced)
-    new = _listed(name, form, static) if isinstance(form, (list, tuple)) else _ranged(name, form, static, sampled)
-    if name != "env":  # the registry knows environments, and says so when a group's preset is made
-        for value in new.values if new.kind == "list" else (new.low, new.high):
-            change(config, **{name: value})
-    _refuse_repeats(new)
-    return new
-
-
-def _listed(name: str, values: Any, static: bool) -> Axis:
-    if not values:
+    listed = isinstance(form, (list, tuple))
+    if listed and not form:
         raise ConfigError(f"axis {name} is empty: give at least one value")
-    return Axis(name, "list", tuple(values), static)
+    new = Axis(name, "list", tuple(form), static) if listed else _ranged(name, form, static, sampled)
+    if name != "env":  # the registry knows environments, and says so when a group's preset is made
+        for value in new.values if listed else (new.low, new.high):
+            change(config, **{name: value})
+    keys = [(value, isinstance(value, bool)) for value in new.values]  # 1 is 1.0 and not true
+    for i, key in enumerate(keys):
+        if not new.drawn and key in keys[:i]:  # two equal draws are an accident, and both count
+            raise ConfigError(f"axis {name} holds {key[0]!r} twice: every value once")
+    return new
 
 
 def _ranged(name: str, form: Any, static: bool, sampled: bool) -> Axis:
@@ -79,23 +79,24 @@ def _ranged(name: str, form: Any, static: bool, sampled: bool) -> Axis:
     if len(kinds) != 1:
         raise ConfigError(f"axis {name} must be {FORMS}; got {form!r}")
     kind = kinds[0]
-    allowed = [kind, "n", "seed"] if kind in DRAWN else [kind, "n"]
-    if sampled and kind in DRAWN:
-        allowed = [kind]
+    drawn = kind in DRAWN
+    proposed = drawn and sampled
+    allowed = [kind] if proposed else [kind, "n", "seed"] if drawn else [kind, "n"]
     for word in form:
         if word not in allowed:
             raise ConfigError(f"axis {name}: unknown word {word!r}{suggestion(word, allowed)}; give {FORMS}")
     if static:
         raise ConfigError(f"axis {name} shapes the compiled program, so it takes a list of values, not {kind}")
     low, high = _bounds(name, kind, form[kind])
-    if sampled and kind in DRAWN:
+    if proposed:
         return Axis(name, kind, (), static, low, high)
     count, seed = form.get("n"), form.get("seed", 0)
     if not is_whole(count) or count < 1:
         raise ConfigError(f"axis {name}: n must be a whole number of values, at least 1, got {count!r}")
     if not is_whole(seed):
         raise ConfigError(f"axis {name}: seed must be a whole number, got {seed!r}")
-    shares = _drawn(name, count, seed) if kind in DRAWN else [i / max(count - 1, 1) for i in range(count)]
+    dice = random.Random(f"{seed}/{name}")  # Python's own: its stream for a seed that is text is promised for ever
+    shares = [dice.random() if drawn else i / max(count - 1, 1) for i in range(count)]
     return Axis(name, kind, tuple(_between(low, high, share, kind) for share in shares), static, low, high)
 
 
@@ -108,12 +109,6 @@ def _bounds(name: str, kind: str, given: Any) -> tuple[float, float]:
     return float(given[0]), float(given[1])
 
 
-def _drawn(name: str, count: int, seed: int) -> list[float]:
-    # Python's own generator: its stream for a seed that is text is promised for ever.
-    dice = random.Random(f"{seed}/{name}")
-    return [dice.random() for _ in range(count)]
-
-
 def _between(low: float, high: float, share: float, kind: str) -> float:
     """The value at a share of the way, to six digits, so that it can be read, typed and compared."""
     if kind.startswith("log"):
@@ -121,13 +116,3 @@ def _between(low: float, high: float, share: float, kind: str) -> float:
     else:
         value = low + share * (high - low)
     return min(max(float(f"{value:.6g}"), low), high)
-
-
-def _refuse_repeats(new: Axis) -> None:
-    if new.drawn:
-        return  # two equal draws are an accident, and both count
-    seen: list[Any] = []
-    for value in new.values:
-        if any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in seen):
-            raise ConfigError(f"axis {new.name} holds {value!r} twice: every value once")
-        seen.append(value)
