@@ -1,6 +1,6 @@
 """From the metrics of a batch, one line for all its members, to the ledger's lines, one for each."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,51 +28,31 @@ def lines(job: batch.Job, records: Iterable[dict[str, Any]]) -> list[dict[str, A
     """The ledger's lines that follow from these records of a batch, oldest first."""
     found, frozen, entry = [], set(), algorithm(job.config.algorithm)
     for record in records:
-        numbers = kept(record, entry)
+        numbers, updates, health = kept(record, entry), record["updates"], record["health"]
         for slot, member in enumerate(job.members):
             if member.id in frozen:
                 continue
-            found.append(_evaluation(member, record, slot, numbers))
-            if record["health"]["code"][slot]:
+            own = {"updates": updates, **{name: values[slot] for name, values in numbers.items()}}
+            own |= {"quarantined": health["quarantined"][slot], "timing": record["timing"]}
+            found.append(_line("evaluation", member, record, **own))
+            if health["code"][slot]:
                 frozen.add(member.id)
-                found.append(_diverged(member, record, slot))
+                found.append(_line("diverged", member, record, updates=updates, cause=message(health["code"][slot])))
         if record.get("search"):
             found += _lineage(job.members, record)
             frozen -= {line["member"] for line in found if line["kind"] == "lineage"}  # revived by another's state
     return found
 
 
-def _evaluation(member: Member, record: dict[str, Any], slot: int, numbers: Mapping[str, Any]) -> dict[str, Any]:
+def _lineage(members: tuple[Member, ...], record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    search = record["search"]
+    for slot, member in enumerate(members):
+        parent = search["parent"][slot]
+        if parent != slot:
+            changes = {name: values[slot] for name, values in search["hypers"].items()}
+            yield _line("lineage", member, record, parent=members[parent].id, changes=changes)
+
+
+def _line(kind: str, member: Member, record: dict[str, Any], /, **more: Any) -> dict[str, Any]:
     step = record["env_steps"]
-    return {
-        "key": f"{member.id}/evaluation/{step}",
-        "kind": "evaluation",
-        "member": member.id,
-        "step": step,
-        "updates": record["updates"],
-        **{name: values[slot] for name, values in numbers.items()},
-        "quarantined": record["health"]["quarantined"][slot],
-        "timing": record["timing"],
-    }
-
-
-def _diverged(member: Member, record: dict[str, Any], slot: int) -> dict[str, Any]:
-    cause = message(record["health"]["code"][slot])
-    about = {"member": member.id, "step": record["env_steps"], "updates": record["updates"], "cause": cause}
-    return {"key": f"{member.id}/diverged/{record['env_steps']}", "kind": "diverged", **about}
-
-
-def _lineage(members: tuple[Member, ...], record: dict[str, Any]) -> list[dict[str, Any]]:
-    step, search = record["env_steps"], record["search"]
-    return [
-        {
-            "key": f"{member.id}/lineage/{step}",
-            "kind": "lineage",
-            "member": member.id,
-            "step": step,
-            "parent": members[search["parent"][slot]].id,
-            "changes": {name: values[slot] for name, values in search["hypers"].items()},
-        }
-        for slot, member in enumerate(members)
-        if search["parent"][slot] != slot
-    ]
+    return {"key": f"{member.id}/{kind}/{step}", "kind": kind, "member": member.id, "step": step, **more}
