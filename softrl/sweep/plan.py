@@ -105,10 +105,9 @@ def _group_plan(
             f"group {group.id}: one member takes {units.size(copies * size)}, {units.size(free)} of a device "
             "are free: lower replay_size or num_envs"
         )
-    count = _population(spec, group)
+    count, total, steps = _cost(spec, group)
     width = wanted if begun else _width(spec.search, group, count, wanted, fits * devices, devices, cpu)
     group = split(group._replace(config=change(group.config, seeds=width)), width)
-    total, steps = _cost(spec, group, count)
     return GroupPlan(group, math.ceil(total / width), total, size, fits, size * width, steps)
 
 
@@ -132,27 +131,20 @@ def _check_members(assembled: Assembled, group: Group) -> None:
         resolve(group.config, replaced(traced, dict(changes)), assembled.program.env.spec)
 
 
-def _population(spec: Spec, group: Group) -> int:
-    """Members that exist at the same time at most."""
-    if isinstance(spec.search, Optuna):
-        return min(spec.search.batch, spec.search.trials) * len(spec.seeds)
-    return len(group.members)
-
-
-def _cost(spec: Spec, group: Group, population: int) -> tuple[int, int]:
-    """Members in all, and environment steps of all of them together."""
-    config = group.config
+def _cost(spec: Spec, group: Group) -> tuple[int, int, int]:
+    """Members that exist at the same time at most, members in all, and environment steps of all of them together."""
+    search, config, count = spec.search, group.config, len(group.members)
     steps = config.chunks * config.chunk_transitions
-    if isinstance(spec.search, Optuna):
-        members = spec.search.trials * len(spec.seeds)
-        return members, members * steps
-    if isinstance(spec.search, Halving):
+    if isinstance(search, Optuna):
+        count, total = (trials * len(spec.seeds) for trials in (min(search.batch, search.trials), search.trials))
+        return count, total, total * steps
+    if isinstance(search, Halving):
         total, before = 0, 0
-        for rung in halving.rungs(spec.search, population, config):
+        for rung in halving.rungs(search, count, config):
             end = halving.end(rung, config)
             total, before = total + rung.members * (end - before), end
-        return population, total
-    return population, population * steps
+        return count, count, total
+    return count, count, count * steps
 
 
 def _width(
