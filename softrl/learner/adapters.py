@@ -75,13 +75,13 @@ def adapted(batch: Mapping[str, Any], names: str) -> Mapping[str, Any]:
         if cut.shape != terminated.shape:
             raise BatchError(theirs.cut, f"shape {terminated.shape}, as {theirs.terminated} has", f"shape {cut.shape}")
         terminated = terminated & ~cut
-    obs, next_obs = _observations(theirs, batch)
+    obs, reward, whole = batch[theirs.obs], np.asarray(batch[theirs.reward]), theirs.next_obs is None
     ours = {
-        "obs": obs,
+        "obs": _sliced(obs, slice(None, -1)) if whole else obs,
         "action": batch[theirs.action],
-        "reward": _reward(batch[theirs.reward]),
+        "reward": reward.astype(np.float32) if reward.dtype.kind in "iub" else reward,
         "terminated": terminated,
-        "next_obs": next_obs,
+        "next_obs": _sliced(obs, slice(1, None)) if whole else batch[theirs.next_obs],
     }
     if theirs.truncated is not None and theirs.truncated in batch:
         ours["truncated"] = _flag(theirs.truncated, batch)
@@ -94,11 +94,8 @@ def renamed(error: BatchError, names: str) -> BatchError:
         return error
     theirs = ADAPTERS[names]
     field, dot, rest = error.field.partition(".")
-    known = {
-        **theirs._asdict(),
-        "next_obs": theirs.next_obs or theirs.obs,
-        "truncated": theirs.truncated or "truncated",
-    }
+    others = {"next_obs": theirs.next_obs or theirs.obs, "truncated": theirs.truncated or "truncated"}
+    known = theirs._asdict() | others
     return BatchError(f"{known.get(field, field)}{dot}{rest}", error.expected, error.got, error.rows)
 
 
@@ -121,24 +118,12 @@ def _flag(name: str, batch: Mapping[str, Any]) -> np.ndarray:
     return array.astype(bool)
 
 
-def _reward(given: Any) -> Any:
-    array = np.asarray(given)
-    return array.astype(np.float32) if array.dtype.kind in "iub" else array
-
-
 def as_array(name: str, given: Any, expected: str = "an array") -> np.ndarray:
     """What NumPy makes of it. Raises: BatchError where that is no rectangular array."""
     try:
         return np.asarray(given)
     except (ValueError, TypeError) as error:
         raise BatchError(name, expected, f"no rectangular array ({error})") from None
-
-
-def _observations(theirs: Names, batch: Mapping[str, Any]) -> tuple[Any, Any]:
-    obs = batch[theirs.obs]
-    if theirs.next_obs is not None:
-        return obs, batch[theirs.next_obs]
-    return _sliced(obs, slice(None, -1)), _sliced(obs, slice(1, None))
 
 
 def _sliced(obs: Any, part: slice) -> Any:

@@ -10,8 +10,6 @@ from softrl.errors import BatchError
 from softrl.learner.adapters import as_array, check_keys
 from softrl.types import PyTree, Spec
 
-REQUIRED = ("obs", "action", "reward", "terminated", "next_obs")
-OPTIONAL = ("truncated",)
 _SHOWN = 8  # bad rows that an error lists
 
 
@@ -39,19 +37,15 @@ def checked_rows(spec: Spec, transitions: Mapping[str, Any]) -> Rows:
     if hasattr(transitions, "_asdict"):
         transitions = transitions._asdict()
     if not isinstance(transitions, Mapping):
-        raise BatchError("transitions", f"a mapping with {', '.join(REQUIRED)}", f"a {type(transitions).__name__}")
-    check_keys("transitions.", transitions, REQUIRED, OPTIONAL)
-    truncated = transitions.get("truncated")
-    rows = Rows(
-        _tree("obs", transitions["obs"], spec.obs),
-        _numbers("action", transitions["action"], jax.ShapeDtypeStruct(spec.action.shape, np.dtype(spec.action.dtype))),
-        _numbers("reward", transitions["reward"], jax.ShapeDtypeStruct((), np.dtype(np.float32))),
-        _flags("terminated", transitions["terminated"]),
-        _tree("next_obs", transitions["next_obs"], spec.obs),
-    )
+        raise BatchError("transitions", f"a mapping with {', '.join(Rows._fields)}", f"a {type(transitions).__name__}")
+    check_keys("transitions.", transitions, Rows._fields, ("truncated",))
+    of = jax.ShapeDtypeStruct
+    action, number, flag = of(spec.action.shape, spec.action.dtype), of((), np.float32), of((), bool)
+    expected = Rows(spec.obs, action, number, flag, spec.obs)
+    rows = Rows(*(_tree(field, transitions[field], part) for field, part in expected._asdict().items()))
     named = [leaf for field, tree in rows._asdict().items() for leaf in _leaves(field, tree)]
-    if truncated is not None:
-        named.append(("truncated", _flags("truncated", truncated)))
+    if transitions.get("truncated") is not None:
+        named.append(("truncated", _numbers("truncated", transitions["truncated"], flag)))
     _require_rows("transitions", named)
     outside = np.abs(rows.action) > 1.0
     if outside.any():
@@ -68,10 +62,8 @@ def checked_obs(spec: Spec, obs: Any) -> tuple[PyTree, bool]:
     """
     single = _is_single(spec, obs)
     if isinstance(spec.obs, dict) and isinstance(obs, Mapping) and spec.actor_obs in obs:
-        count = 1 if single else len(jax.tree.leaves(obs[spec.actor_obs])[0])
-        lead = () if single else (count,)
-        blank = {k: jax.tree.map(lambda s: np.zeros((*lead, *s.shape), s.dtype), v) for k, v in spec.obs.items()}
-        obs = {**{name: value for name, value in blank.items() if name != spec.actor_obs}, **obs}
+        lead = () if single else (len(jax.tree.leaves(obs[spec.actor_obs])[0]),)
+        obs = {**jax.tree.map(lambda s: np.zeros((*lead, *s.shape), s.dtype), spec.obs), **obs}
     if single:
         obs = jax.tree.map(lambda x: np.asarray(x)[None], obs)
     checked = _tree("obs", obs, spec.obs)
@@ -106,8 +98,12 @@ def _tree(field: str, given: Any, expected: PyTree) -> PyTree:
 
 
 def _numbers(field: str, given: Any, expected: jax.ShapeDtypeStruct) -> np.ndarray:
-    array = _array(field, given, expected)
-    wanted = np.dtype(expected.dtype)
+    wanted, spelled = np.dtype(expected.dtype), _spelled(expected)
+    array = as_array(field, given, spelled)
+    if array.dtype.kind not in "fiub":
+        raise BatchError(field, spelled, f"dtype {array.dtype}")
+    if array.ndim != len(expected.shape) + 1 or array.shape[1:] != expected.shape:
+        raise BatchError(field, spelled, f"shape {array.shape}")
     # Widening and narrowing among floats is harmless, anything else is a mistake somewhere.
     if array.dtype != wanted and not (wanted.kind == "f" and array.dtype.kind == "f"):
         raise BatchError(field, f"dtype {wanted}", f"dtype {array.dtype}")
@@ -116,23 +112,6 @@ def _numbers(field: str, given: Any, expected: jax.ShapeDtypeStruct) -> np.ndarr
     if wanted.kind == "f" and not (finite := np.isfinite(array)).all():
         bad = array[~finite].flat[0]
         raise BatchError(field, "finite float32 numbers", f"{bad}", _rows(~finite))
-    return array
-
-
-def _flags(field: str, given: Any) -> np.ndarray:
-    expected = jax.ShapeDtypeStruct((), np.dtype(bool))
-    array = _array(field, given, expected)
-    if array.dtype != bool:
-        raise BatchError(field, "dtype bool", f"dtype {array.dtype}")
-    return np.ascontiguousarray(array)
-
-
-def _array(field: str, given: Any, expected: jax.ShapeDtypeStruct) -> np.ndarray:
-    array = as_array(field, given, _spelled(expected))
-    if array.dtype.kind not in "fiub":
-        raise BatchError(field, _spelled(expected), f"dtype {array.dtype}")
-    if array.ndim != len(expected.shape) + 1 or array.shape[1:] != expected.shape:
-        raise BatchError(field, _spelled(expected), f"shape {array.shape}")
     return array
 
 

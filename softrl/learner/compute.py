@@ -62,17 +62,14 @@ def store(parts: LearnerParts, state: State, hypers: Hypers, transition: Transit
     """Adds the valid rows of `[W, ...]`, and lets the agent observe them. `demonstrations`: static, to which ring."""
     program, clock = parts.program, state.clock
     if demonstrations:
-        program = program._replace(replay=program.replay._replace(add=partial(_demonstrate, parts)))
+        add = lambda replay, step, transition: add_demonstrations(parts.demonstrations, replay, transition)
+        program = program._replace(replay=program.replay._replace(add=add))
     # Rows come from anywhere: none continues another, so each begins with a carry of its own.
     carry = program.agent.carry(transition.reward.shape[0], at(state.learner.key, clock.step, Purpose.CARRY))
     learner, _ = remember(program, state.learner, carry, clock.step, transition, hypers, quarantined=0)
     if not demonstrations:
         clock = clock._replace(step=clock.step.plus(jnp.sum(transition.valid)))
     return state._replace(clock=clock, learner=learner)
-
-
-def _demonstrate(parts: LearnerParts, replay: PyTree, step: Counter, transition: Transition) -> PyTree:
-    return add_demonstrations(parts.demonstrations, replay, transition)
 
 
 def improve(parts: LearnerParts, state: State, hypers: Hypers, updates: jax.Array) -> tuple[State, Any]:

@@ -83,10 +83,8 @@ class Learner:
         self._hypers = jax.tree.map(jnp.float32, hypers)
         self._parts = compute.parts(self.config, self.spec, replay_capacity)
         self._lock = threading.RLock()
-        self._files = None
         self._description = files.described(config, self.spec, replay_capacity, seed)
-        if dir is not None:
-            self._files = files.open_files(Path(dir), self._description)
+        self._files = None if dir is None else files.open_files(Path(dir), self._description)
         try:
             self._programs = compile_learner(self._parts, self._hypers)
             self._state = self._programs.init(jax.random.key(seed, impl="threefry2x32"))
@@ -145,7 +143,7 @@ class Learner:
         with self._lock:
             for width, part in pieces(rows):
                 store = self._programs.store[width, demonstrations]
-                self._state = store(self._state, self._hypers, padded(self.spec, part, width))
+                self._state = store(self._state, self._hypers, padded(part, width))
         return len(rows.reward)
 
     def step(self, updates: int = 1) -> dict[str, float]:

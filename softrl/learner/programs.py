@@ -56,23 +56,19 @@ def _improve(parts: LearnerParts, state: State, hypers: PyTree, updates: jax.Arr
 
 
 def _store(parts: LearnerParts, state: State, hypers: Hypers, width: int, demonstrations: bool):
-    rows = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), padded(parts.spec, blank(parts.spec, 1), width)
-    )
+    obs, action, flag = _obs(parts.spec, width), parts.spec.action, jax.ShapeDtypeStruct((width,), bool)
+    actions, rewards = jax.ShapeDtypeStruct((width, *action.shape), action.dtype), flag.update(dtype=np.float32)
+    rows = Transition(obs, actions, rewards, flag, flag, obs, flag)
     store = partial(compute.store, parts, demonstrations=demonstrations)
     return jax.jit(store, donate_argnums=0).lower(state, hypers, rows)
 
 
 def _act(parts: LearnerParts, state: State, width: int):
-    obs = jax.tree.map(lambda s: jax.ShapeDtypeStruct((width, *s.shape), s.dtype), parts.spec.obs)
-    return jax.jit(partial(compute.act, parts)).lower(state, obs, jnp.bool_(False))
+    return jax.jit(partial(compute.act, parts)).lower(state, _obs(parts.spec, width), jnp.bool_(False))
 
 
-def blank(spec: Spec, count: int) -> Rows:
-    """`count` rows of zeros."""
-    obs = jax.tree.map(lambda s: np.zeros((count, *s.shape), s.dtype), spec.obs)
-    action = np.zeros((count, *spec.action.shape), spec.action.dtype)
-    return Rows(obs, action, np.zeros(count, np.float32), np.zeros(count, bool), obs)
+def _obs(spec: Spec, width: int) -> PyTree:
+    return jax.tree.map(lambda s: jax.ShapeDtypeStruct((width, *s.shape), s.dtype), spec.obs)
 
 
 def pieces(tree: PyTree) -> Iterator[tuple[int, PyTree]]:
@@ -93,8 +89,7 @@ def filled(tree: PyTree, width: int) -> PyTree:
     return jax.tree.map(fill, tree)
 
 
-def padded(spec: Spec, rows: Rows, width: int) -> Transition:
+def padded(rows: Rows, width: int) -> Transition:
     """Rows as a transition of `width` of which only the first ones are valid."""
     rows, count = filled(rows, width), len(rows.reward)
-    truncated = np.zeros(width, bool)
-    return Transition(*rows[:4], truncated, rows.next_obs, np.arange(width) < count)
+    return Transition(*rows[:4], np.zeros(width, bool), rows.next_obs, np.arange(width) < count)
