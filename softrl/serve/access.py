@@ -40,7 +40,7 @@ def access(address: str, token_file: str | None, tls_cert: str | None, tls_key: 
             f"{address} can be reached from other machines: give --token-file, --tls-cert and --tls-key, or listen on "
             "127.0.0.1"
         )
-    token = read_token(token_file) if token_file else None
+    token = _read_token(token_file) if token_file else None
     credentials = None
     if tls_cert and tls_key:
         pair = (_read_secret(tls_key, "--tls-key"), wire.read_file(tls_cert, "--tls-cert"))
@@ -48,11 +48,7 @@ def access(address: str, token_file: str | None, tls_cert: str | None, tls_key: 
     return Access(address, token, credentials)
 
 
-def read_token(path: str) -> bytes:
-    """The token in a file, without white space around it.
-
-    Raises: ConfigError: no such file, readable by others, or shorter than `TOKEN_LENGTH` characters.
-    """
+def _read_token(path: str) -> bytes:
     token = _read_secret(path, "--token-file").strip()
     if len(token) < TOKEN_LENGTH or not token.isascii() or len(token.split()) != 1:
         raise ConfigError(

@@ -1,6 +1,5 @@
 """What a server counts, for Prometheus, on loopback."""
 
-from collections.abc import Callable
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -40,11 +39,6 @@ class Metrics:
         self.updates.inc(values.get("updates", 0.0))
         for name, value in values.items():
             self.learner.labels(name).set(value)
-
-    def watch(self, **read: Callable[[], float]) -> None:
-        """Where the gauges `version`, `transitions` and `journal` are read when they are asked for."""
-        for name, function in read.items():
-            getattr(self, name).set_function(function)
 
     def publish(self, port: int) -> WSGIServer:
         """Serves `/metrics` on 127.0.0.1. Raises: ConfigError where the port is taken."""

@@ -15,7 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from softrl.config import Within
 from softrl.errors import ConfigError
 from softrl.learner import Learner
-from softrl.serve import service, shared_learner, wire
+from softrl.serve import service, shared_learner
 from softrl.serve.access import Access, TokenCheck
 from softrl.serve.prometheus import Metrics
 from softrl.serve.shared_learner import SharedLearner
@@ -43,7 +43,7 @@ class ServeConfig:
     """Save also when the journal has grown to this many MiB."""
     sync: bool = False
     """Wait for the disk at every push, so that a loss of power takes none that was acknowledged; a kill never does."""
-    message_mib: Annotated[int, Within(1, 1024)] = wire.MAX_BYTES // 2**20
+    message_mib: Annotated[int, Within(1, 1024)] = 16  # about 40,000 transitions of a 17-number robot
     """Refuse messages longer than this many MiB."""
     metrics_port: Annotated[int | None, Within(0, 65535)] = None
     """Serve metrics for Prometheus at this port of 127.0.0.1, 0 for any port; without it there are none."""
@@ -69,7 +69,9 @@ def running(learner: Learner, directory: Path, access: Access, config: ServeConf
     behind = lambda shared: owed(shared, config) > config.updates_behind
     shared = shared_learner.open_shared(learner, directory, behind, sync=config.sync)
     metrics = Metrics()
-    metrics.watch(version=lambda: shared.version, transitions=lambda: shared.stored, journal=lambda: shared.log.size)
+    metrics.version.set_function(lambda: shared.version)
+    metrics.transitions.set_function(lambda: shared.stored)
+    metrics.journal.set_function(lambda: shared.log.size)
     server = _grpc_server(access, metrics, config.message_mib * 2**20)
     server.add_generic_rpc_handlers((service.handlers(service.Service(shared, metrics, config.message_mib * 2**20)),))
     healthy = health.HealthServicer()

@@ -14,11 +14,9 @@ from softrl.serve import protocol, shared_learner, wire
 from softrl.serve.prometheus import Metrics
 from softrl.serve.shared_learner import SharedLearner
 
+_UNFIT = (BatchError, TensorError, ConfigError, DecodeError)
 _STATUS: dict[type[Exception], tuple[grpc.StatusCode, str]] = {
-    BatchError: (grpc.StatusCode.INVALID_ARGUMENT, "refused"),
-    TensorError: (grpc.StatusCode.INVALID_ARGUMENT, "refused"),
-    ConfigError: (grpc.StatusCode.INVALID_ARGUMENT, "refused"),
-    DecodeError: (grpc.StatusCode.INVALID_ARGUMENT, "refused"),
+    **dict.fromkeys(_UNFIT, (grpc.StatusCode.INVALID_ARGUMENT, "refused")),
     shared_learner.Gap: (grpc.StatusCode.FAILED_PRECONDITION, "gap"),
     shared_learner.Fenced: (grpc.StatusCode.PERMISSION_DENIED, "fenced"),
     shared_learner.Busy: (grpc.StatusCode.RESOURCE_EXHAUSTED, "busy"),

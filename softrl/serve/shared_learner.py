@@ -160,14 +160,13 @@ def save(shared: SharedLearner) -> int:
         return version
 
 
-def close(shared: SharedLearner) -> int:
+def close(shared: SharedLearner) -> None:
     """Sends away every push from now on, those that wait included, saves, and closes the journal."""
     with shared.turn:
         shared.stopping = True
         shared.turn.notify_all()
-        version = save(shared)
+        save(shared)
         journal.close(shared.log)
-        return version
 
 
 @contextmanager

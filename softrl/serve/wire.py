@@ -15,9 +15,6 @@ ERROR_KEY = "softrl-error-bin"  # gRPC wants -bin for metadata that is not ASCII
 SEQUENCE_KEY = "softrl-sequence"
 TOKEN_KEY = "authorization"
 
-MAX_BYTES = 16 * 2**20
-"""Longest message, by default: about 40,000 transitions of a 17-number robot."""
-
 
 def bearer(token: str) -> str:
     """The value of `TOKEN_KEY`."""
