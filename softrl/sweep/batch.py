@@ -94,11 +94,7 @@ def _prepared(config: Config) -> Ready:
     return Ready(assembled, compile_programs(assembled))
 
 
-def train(
-    directory: Path,
-    listener: Listener = lambda event: None,
-    request: signals.Request | None = None,
-) -> bool:
+def train(directory: Path, listener: Listener = lambda event: None, request: signals.Request | None = None) -> bool:
     """Trains a batch to its end, or until `request` asks to stop.
 
     Args:

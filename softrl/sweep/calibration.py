@@ -24,11 +24,10 @@ def calibrated(plan: Plan) -> Plan:
     started, groups, rates = time.perf_counter(), [], []
     for one in plan.groups:
         if rates and time.perf_counter() - started > LIMIT_S:
-            mean = sum(rates) / len(rates)
-            groups.append(one._replace(seconds=one.env_steps * mean))
-            continue
-        compiling, per_step = _timed(one.group)
-        rates.append(per_step)
+            compiling, per_step = 0.0, sum(rates) / len(rates)
+        else:
+            compiling, per_step = _timed(one.group)
+            rates.append(per_step)
         groups.append(one._replace(seconds=compiling + one.env_steps * per_step))
     return plan._replace(groups=tuple(groups))
 

@@ -5,12 +5,13 @@ handed out again, as long as it gets further.
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from softrl.errors import ConfigError, SoftRLError
 from softrl.storage import folders
+from softrl.sweep.local import Report
 from softrl.sweep.worker import TaskResult
 from softrl.training.session import Listener
 from softrl.training.signals import Request
@@ -23,9 +24,6 @@ RETRIES = 8
 
 GRACE_S = 60.0
 """Seconds that running batches have to save after a signal."""
-
-Report = Callable[[Path, str], None]
-"""As in `softrl.sweep.local`."""
 
 
 class LostError(Exception):
@@ -70,14 +68,16 @@ def supervise(
             running |= dict(zip(cluster.submit(new) if new else [], new, strict=True))
             for task in cluster.wait(list(running), POLL_S):
                 directory = running.pop(task)
-                if not _ended(cluster, task, directory, failures, listener):
+                if _ended(cluster, task, directory, failures, listener):
+                    report(directory, "finished")
+                else:
                     waiting.append(directory)
-                    continue
-                report(directory, "finished")
             _report_news(running.values(), seen, report)
     finally:
         cluster.stop(list(running))
-        _wait_for_all(cluster, list(running))
+        for _ in range(round(GRACE_S / POLL_S)):
+            for task in cluster.wait(list(running), POLL_S) if running else ():
+                del running[task]
 
 
 def _ended(
@@ -112,7 +112,7 @@ def progress(directory: Path) -> tuple[int, int]:
     return (steps[0] if steps else -1, metrics.stat().st_size if metrics.exists() else 0)
 
 
-def _report_news(directories: Any, seen: dict[Path, Any], report: Report) -> None:
+def _report_news(directories: Iterable[Path], seen: dict[Path, Any], report: Report) -> None:
     """Reports batches whose metrics have changed."""
     for directory in directories:
         path = directory / "metrics.jsonl"
@@ -120,14 +120,6 @@ def _report_news(directories: Any, seen: dict[Path, Any], report: Report) -> Non
         if now is not None and seen.get(directory) != now:
             seen[directory] = now
             report(directory, "evaluation")
-
-
-def _wait_for_all(cluster: Cluster, tasks: list[Hashable]) -> None:
-    for _ in range(round(GRACE_S / POLL_S)):
-        if not tasks:
-            return
-        ended = cluster.wait(tasks, POLL_S)
-        tasks = [task for task in tasks if task not in ended]
 
 
 def chosen(options: Mapping[str, Any], defaults: Mapping[str, Any], launcher: str) -> dict[str, Any]:

@@ -117,8 +117,7 @@ def _reporter(
         new = ingest.ingest(where, ledger)
         if what == "finished":
             job = batch.read(where)
-            ids = [member.id for member in job.members]
-            about = {"group": job.group, "batch": job.batch, "members": _ended(spec, sweep, job, ids)}
+            about = {"group": job.group, "batch": job.batch, "members": _ended(spec, sweep, job)}
             new += ledger.add([{"key": scheduling.finished(job.group, job.batch), "kind": "batch", **about}])
             if not keep:
                 _forget(where, spec, job)
@@ -129,11 +128,11 @@ def _reporter(
     return report
 
 
-def _ended(spec: Spec, sweep: Sweep, job: batch.Job, ids: list[str]) -> list[str]:
+def _ended(spec: Spec, sweep: Sweep, job: batch.Job) -> list[str]:
     """Members that a finished batch has brought to their end: of successive halving, only the last rung's."""
     group = next(group for group in sweep.groups if group.id == job.group)
     last = not isinstance(spec.search, Halving) or job.config.training.steps >= group.config.training.steps
-    return ids if last else []
+    return [member.id for member in job.members] if last else []
 
 
 def _forget(where: Path, spec: Spec, job: batch.Job) -> None:

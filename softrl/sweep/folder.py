@@ -58,13 +58,8 @@ def describe(spec: Spec, groups: tuple[Group, ...], surroundings: dict[str, Any]
         "search": found,
         "axes": [axis._asdict() for axis in spec.axes],
         "groups": [
-            {
-                "id": group.id,
-                "changes": group.changes,
-                "width": group.config.training.seeds,
-                "config": to_json(group.config),
-            }
-            for group in groups
+            {"id": one.id, "changes": one.changes, "width": one.config.training.seeds, "config": to_json(one.config)}
+            for one in groups
         ],
         "members": [member._asdict() for group in groups for member in group.members],
         **surroundings,
@@ -113,13 +108,13 @@ def agree(out: Path, about: dict[str, Any]) -> list[str]:
     Raises: ConfigError naming what differs; nothing is changed. CheckpointError: the file system refused.
     """
     path = Path(out) / NAME
-    if exists(out):
-        old = _read(Path(out))
-        different = [name for name in directory.differences(old, about) if name.split(".")[0] not in _MAY_DIFFER]
-        if different:
-            shown = ", ".join(different[:5]) + (" …" if len(different) > 5 else "")
-            raise ConfigError(f"{out} holds another sweep: {shown} differ; use the same spec, or another --out")
-        return [name for name in directory.differences(old, about) if name.split(".")[0] in _MAY_DIFFER]
-    with durable.explained("write", path):
-        durable.write_atomically(path, durable.encode(about).encode() + b"\n")
-    return []
+    if not exists(out):
+        with durable.explained("write", path):
+            durable.write_atomically(path, durable.encode(about).encode() + b"\n")
+        return []
+    changed = directory.differences(_read(Path(out)), about)
+    different = [name for name in changed if name.split(".")[0] not in _MAY_DIFFER]
+    if different:
+        shown = ", ".join(different[:5]) + (" …" if len(different) > 5 else "")
+        raise ConfigError(f"{out} holds another sweep: {shown} differ; use the same spec, or another --out")
+    return changed

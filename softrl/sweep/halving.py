@@ -63,7 +63,7 @@ def ranking(members: tuple[Member, ...], lines: list[dict[str, Any]], step: int)
         score = scores.get(members[slot].id, -math.inf)
         return score if math.isfinite(score) and members[slot].id not in lost else -math.inf
 
-    return sorted(range(len(members)), key=lambda slot: (-worth(slot), slot))
+    return sorted(range(len(members)), key=worth, reverse=True)
 
 
 def stopped(group: Group, members: tuple[Member, ...], order: list[int], stages: list[Rung], k: int) -> list[dict]:

@@ -69,7 +69,7 @@ class Ledger:
         metrics.close(self._log)
 
 
-def read(directory: Path) -> list[dict[str, Any]]:
+def read(directory: str | Path) -> list[dict[str, Any]]:
     """All lines of a sweep's ledger, oldest first, without repeats; none where the sweep has not begun.
 
     Raises: CheckpointError where a line before the last is damaged.

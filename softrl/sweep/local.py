@@ -1,5 +1,6 @@
 """The launcher for this machine: one batch after the other in this process, one compiled program a group."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,11 @@ def launch(
         before, ready = ready, batch.prepare(job.config)
         if ready is not before:
             listener({"event": "compiled", "seconds": ready.programs.seconds})
-        if batch.train(directory, _listener(directory, report, listener), request):
+        if batch.train(directory, functools.partial(_passed_on, directory, report, listener), request):
             report(directory, "finished")
 
 
-def _listener(directory: Path, report: Report, listener: Listener) -> Listener:
-    def listen(event: dict[str, Any]) -> None:
-        if event["event"] == "evaluation":
-            report(directory, "evaluation")
-        listener(event)
-
-    return listen
+def _passed_on(directory: Path, report: Report, listener: Listener, event: dict[str, Any]) -> None:
+    if event["event"] == "evaluation":
+        report(directory, "evaluation")
+    listener(event)

@@ -59,10 +59,9 @@ def ranked_parents(scores: np.ndarray, frozen: np.ndarray, share: float) -> np.n
 
 @partial(jax.jit, static_argnums=4, donate_argnums=0)
 def _copied(run: RunState, hypers: PyTree, parents: jax.Array, key: jax.Array, factor: float):
-    own_learner_key, own_env_key = run.learner.key, run.env.key
     moved = jax.tree.map(lambda x: x[parents], run._replace(clock=()))
     moved = moved._replace(
-        clock=run.clock, learner=moved.learner._replace(key=own_learner_key), env=moved.env._replace(key=own_env_key)
+        clock=run.clock, learner=moved.learner._replace(key=run.learner.key), env=moved.env._replace(key=run.env.key)
     )
     copied = parents != jnp.arange(parents.shape[0])
     draws = jax.random.bernoulli(key, 0.5, (len(jax.tree.leaves(hypers)), parents.shape[0]))

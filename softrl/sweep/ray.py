@@ -51,20 +51,20 @@ class RayCluster:
     def __init__(self, ray: Any, resources: Mapping[str, Any]):
         """`ray`: the module, connected. `resources`: of one task, as `ray.remote` names them."""
         self.ray = ray
-        share = float(resources.get("num_gpus", 0.0))
         # No retries of Ray's own: the loop hands a lost batch out again, and knows whether it got any further.
         self.options = {
             **resources,
             "max_retries": 0,
             "scheduling_strategy": "SPREAD",
-            "runtime_env": {"env_vars": worker.environment(share)},
+            "runtime_env": {"env_vars": worker.environment(float(resources.get("num_gpus", 0.0)))},
         }
         self.task = ray.remote(worker.run_batch)
 
     def submit(self, directories: Sequence[Path]) -> list[Hashable]:
         """One task a batch, wherever its resources are free first."""
         return [
-            self.task.options(**self.options, name=_name(where)).remote(str(where.absolute())) for where in directories
+            self.task.options(**self.options, name="/".join(where.parts[-2:])).remote(str(where.absolute()))
+            for where in directories
         ]
 
     def wait(self, tasks: Sequence[Hashable], seconds: float) -> list[Hashable]:
@@ -85,10 +85,6 @@ class RayCluster:
         for task in tasks:
             with contextlib.suppress(self.ray.exceptions.RayError):
                 self.ray.cancel(task, force=False)
-
-
-def _name(directory: Path) -> str:
-    return "/".join(directory.parts[-2:])
 
 
 def _last_line(error: Exception) -> str:

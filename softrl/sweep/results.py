@@ -70,7 +70,7 @@ def _result(member: Member, lines: list[dict[str, Any]], finished: bool) -> Resu
     return Result(member, changes, status, cause, last["return_mean"], best["return_mean"], last["step"], best["step"])
 
 
-def write(out: Path, rows: list[Result]) -> Path:
+def write(out: Path, rows: list[Result]) -> None:
     """Writes results.csv atomically; a float is written so that reading it gives the same float."""
     axes = [axis.name for axis in folder.read(out).axes]
     text = io.StringIO()
@@ -83,4 +83,3 @@ def write(out: Path, rows: list[Result]) -> Path:
     path = Path(out) / NAME
     with durable.explained("write", path):
         durable.write_atomically(path, text.getvalue().encode())
-    return path

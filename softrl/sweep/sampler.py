@@ -73,10 +73,9 @@ def _study(optuna: Any, path: Path, group: Group, sweep: Sweep, mine: list[dict]
     for i in range(0, len(mine), len(sweep.seeds)):
         runs = mine[i : i + len(sweep.seeds)]
         score = statistics.interval([[rows[run["member"]].final_return for run in runs]]).point
-        params = {name: runs[0]["changes"][name] for name in space}
         failed = score != score
         trial = optuna.trial.create_trial(
-            params=params,
+            params={name: runs[0]["changes"][name] for name in space},
             distributions=space,
             value=None if failed else score,
             state=optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE,

@@ -61,10 +61,8 @@ def finished(group: str, name: str) -> str:
 
 def ranges_of(axes: Sequence[Axis]) -> dict[str, tuple[float, float]]:
     """Traced axis -> the least and the greatest value that a search may give it; axes of numbers only."""
-    ranges = {}
-    for axis in axes:
-        if axis.static or any(not isinstance(value, (int, float)) for value in axis.values):
-            continue
-        values: Any = axis.values or (axis.low, axis.high)
-        ranges[axis.name] = (min(values), max(values)) if axis.low is None else (axis.low, axis.high)
-    return ranges
+    return {
+        axis.name: (min(axis.values), max(axis.values)) if axis.low is None else (axis.low, axis.high)
+        for axis in axes
+        if not axis.static and all(isinstance(value, (int, float)) for value in axis.values)
+    }

@@ -35,7 +35,6 @@ from softrl.sweep.axes import Axis, axis
 from softrl.training.config import Config
 
 WORDS = ("seeds", "base", "axes", "search")
-MOST_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def _refuse_unequal_samples(axes: tuple[Axis, ...]) -> None:
 
 def _seeds(given: Any) -> tuple[int, ...]:
     seeds = range(given) if is_whole(given) else given
-    if not isinstance(seeds, (list, tuple, range)) or not all(is_whole(x) and 0 <= x <= MOST_SEED for x in seeds):
+    if not isinstance(seeds, (list, tuple, range)) or not all(is_whole(x) and 0 <= x < 2**31 for x in seeds):
         raise ConfigError(f"seeds must be a number of seeds or a list of whole numbers in [0, 2³¹), got {given!r}")
     if not seeds:
         raise ConfigError(f"seeds is empty, got {given!r}: give at least one")

@@ -87,8 +87,7 @@ def interval(
       statistic: of the pooled scores. confidence: c, in (0, 1).
     Source: Agarwal et al. 2021, arXiv:2108.13264, §4.1.
     """
-    runs = [finite(task) for task in tasks]
-    runs = [task for task in runs if len(task)]
+    runs = [task for task in map(finite, tasks) if len(task)]
     count = sum(map(len, runs))
     if not count:
         return Interval(np.nan, np.nan, np.nan, 0)
@@ -112,18 +111,8 @@ def cell(setting: Mapping[str, Any], scores: Sequence[float | None], diverged: S
     """One setting's row of a table. `options`: of `interval`, whose statistic is the interquartile mean."""
     some = finite(scores)
     spread = interval([some], **options)
-    middle = {"mean": np.nan, "median": np.nan, "best": np.nan}
-    if len(some):
-        middle = {"mean": float(mean(some)), "median": float(median(some)), "best": float(some.max())}
-    return Cell(
-        setting=dict(setting),
-        n=len(some),
-        diverged=int(sum(diverged)),
-        iqm=spread.point,
-        low=spread.low,
-        high=spread.high,
-        **middle,
-    )
+    average, middle, best = (float(of(some)) if len(some) else np.nan for of in (mean, median, np.max))
+    return Cell(dict(setting), len(some), int(sum(diverged)), average, middle, *spread[:3], best)
 
 
 def cells(

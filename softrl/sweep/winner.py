@@ -54,11 +54,10 @@ def bests(out: str | Path) -> dict[str, Best]:
 
 def unfinished(out: str | Path) -> int:
     """How many members are not at their end."""
-    out = Path(out)
     return sum(row.status in ("waiting", "training") for row in _rows(folder.read(out), out))
 
 
-def _rows(sweep: folder.Sweep, out: Path) -> list[Result]:
+def _rows(sweep: folder.Sweep, out: str | Path) -> list[Result]:
     return results.gather(sweep.members, ledger.read(out))
 
 
