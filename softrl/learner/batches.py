@@ -31,8 +31,7 @@ def checked_rows(spec: Spec, transitions: Mapping[str, Any]) -> Rows:
         `[B, A]` in [−1, 1], `reward` `[B]`, `terminated` `[B]` bool, and if one likes `truncated` `[B]` bool, which
         is checked and changes nothing: a truncated step is learned from like any other. Floats of any width are
         converted to float32.
-    Raises:
-      BatchError: unknown or missing key, wrong rank, shape, dtype or length, no rows, NaN or ∞, |action| > 1.
+    Raises: BatchError: unknown or missing key, wrong rank, shape, dtype or length, no rows, NaN or ∞, |action| > 1.
     """
     if hasattr(transitions, "_asdict"):
         transitions = transitions._asdict()

@@ -56,9 +56,10 @@ def _improve(parts: LearnerParts, state: State, hypers: PyTree, updates: jax.Arr
 
 
 def _store(parts: LearnerParts, state: State, hypers: Hypers, width: int, demonstrations: bool):
-    obs, action, flag = _obs(parts.spec, width), parts.spec.action, jax.ShapeDtypeStruct((width,), bool)
-    actions, rewards = jax.ShapeDtypeStruct((width, *action.shape), action.dtype), flag.update(dtype=np.float32)
-    rows = Transition(obs, actions, rewards, flag, flag, obs, flag)
+    of, spec = jax.ShapeDtypeStruct, parts.spec
+    obs, action = _obs(spec, width), of((width, *spec.action.shape), spec.action.dtype)
+    number, flag = of((width,), np.float32), of((width,), bool)
+    rows = Transition(obs, action, number, flag, flag, obs, flag)
     store = partial(compute.store, parts, demonstrations=demonstrations)
     return jax.jit(store, donate_argnums=0).lower(state, hypers, rows)
 
@@ -82,11 +83,7 @@ def pieces(tree: PyTree) -> Iterator[tuple[int, PyTree]]:
 
 def filled(tree: PyTree, width: int) -> PyTree:
     """Copies of arrays `[B, ...]` with rows of zeros added, up to `width`; callers may write over theirs meanwhile."""
-
-    def fill(x: np.ndarray) -> np.ndarray:
-        return np.concatenate([x, np.zeros((width - len(x), *x.shape[1:]), x.dtype)])
-
-    return jax.tree.map(fill, tree)
+    return jax.tree.map(lambda x: np.concatenate([x, np.zeros((width - len(x), *x.shape[1:]), x.dtype)]), tree)
 
 
 def padded(rows: Rows, width: int) -> Transition:

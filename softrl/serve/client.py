@@ -7,6 +7,7 @@ with Client("127.0.0.1:50051", actor="arm-1") as client:
     client.push({"obs": …, "action": …, "reward": …, "terminated": …, "next_obs": …})   # [B, ...] each
 """
 
+import contextlib
 import secrets
 import threading
 import time
@@ -49,7 +50,7 @@ class Pushed(NamedTuple):
     version: int
 
 
-class Client:
+class Client(contextlib.AbstractContextManager):
     """One actor of a server. Calls are tried again while the server is away or busy, for `patience` seconds.
 
     A push that returned is stored, once, whatever was killed meanwhile. `sequence` is the number of the last push of
@@ -73,8 +74,7 @@ class Client:
           token_file: a file with the server's token.
           tls_ca: a PEM file with the server's certificate, or that of its authority; without it the channel is plain.
           patience: seconds.
-        Raises:
-          ServerError: no server, or one that refuses. ConfigError: a file that cannot be read.
+        Raises: ServerError: no server, or one that refuses. ConfigError: a file that cannot be read.
         """
         self.actor, self.patience = actor, patience
         self._session = secrets.randbits(63) + 1
@@ -130,9 +130,6 @@ class Client:
         """Ends a call that waits in another thread, and the connection."""
         self._stopped.set()
         self._channel.close()
-
-    def __enter__(self) -> "Client":
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.close()

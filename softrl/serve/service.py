@@ -69,10 +69,10 @@ def _join(service: Service, data: bytes):
 def _push(service: Service, data: bytes):
     request = protocol.PushRequest.FromString(data)
     with service.metrics.push_seconds.time():
-        stored = shared_learner.push(service.shared, request, data)
-    service.metrics.count("repeated" if stored.repeated else "stored")
-    service.metrics.rows.inc(stored.rows)
-    return protocol.PushReply(rows=stored.rows, repeated=stored.repeated, version=service.shared.version)
+        rows = shared_learner.push(service.shared, request, data)
+    service.metrics.count("stored" if rows else "repeated")
+    service.metrics.rows.inc(rows)
+    return protocol.PushReply(rows=rows, repeated=not rows, version=service.shared.version)
 
 
 def _pull(service: Service, data: bytes):

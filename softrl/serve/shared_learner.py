@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from softrl.errors import BatchError, ConfigError, SoftRLError, TensorError
 from softrl.learner import Learner
@@ -41,13 +41,6 @@ class Gap(SoftRLError):
 
 class Fenced(SoftRLError):
     """The actor's name was taken over by another process."""
-
-
-class Stored(NamedTuple):
-    """An acknowledged push: its rows, or whether it was a repetition of one that had been stored."""
-
-    rows: int
-    repeated: bool
 
 
 @dataclass
@@ -123,8 +116,8 @@ def join(shared: SharedLearner, name: str, session: int) -> int:
         return actor.sequence
 
 
-def push(shared: SharedLearner, request: PushRequest, data: bytes) -> Stored:
-    """Stores a push once. `data`: the request as it came.
+def push(shared: SharedLearner, request: PushRequest, data: bytes) -> int:
+    """Stores a push once. `data`: the request as it came. Returns: its rows; 0 where it had been stored before.
 
     Raises: BatchError, TensorError, ConfigError: refused for good. Gap, Fenced: out of turn. Busy: try again.
       CheckpointError: the journal cannot be written. Nothing has changed in any of these cases.
@@ -133,17 +126,17 @@ def push(shared: SharedLearner, request: PushRequest, data: bytes) -> Stored:
     transitions = wire.decode_transitions(request.transitions)
     with _turn(shared):
         if _is_repeated(shared, request):
-            return Stored(0, True)
+            return 0
         if not shared.turn.wait_for(lambda: shared.stopping or not shared.behind(shared), timeout=WAIT_S):
             raise Busy("the learner is behind; push again")
         if _is_repeated(shared, request):  # its retry may have overtaken it while it waited
-            return Stored(0, True)
+            return 0
         _require_open(shared)
         actor = _admitted(shared, request.actor)
         rows = _journaled(shared, request, data, transitions)
         actor.sequence, actor.session = request.sequence, request.session
         shared.stored += rows
-        return Stored(rows, False)
+        return rows
 
 
 def save(shared: SharedLearner) -> int:

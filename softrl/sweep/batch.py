@@ -98,11 +98,9 @@ def train(directory: Path, listener: Listener = lambda event: None, request: sig
     """Trains a batch to its end, or until `request` asks to stop.
 
     Args:
-      directory: with a batch.json.
-      listener: called with all events of `softrl.training.session`.
+      directory: with a batch.json. listener: called with all events of `softrl.training.session`.
       request: of `signals.graceful()`; None listens to signals itself.
-    Returns:
-      Whether it is finished; members that diverged are finished too.
+    Returns: whether it is finished; members that diverged are finished too.
     """
     use_compilation_cache()
     directory = Path(directory)

@@ -4,9 +4,10 @@ The driver's own state is on the disk: kill it at any moment, start it again, an
 """
 
 import contextlib
+import functools
 import importlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,7 +72,7 @@ def run(
         sweep = folder.read(out)
         with contextlib.closing(Ledger(out)) as ledger:
             listener({"event": "begun", "sweep": sweep, "lines": ledger.lines(), "changed": changed})
-            report = _reporter(out, made.spec, sweep, ledger, listener, keep_checkpoints)
+            report = functools.partial(_report, out, made.spec, sweep, ledger, listener, keep_checkpoints)
             while request.requested is None and (waiting := _ready_batches(out, made.spec, sweep, ledger, listener)):
                 launch(waiting, report, request, listener, dict(options or {}))
                 if request.requested is None:
@@ -108,24 +109,20 @@ def _ready_batches(out: Path, spec: Spec, sweep: Sweep, ledger: Ledger, listener
     return scheduling.ready_batches(out, sweep, spec.search, ledger)
 
 
-def _reporter(
-    out: Path, spec: Spec, sweep: Sweep, ledger: Ledger, listener: Listener, keep: bool
-) -> Callable[[Path, str], None]:
+def _report(
+    out: Path, spec: Spec, sweep: Sweep, ledger: Ledger, listener: Listener, keep: bool, where: Path, what: str
+) -> None:
     """What a launcher calls: the ledger takes over what a batch has written; a finished one leaves its table row."""
-
-    def report(where: Path, what: str) -> None:
-        new = ingest.ingest(where, ledger)
-        if what == "finished":
-            job = batch.read(where)
-            about = {"group": job.group, "batch": job.batch, "members": _ended(spec, sweep, job)}
-            new += ledger.add([{"key": scheduling.finished(job.group, job.batch), "kind": "batch", **about}])
-            if not keep:
-                _forget(where, spec, job)
-            results.write(out, results.gather(sweep.members, ledger.lines()))
-        if new:
-            listener({"event": "lines", "lines": new})
-
-    return report
+    new = ingest.ingest(where, ledger)
+    if what == "finished":
+        job = batch.read(where)
+        about = {"group": job.group, "batch": job.batch, "members": _ended(spec, sweep, job)}
+        new += ledger.add([{"key": scheduling.finished(job.group, job.batch), "kind": "batch", **about}])
+        if not keep:
+            _forget(where, spec, job)
+        results.write(out, results.gather(sweep.members, ledger.lines()))
+    if new:
+        listener({"event": "lines", "lines": new})
 
 
 def _ended(spec: Spec, sweep: Sweep, job: batch.Job) -> list[str]:

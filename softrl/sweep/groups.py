@@ -75,7 +75,6 @@ def names_of(letter: str, count: int) -> list[str]:
 
 
 def split(group: Group, width: int) -> Group:
-    """The group with its members assigned to batches of `width`, its config's `seeds`. Slots that are left over in the
-    last one repeat its last member."""
+    """The group with its members assigned to batches of `width`, its config's `seeds`."""
     names = names_of("b", -(-len(group.members) // width))
     return group._replace(members=tuple(m._replace(batch=names[i // width]) for i, m in enumerate(group.members)))

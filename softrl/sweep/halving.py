@@ -68,19 +68,13 @@ def ranking(members: tuple[Member, ...], lines: list[dict[str, Any]], step: int)
 
 def stopped(group: Group, members: tuple[Member, ...], order: list[int], stages: list[Rung], k: int) -> list[dict]:
     """The ledger's lines for those that rung k leaves behind."""
-    step = end(stages[k], group.config)
-    return [
-        {
-            "key": f"{members[slot].id}/stopped",
-            "kind": "stopped",
-            "member": members[slot].id,
-            "step": step,
-            "rung": k,
-            "cause": f"place {place} of {len(members)} in rung {k + 1} of {len(stages)}",
-        }
-        for place, slot in enumerate(order, start=1)
-        if place > stages[k + 1].members
-    ]
+    step, lines = end(stages[k], group.config), []
+    for place in range(stages[k + 1].members, len(order)):
+        name = members[order[place]].id
+        cause = f"place {place + 1} of {len(members)} in rung {k + 1} of {len(stages)}"
+        about = {"member": name, "step": step, "rung": k, "cause": cause}
+        lines.append({"key": f"{name}/stopped", "kind": "stopped", **about})
+    return lines
 
 
 def end(rung: Rung, config: Config) -> int:

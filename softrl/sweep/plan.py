@@ -74,8 +74,7 @@ def plan(
       per_batch: members in a batch; None: as many as fit, on a CPU at most `CPU_WIDTH`.
       memory_bytes: of a device; None: what is free.
       widths: of each group's batches, where a sweep has begun with them.
-    Raises:
-      ConfigError: a member's settings do not fit together, or what is asked for does not fit into memory.
+    Raises: ConfigError: a member's settings do not fit together, or what is asked for does not fit into memory.
     """
     if per_batch is not None and per_batch < 1:
         raise ConfigError(f"per_batch must be at least 1, got {per_batch}")

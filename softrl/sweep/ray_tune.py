@@ -68,7 +68,9 @@ def trainable(
 def train(base: Mapping[str, Any], trial: Mapping[str, Any]) -> None:
     """One trial, inside Ray Tune; `trial`: what its searcher chose, `base`: everything else."""
     tune = _tune()
-    os.environ.update(worker.environment(_share(tune)))
+    resources = tune.get_context().get_trial_resources()
+    gpus = 0.0 if resources is None else float(resources.required_resources.get("GPU", 0.0))
+    os.environ.update(worker.environment(gpus))
     use_compilation_cache()
     config = _config({**base, **trial})
     with tempfile.TemporaryDirectory() as folder:
@@ -92,12 +94,6 @@ def _tune() -> Any:
     return library("ray.tune", "softrl.sweep.ray_tune needs Ray Tune", "ray")
 
 
-def _share(tune: Any) -> float:
-    """Of one accelerator, as Tune gives it to this trial."""
-    resources = tune.get_context().get_trial_resources()
-    return 0.0 if resources is None else float(resources.required_resources.get("GPU", 0.0))
-
-
 def _config(settings: Mapping[str, Any]) -> Config:
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()}
     env, preset = plain.pop("env"), plain.pop("preset")
@@ -112,13 +108,7 @@ def _report(tune: Any, session: Session, event: dict[str, Any]) -> None:
     home = session.directory / "checkpoints"
     for old in folders.steps(home)[1:]:
         folders.delete(home / str(old))
-    tune.report(
-        _metrics(session.assembled.config, event["record"]),
-        checkpoint=tune.Checkpoint.from_directory(str(session.directory)),
-    )
-
-
-def _metrics(config: Config, record: Mapping[str, Any]) -> dict[str, Any]:
-    means = {name: float(np.mean(values)) for name, values in kept(record, algorithm(config.algorithm)).items()}
-    diverged = all(record["health"]["code"])
-    return {"env_steps": record["env_steps"], "updates": record["updates"], "diverged": diverged, **means}
+    record, entry = event["record"], algorithm(session.assembled.config.algorithm)
+    told = {name: record[name] for name in ("env_steps", "updates")} | {"diverged": all(record["health"]["code"])}
+    told |= {name: float(np.mean(values)) for name, values in kept(record, entry).items()}
+    tune.report(told, checkpoint=tune.Checkpoint.from_directory(str(session.directory)))

@@ -11,7 +11,6 @@ from softrl.sweep import folder
 from softrl.sweep.groups import Member
 
 NAME = "results.csv"
-COLUMNS = ("status", "cause", "final_return", "best_return", "final_step", "best_step")
 
 
 class Result(NamedTuple):
@@ -75,7 +74,7 @@ def write(out: Path, rows: list[Result]) -> None:
     axes = [axis.name for axis in folder.read(out).axes]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["id", "group", "batch", *axes, "seed", *COLUMNS])
+    table.writerow(["id", "group", "batch", *axes, "seed", *Result._fields[2:]])
     for row in rows:
         member = row.member
         values = [row.changes[name] for name in axes]

@@ -30,7 +30,8 @@ def propose(out: Path, search: Optuna, sweep: Sweep, ledger: Ledger) -> list[dic
     Returns: the new lines.
     Raises: ConfigError where Optuna is not installed.
     """
-    optuna = _optuna()
+    optuna = library("optuna", "search optuna needs Optuna", "sweep")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = out / f".{NAME}.{os.getpid()}.tmp"
     lines, new = ledger.lines(), []
     try:
@@ -57,12 +58,6 @@ def ready_batches(out: Path, sweep: Sweep, ledger: Ledger) -> list[Path]:
     return [where for group in groups for where in unfinished(out, group, ledger)]
 
 
-def _optuna() -> Any:
-    optuna = library("optuna", "search optuna needs Optuna", "sweep")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna
-
-
 def _study(optuna: Any, path: Path, group: Group, sweep: Sweep, mine: list[dict], lines: list[dict]) -> Any:
     """A study of what the ledger holds of a group: one finished trial for each proposal, its score over the seeds."""
     backend = optuna.storages.journal.JournalFileBackend(str(path))
@@ -73,12 +68,12 @@ def _study(optuna: Any, path: Path, group: Group, sweep: Sweep, mine: list[dict]
     for i in range(0, len(mine), len(sweep.seeds)):
         runs = mine[i : i + len(sweep.seeds)]
         score = statistics.interval([[rows[run["member"]].final_return for run in runs]]).point
-        failed = score != score
+        failed, states = score != score, optuna.trial.TrialState
         trial = optuna.trial.create_trial(
             params={name: runs[0]["changes"][name] for name in space},
             distributions=space,
             value=None if failed else score,
-            state=optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE,
+            state=states.FAIL if failed else states.COMPLETE,
             user_attrs={"members": [run["member"] for run in runs]},
         )
         study.add_trial(trial)
@@ -95,8 +90,9 @@ def _asked(optuna: Any, study: Any, search: Optuna, group: Group, sweep: Sweep, 
         # A sampler for each trial: its draws are addressed, not taken from a stream that a kill would rewind.
         dice = random.Random(f"{search.seed}/{group.id}/{trial}").getrandbits(32)
         study.sampler = optuna.samplers.TPESampler(seed=dice, constant_liar=True)
-        params = study.ask(space).params
-        changes = in_order(sweep.axes, {**group.changes, **{name: _rounded(value) for name, value in params.items()}})
+        # Six digits, as everywhere in a sweep's axes.
+        params = {name: float(f"{x:.6g}") if isinstance(x, float) else x for name, x in study.ask(space).params.items()}
+        changes = in_order(sweep.axes, {**group.changes, **params})
         for j, seed in enumerate(seeds):
             name = f"{group.id}-{names[trial * len(seeds) + j]}"
             about = {"group": group.id, "batch": batches[done // search.batch], "seed": seed, "changes": changes}
@@ -113,8 +109,3 @@ def _space(optuna: Any, axes: Sequence[Axis]) -> dict[str, Any]:
         for axis in axes
         if not axis.static
     }
-
-
-def _rounded(value: Any) -> Any:
-    """Six digits, as everywhere in a sweep's axes."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value

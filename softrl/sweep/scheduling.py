@@ -14,8 +14,7 @@ from softrl.sweep.search import Halving, Search
 
 def ready_batches(out: Path, sweep: Sweep, search: Search | None, ledger: Ledger) -> list[Path]:
     """Writes the jobs of all batches that can run now and are not finished, and returns their directories; none when
-    the sweep is done. A function of sweep.json and the ledger.
-    """
+    the sweep is done. A function of sweep.json and the ledger."""
     if isinstance(search, Halving):
         return [where for group in sweep.groups for where in _rung(out, group, search, ledger)]
     fields = {"search": sweep.about["search"], "ranges": ranges_of(sweep.axes)}

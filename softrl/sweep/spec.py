@@ -22,7 +22,7 @@ same `n` and make one sample of n rows, as random search does.
 
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,9 @@ def load(source: str | Path | Mapping[str, Any] | Spec) -> Spec:
     first = _first_env(env, axes_forms)
     _refuse_contradictions({"env": env, **base} if env else base, axes_forms)
     config = preset(first, name=name, **base)
-    _refuse_twofold(base.keys() | axes_forms.keys(), config)
+    for one, other in exclusive(config.hypers).items():
+        if {one, other} <= base.keys() | axes_forms.keys():
+            raise ConfigError(f"{other} and {one} set the same thing: keep one of the two")
     search = searches.search(words.get("search"))
     sampled = isinstance(search, searches.Optuna)
     axes = tuple(axis(field, form, config, sampled=sampled) for field, form in axes_forms.items())
@@ -117,12 +119,6 @@ def _refuse_contradictions(base: Mapping[str, Any], axes: Mapping[str, Any]) -> 
     both = [name for name in axes if name in base]
     if both:
         raise ConfigError(f"{', '.join(both)} stands in [base] and in [axes]: keep one of the two")
-
-
-def _refuse_twofold(names: Set[str], config: Config) -> None:
-    for one, other in exclusive(config.hypers).items():
-        if {one, other} <= names:
-            raise ConfigError(f"{other} and {one} set the same thing: keep one of the two")
 
 
 def _refuse_unequal_samples(axes: tuple[Axis, ...]) -> None:

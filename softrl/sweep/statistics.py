@@ -4,6 +4,7 @@ Pure NumPy. Scores are undiscounted returns or anything else of which more is be
 and the number that did is always given.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -120,18 +121,13 @@ def cells(
 ) -> list[Cell]:
     """A row for each distinct setting among some runs, best interquartile mean first, settings without any last.
 
-    Args:
-      settings, scores, diverged: one entry a run; runs with equal settings (their seeds left out) share a row.
+    Args: `settings`, `scores`, `diverged`: one entry a run; runs with equal settings (seeds left out) share a row.
     """
-    together: dict[tuple, list[int]] = {}
+    together: dict[str, list[int]] = {}
     for run, setting in enumerate(settings):
-        together.setdefault(tuple((name, _hashable(value)) for name, value in setting.items()), []).append(run)
+        together.setdefault(json.dumps(dict(setting), default=repr), []).append(run)
     table = [
         cell(settings[runs[0]], [scores[run] for run in runs], [diverged[run] for run in runs], **options)
         for runs in together.values()
     ]
     return sorted(table, key=lambda row: -row.iqm if np.isfinite(row.iqm) else np.inf)
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else (type(value).__name__, value)

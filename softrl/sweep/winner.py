@@ -78,8 +78,7 @@ def _winner(out: Path, sweep: folder.Sweep, task: str, rows: list[Result]) -> Be
 
 
 def table(rows: list[Result]) -> list[Cell]:
-    """A row for each setting of one task, seeds together, the best first: n, mean, median, IQM with its interval,
-    diverged."""
+    """A row for each setting of one task, seeds together, the best interquartile mean first."""
     diverged = [row.status == "diverged" for row in rows]
     return cells([row.changes for row in rows], [row.final_return for row in rows], diverged)
 
