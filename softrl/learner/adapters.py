@@ -43,11 +43,7 @@ ADAPTERS: dict[str, Names] = {
     "sb3": Names(*_PLURAL, terminated="dones", cut="timeouts", ignored=("infos",)),
     "d4rl": Names(*_PLURAL, terminated="terminals", truncated="timeouts", ignored=("infos", "metadata")),
     "minari": Names(
-        *_PLURAL[:3],
-        next_obs=None,
-        terminated="terminations",
-        truncated="truncations",
-        ignored=("id", "seed", "options", "infos"),
+        *_PLURAL[:3], None, "terminations", truncated="truncations", ignored=("id", "seed", "options", "infos")
     ),
 }
 """Every library's names; `softrl` itself needs none."""
@@ -68,8 +64,7 @@ def adapted(batch: Mapping[str, Any], names: str) -> Mapping[str, Any]:
         raise BatchError("transitions", f"a mapping with {names}'s keys", f"a {type(batch).__name__}")
     keys = (theirs.obs, theirs.action, theirs.reward, theirs.next_obs, theirs.terminated, theirs.cut)
     check_keys("", batch, list(filter(None, keys)), [*filter(None, [theirs.truncated]), *theirs.ignored])
-    terminated = _flag(theirs.terminated, batch)
-    terminated = ~terminated if theirs.inverted else terminated
+    terminated = _flag(theirs.terminated, batch) != theirs.inverted
     if theirs.cut is not None:
         cut = _flag(theirs.cut, batch)
         if cut.shape != terminated.shape:

@@ -50,12 +50,11 @@ def description(path: Path) -> dict[str, Any]:
 
 def _written_today(description: dict[str, Any]) -> dict[str, Any]:
     """A description that this or an older version wrote, as this one writes it."""
-    if "action_size" not in description:
-        return description
-    today = {**description, "action": {"size": description["action_size"]}}
-    del today["action_size"]
-    if isinstance(today.get("learner"), dict):
-        today["learner"] = to_json(read(today["learner"]))
+    today = dict(description)
+    if "action_size" in today:
+        today["action"] = {"size": today.pop("action_size")}
+        if isinstance(today.get("learner"), dict):
+            today["learner"] = to_json(read(today["learner"]))
     return today
 
 
@@ -83,8 +82,7 @@ def open_files(path: Path, description: dict[str, Any]) -> LearnerFiles:
     claim = directory.claim(path)
     try:
         if (path / "config.json").exists():
-            different = directory.differences(_written_today(directory.read_config(path)), description)
-            if different:
+            if different := directory.differences(_written_today(directory.read_config(path)), description):
                 raise ConfigError(
                     f"{path} holds a learner with another {', '.join(different)}; use the same settings, or another dir"
                 )

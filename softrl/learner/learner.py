@@ -160,7 +160,9 @@ class Learner(contextlib.AbstractContextManager):
         with self._lock:
             if self.stored + self.demonstrations < max(self.config.sampling.learning_starts, 1):
                 return {"updates": 0.0, "version": float(self.version)}
-            self._require_health()
+            if code := int(self._state.learner.health.code):
+                cure = "lower the learning rates or the rewards, or clip gradients"
+                raise DivergedError(f"the learner stopped ({message(code)}): {cure}")
             self._state, scalars = self._programs.improve(self._state, self._hypers, np.int32(updates))
             metrics = dict(zip(self._programs.scalars, np.asarray(scalars).tolist(), strict=True))
             return {**metrics, "updates": float(updates), "version": float(self.version)}
@@ -255,10 +257,3 @@ class Learner(contextlib.AbstractContextManager):
         if self._files is None:
             raise ConfigError("this learner has no directory (or was closed): give it dir=... to save and restore")
         return self._files
-
-    def _require_health(self) -> None:
-        code = int(self._state.learner.health.code)
-        if code:
-            raise DivergedError(
-                f"the learner stopped ({message(code)}): lower the learning rates or the rewards, or clip gradients"
-            )

@@ -73,11 +73,9 @@ class TokenCheck(grpc.ServerInterceptor):
         if hmac.compare_digest(sent, self._expected) or handler_call_details.method.startswith(_OPEN):
             return continuation(handler_call_details)
         self._refused()
-        return grpc.stream_unary_rpc_method_handler(_refuse)
-
-
-def _refuse(requests, context: grpc.ServicerContext) -> None:
-    context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is missing or wrong")
+        return grpc.stream_unary_rpc_method_handler(
+            lambda requests, context: context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is missing or wrong")
+        )
 
 
 def _host(address: str) -> str:

@@ -78,7 +78,8 @@ class Client(contextlib.AbstractContextManager):
         """
         self.actor, self.patience = actor, patience
         self._session = secrets.randbits(63) + 1
-        self._metadata = _metadata(token_file)
+        token = None if token_file is None else wire.read_file(token_file).decode(errors="replace").strip()
+        self._metadata = () if token is None else ((wire.TOKEN_KEY, wire.bearer(token)),)
         self._channel = _channel(address, tls_ca)
         self._stopped = threading.Event()
         self._policy: NumpyPolicy | None = None
@@ -160,12 +161,6 @@ def _explained(error: grpc.RpcError) -> Exception:
             "some, or is another one"
         )
     return ServerError(f"{error.code().name.lower()}: {error.details()}")
-
-
-def _metadata(token_file: str | Path | None) -> tuple[tuple[str, str], ...]:
-    if token_file is None:
-        return ()
-    return ((wire.TOKEN_KEY, wire.bearer(wire.read_file(token_file).decode(errors="replace").strip())),)
 
 
 def _channel(address: str, tls_ca: str | Path | None) -> grpc.Channel:

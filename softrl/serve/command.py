@@ -1,6 +1,7 @@
 """`softrl serve` from its parsed options to its exit code."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,31 +26,21 @@ def serve(options: Any, config: ServeConfig, learner_config: LearnerConfig) -> i
     """
     checked(config)
     checked_access = access(options.address, options.token_file, options.tls_cert, options.tls_key)
-    obs, directory = obs_spec(options.obs), Path(options.out)
-    with (
-        signals.graceful() as request,
-        Learner(
-            learner_config,
-            obs,
-            action_spec(options.actions),
-            replay_capacity=options.replay_capacity,
-            seed=options.seed,
-            dir=directory,
-        ) as learner,
-    ):
+    obs, actions, directory = obs_spec(options.obs), action_spec(options.actions), Path(options.out)
+    about = {"replay_capacity": options.replay_capacity, "seed": options.seed, "dir": directory}
+    say = partial(print, flush=True)
+    with signals.graceful() as request, Learner(learner_config, obs, actions, **about) as learner:
         if request.requested is not None:
             return 0
         with server.running(learner, directory, checked_access, config) as running:
             shared = running.shared
             journaled = f", {shared.replayed:,} of them from the journal" if shared.replayed else ""
-            print(f"version {shared.version:,} with {shared.stored:,} transitions{journaled}", flush=True)
+            say(f"version {shared.version:,} with {shared.stored:,} transitions{journaled}")
             if running.metrics_port is not None:
-                print(f"metrics at http://127.0.0.1:{running.metrics_port}/metrics", flush=True)
-            print(f"listening on {running.address}", flush=True)
-            server.learn(running, request, note=lambda line: print(line, flush=True))
-        print(
-            f"saved version {shared.version:,} with {shared.stored:,} transitions; the same command goes on", flush=True
-        )
+                say(f"metrics at http://127.0.0.1:{running.metrics_port}/metrics")
+            say(f"listening on {running.address}")
+            server.learn(running, request, note=say)
+        say(f"saved version {shared.version:,} with {shared.stored:,} transitions; the same command goes on")
     return 0
 
 

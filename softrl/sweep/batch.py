@@ -38,8 +38,8 @@ class Job(NamedTuple):
     """All that a worker must know of a batch.
 
     config: its `seeds` are the slots. members: in slots 0, 1, …; those left over repeat the last member. search: the
-    `[search]` of the spec, or None. ranges: traced axis -> (low, high). start: `{"batch", "slots"}`: the finished batch
-    of the same group, and its slots, that the members continue; None begins anew.
+    `[search]` of population-based training, or None. ranges: traced axis -> (low, high). start: `{"batch", "slots"}`:
+    the finished batch of the same group, and its slots, that the members continue; None begins anew.
     """
 
     group: str
@@ -109,9 +109,7 @@ def train(directory: Path, listener: Listener = lambda event: None, request: sig
     assembled = with_members(ready.assembled._replace(config=job.config), slots(job))
     programs = for_members(ready.programs, assembled)
     start = None if job.start is None else functools.partial(_continued, directory, job)
-    between = None
-    if job.search is not None and job.search["method"] == "pbt":
-        between = pbt.between(job.search, job.ranges, len(job.members), job.config)
+    between = None if job.search is None else pbt.between(job.search, job.ranges, len(job.members), job.config)
     going = {"programs": programs, "start": start, "between": between, "save_every_s": SAVE_EVERY_S}
     with contextlib.ExitStack() as stack:
         request = request or stack.enter_context(signals.graceful())
@@ -149,8 +147,7 @@ def slots(job: Job) -> list[dict[str, Any]]:
 def _continued(directory: Path, job: Job, run: RunState) -> RunState:
     """The run of a later rung: its members' states gathered from where they were at the end of the one before."""
     before = directory.parent / job.start["batch"]
-    old = read(before)
-    restored = checkpoint.restore(before / "checkpoints", abstract_run(assemble(old.config)))
+    restored = checkpoint.restore(before / "checkpoints", abstract_run(assemble(read(before).config)))
     if restored is None:
         raise CheckpointError(f"{before} has no checkpoint for {directory} to continue; delete {directory} and rerun")
     state, index = restored.state, jnp.asarray(job.start["slots"])

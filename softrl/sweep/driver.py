@@ -102,8 +102,7 @@ def _ready_batches(out: Path, spec: Spec, sweep: Sweep, ledger: Ledger, listener
     if isinstance(spec.search, Optuna):
         from softrl.sweep import sampler
 
-        new = sampler.propose(out, spec.search, sweep, ledger)
-        if new:
+        if new := sampler.propose(out, spec.search, sweep, ledger):
             listener({"event": "lines", "lines": new})
         return sampler.ready_batches(out, sweep, ledger)
     return scheduling.ready_batches(out, sweep, spec.search, ledger)

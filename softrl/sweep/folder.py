@@ -48,14 +48,13 @@ def batch_directory(out: Path, group: str, batch: str) -> Path:
 
 def describe(spec: Spec, groups: tuple[Group, ...], surroundings: dict[str, Any]) -> dict[str, Any]:
     """What sweep.json holds. `surroundings`: versions, commit and machine."""
-    found = None if spec.search is None else {"method": search.method(spec.search), **to_json(spec.search)}
     return {
         "format": FORMAT,
         "env": spec.env,
         "preset": spec.preset,
         "base": dict(spec.base),
         "seeds": list(spec.seeds),
-        "search": found,
+        "search": None if spec.search is None else {"method": search.method(spec.search), **to_json(spec.search)},
         "axes": [axis._asdict() for axis in spec.axes],
         "groups": [
             {"id": one.id, "changes": one.changes, "width": one.config.training.seeds, "config": to_json(one.config)}
@@ -71,8 +70,7 @@ def read(out: str | Path) -> Sweep:
 
     Raises: CheckpointError where there is none, it is damaged, or another version wrote it.
     """
-    out = Path(out)
-    about = _read(out)
+    about = _read(Path(out))
     members: dict[str, list[Member]] = {}
     for row in about["members"]:
         members.setdefault(row["group"], []).append(Member(**row))
@@ -113,8 +111,7 @@ def agree(out: Path, about: dict[str, Any]) -> list[str]:
             durable.write_atomically(path, durable.encode(about).encode() + b"\n")
         return []
     changed = directory.differences(_read(Path(out)), about)
-    different = [name for name in changed if name.split(".")[0] not in _MAY_DIFFER]
-    if different:
+    if different := [name for name in changed if name.split(".")[0] not in _MAY_DIFFER]:
         shown = ", ".join(different[:5]) + (" …" if len(different) > 5 else "")
         raise ConfigError(f"{out} holds another sweep: {shown} differ; use the same spec, or another --out")
     return changed

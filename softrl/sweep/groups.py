@@ -38,13 +38,11 @@ def expand(spec: Spec) -> tuple[Group, ...]:
 
     Raises: ConfigError where a group's preset does not exist or its settings do not fit.
     """
-    static = [axis for axis in spec.axes if axis.static]
     cells = () if isinstance(spec.search, Optuna) else _cells([axis for axis in spec.axes if not axis.static])
-    combinations = _cells(static)
-    names = names_of("g", len(combinations))
+    combinations = _cells([axis for axis in spec.axes if axis.static])
     ids = iter(names_of("m", len(combinations) * len(cells) * len(spec.seeds)))
     groups = []
-    for name, changes in zip(names, combinations, strict=True):
+    for name, changes in zip(names_of("g", len(combinations)), combinations, strict=True):
         settings = [in_order(spec.axes, {**changes, **cell}) for cell in cells]
         wanted = ((seed, values) for values in settings for seed in spec.seeds)
         if spec.search is not None:  # a population: each member its own seed

@@ -27,12 +27,11 @@ def between(
 
     def select(run: RunState, hypers: PyTree, line: dict[str, Any]):
         chunk = int(run.clock.step) // config.training.chunk_steps
-        width = config.training.seeds
         if chunk == 0 or chunk % period:
             return run, hypers, {}
         scores = np.asarray(line["eval"]["return_mean"])[:members]
         frozen = np.asarray(line["health"]["code"])[:members] != 0
-        parents = np.arange(width)
+        parents = np.arange(config.training.seeds)
         parents[:members] = ranked_parents(scores, frozen, search["share"])
         key = jax.random.fold_in(jax.random.key(search["seed"]), chunk)
         run, hypers = exploit_and_explore(run, hypers, jnp.asarray(parents), key, search["factor"], dict(ranges))

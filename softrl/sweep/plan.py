@@ -124,10 +124,9 @@ def _check_members(assembled: Assembled, group: Group) -> None:
 
     Each value by itself was checked with its axis.
     """
-    traced = group.config.traced
     settings = (tuple((n, v) for n, v in m.changes.items() if n not in group.changes) for m in group.members)
     for changes in dict.fromkeys(settings):
-        resolve(group.config, replaced(traced, dict(changes)), assembled.program.env.spec)
+        resolve(group.config, replaced(group.config.traced, dict(changes)), assembled.program.env.spec)
 
 
 def _cost(spec: Spec, group: Group) -> tuple[int, int, int]:

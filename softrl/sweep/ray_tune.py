@@ -69,8 +69,8 @@ def train(base: Mapping[str, Any], trial: Mapping[str, Any]) -> None:
     """One trial, inside Ray Tune; `trial`: what its searcher chose, `base`: everything else."""
     tune = _tune()
     resources = tune.get_context().get_trial_resources()
-    gpus = 0.0 if resources is None else float(resources.required_resources.get("GPU", 0.0))
-    os.environ.update(worker.environment(gpus))
+    share = 0.0 if resources is None else float(resources.required_resources.get("GPU", 0.0))
+    os.environ.update(worker.environment(share))
     use_compilation_cache()
     config = _config({**base, **trial})
     with tempfile.TemporaryDirectory() as folder:

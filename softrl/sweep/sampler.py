@@ -60,20 +60,19 @@ def ready_batches(out: Path, sweep: Sweep, ledger: Ledger) -> list[Path]:
 
 def _study(optuna: Any, path: Path, group: Group, sweep: Sweep, mine: list[dict], lines: list[dict]) -> Any:
     """A study of what the ledger holds of a group: one finished trial for each proposal, its score over the seeds."""
-    backend = optuna.storages.journal.JournalFileBackend(str(path))
-    storage = optuna.storages.JournalStorage(backend)
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
     study = optuna.create_study(storage=storage, study_name=group.id, direction="maximize")
     space = _space(optuna, sweep.axes)
     rows = {row.member.id: row for row in results.gather((), lines)}
     for i in range(0, len(mine), len(sweep.seeds)):
         runs = mine[i : i + len(sweep.seeds)]
         score = statistics.interval([[rows[run["member"]].final_return for run in runs]]).point
-        failed, states = score != score, optuna.trial.TrialState
+        failed = score != score
         trial = optuna.trial.create_trial(
             params={name: runs[0]["changes"][name] for name in space},
             distributions=space,
             value=None if failed else score,
-            state=states.FAIL if failed else states.COMPLETE,
+            state=optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE,
             user_attrs={"members": [run["member"] for run in runs]},
         )
         study.add_trial(trial)

@@ -116,8 +116,7 @@ def _refuse_contradictions(base: Mapping[str, Any], axes: Mapping[str, Any]) -> 
     for name in ("seed", "seeds", "search", "axes"):
         if name in base:
             raise ConfigError(f"{name} does not belong in [base]: write it at the top of the file, before [base]")
-    both = [name for name in axes if name in base]
-    if both:
+    if both := [name for name in axes if name in base]:
         raise ConfigError(f"{', '.join(both)} stands in [base] and in [axes]: keep one of the two")
 
 
@@ -134,8 +133,7 @@ def _seeds(given: Any) -> tuple[int, ...]:
         raise ConfigError(f"seeds must be a number of seeds or a list of whole numbers in [0, 2³¹), got {given!r}")
     if not seeds:
         raise ConfigError(f"seeds is empty, got {given!r}: give at least one")
-    repeated = sorted(seed for seed, count in Counter(seeds).items() if count > 1)
-    if repeated:
+    if repeated := sorted(seed for seed, count in Counter(seeds).items() if count > 1):
         raise ConfigError(f"seeds holds {', '.join(map(str, repeated))} twice: every seed once")
     return tuple(seeds)
 

@@ -46,7 +46,7 @@ def bests(out: str | Path) -> dict[str, Best]:
     """
     out = Path(out)
     sweep = folder.read(out)
-    ended = [row for row in _rows(sweep, out) if row.status == "done"]
+    ended = [row for row in results.gather(sweep.members, ledger.read(out)) if row.status == "done"]
     if not ended:
         raise CheckpointError(f"no member of {out} has finished yet; go on with `softrl sweep`")
     return {task: _winner(out, sweep, task, rows) for task, rows in by_task(ended, sweep.about["env"]).items()}
@@ -54,11 +54,8 @@ def bests(out: str | Path) -> dict[str, Best]:
 
 def unfinished(out: str | Path) -> int:
     """How many members are not at their end."""
-    return sum(row.status in ("waiting", "training") for row in _rows(folder.read(out), out))
-
-
-def _rows(sweep: folder.Sweep, out: str | Path) -> list[Result]:
-    return results.gather(sweep.members, ledger.read(out))
+    rows = results.gather(folder.read(out).members, ledger.read(out))
+    return sum(row.status in ("waiting", "training") for row in rows)
 
 
 def by_task(rows: list[Result], env: str = "") -> dict[str, list[Result]]:
