@@ -199,8 +199,7 @@ class Learner(contextlib.AbstractContextManager):
             return make(self.config.agent, self.spec, self._published(), version=self.version)
 
     def save(self, extra: Mapping[str, Any] | None = None) -> int:
-        """Saves everything to `dir`, replay included, and waits until it is durable; killed meanwhile, the last save
-        stays.
+        """Saves everything to `dir`, replay included, and waits for the disk; killed meanwhile, the last save stays.
 
         Args: `extra`: JSON of the caller's own, saved with it; after a restore it is in `.extra`.
         Returns: the version saved.

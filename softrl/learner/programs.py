@@ -41,7 +41,8 @@ def compile_learner(parts: LearnerParts, hypers: Hypers) -> LearnerPrograms:
     abstract = jax.eval_shape(start, key)
     rings = (False, True) if parts.demonstrations is not None else (False,)
     stores = {(width, ring): _store(parts, abstract, hypers, width, ring) for width in WIDTHS for ring in rings}
-    acts = {width: _act(parts, abstract, width) for width in WIDTHS}
+    act = jax.jit(partial(compute.act, parts))
+    acts = {width: act.lower(abstract, _obs(parts.spec, width), jnp.bool_(False)) for width in WIDTHS}
     improve = jax.jit(partial(_improve, parts), donate_argnums=0).lower(abstract, hypers, jnp.int32(0))
     info = jax.eval_shape(partial(compute.improve, parts), abstract, hypers, jnp.int32(0))[1]
     scalars = (*info.agent._fields, "finite")
@@ -62,10 +63,6 @@ def _store(parts: LearnerParts, state: State, hypers: Hypers, width: int, demons
     rows = Transition(obs, action, number, flag, flag, obs, flag)
     store = partial(compute.store, parts, demonstrations=demonstrations)
     return jax.jit(store, donate_argnums=0).lower(state, hypers, rows)
-
-
-def _act(parts: LearnerParts, state: State, width: int):
-    return jax.jit(partial(compute.act, parts)).lower(state, _obs(parts.spec, width), jnp.bool_(False))
 
 
 def _obs(spec: Spec, width: int) -> PyTree:

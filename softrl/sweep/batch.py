@@ -58,8 +58,8 @@ class Ready(NamedTuple):
     programs: RunPrograms
 
 
-def write(directory: Path, job: Job) -> None:
-    """Writes batch.json, from which `train` works, unless it is there already, byte for byte.
+def write(directory: Path, job: Job) -> Path:
+    """Writes batch.json, from which `train` works, unless it is there already, byte for byte. Returns: `directory`.
 
     Raises: CheckpointError where the file system refuses.
     """
@@ -69,6 +69,7 @@ def write(directory: Path, job: Job) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_bytes() != content:
             durable.write_atomically(path, content)
+    return directory
 
 
 def read(directory: Path) -> Job:
@@ -137,10 +138,7 @@ def _too_wide(job: Job) -> str:
 def slots(job: Job) -> list[dict[str, Any]]:
     """Seed and hyperparameters of every slot of the program."""
     traced = flat(job.config.traced)
-    own = [
-        {"seed": member.seed, **{name: value for name, value in member.changes.items() if name in traced}}
-        for member in job.members
-    ]
+    own = [{"seed": m.seed, **{name: x for name, x in m.changes.items() if name in traced}} for m in job.members]
     return own + [own[-1]] * (job.config.training.seeds - len(own))
 
 

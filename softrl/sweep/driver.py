@@ -79,8 +79,7 @@ def run(
                     _require_finished(waiting, ledger)
             rows = results.gather(sweep.members, ledger.lines())
         results.write(out, rows)
-        stopped = None if request.requested is None else int(request.requested)
-    return Outcome(out, rows, stopped)
+    return Outcome(out, rows, None if request.requested is None else int(request.requested))
 
 
 def _planned(spec: Spec, out: Path, per_batch: int | None, memory_bytes: int | None) -> Plan:

@@ -134,7 +134,7 @@ def _cost(spec: Spec, group: Group) -> tuple[int, int, int]:
     search, config, count = spec.search, group.config, len(group.members)
     steps = config.chunks * config.chunk_transitions
     if isinstance(search, Optuna):
-        count, total = (trials * len(spec.seeds) for trials in (min(search.batch, search.trials), search.trials))
+        count, total = min(search.batch, search.trials) * len(spec.seeds), search.trials * len(spec.seeds)
         return count, total, total * steps
     if isinstance(search, Halving):
         total, before = 0, 0

@@ -21,20 +21,14 @@ def ready_batches(out: Path, sweep: Sweep, search: Search | None, ledger: Ledger
     return [where for group in sweep.groups for where in unfinished(out, group, ledger, **fields)]
 
 
-def written(out: Path, job: batch.Job) -> Path:
-    """The directory of a job, with its batch.json as it should be, whatever was there."""
-    directory = folder.batch_directory(out, job.group, job.batch)
-    batch.write(directory, job)
-    return directory
-
-
 def unfinished(out: Path, group: Group, ledger: Ledger, **fields: Any) -> list[Path]:
     """The directories of a group's batches that are not finished, their jobs written. `fields`: more of each `Job`."""
     batches: dict[str, list[Member]] = {}
     for member in group.members:
         batches.setdefault(member.batch, []).append(member)
     jobs = (batch.Job(group.id, name, group.config, tuple(members), **fields) for name, members in batches.items())
-    return [written(out, job) for job in jobs if finished(group.id, job.batch) not in ledger.keys]
+    left = (job for job in jobs if finished(group.id, job.batch) not in ledger.keys)
+    return [batch.write(folder.batch_directory(out, group.id, job.batch), job) for job in left]
 
 
 def _rung(out: Path, group: Group, search: Halving, ledger: Ledger) -> list[Path]:
@@ -42,7 +36,8 @@ def _rung(out: Path, group: Group, search: Halving, ledger: Ledger) -> list[Path
     stages = halving.rungs(search, len(group.members), group.config)
     members, lines, start = group.members, ledger.lines(), None
     for k, (name, rung) in enumerate(zip(names_of("r", len(stages)), stages, strict=True)):
-        where = written(out, batch.Job(group.id, name, halving.config_of(rung, group.config), members, start=start))
+        job = batch.Job(group.id, name, halving.config_of(rung, group.config), members, start=start)
+        where = batch.write(folder.batch_directory(out, group.id, name), job)
         if finished(group.id, name) not in ledger.keys:
             return [where]
         if k + 1 < len(stages):
