@@ -1,6 +1,5 @@
 """The learner behind plain calls: push transitions, ask for updates, take policies. For actor loops of your own."""
 
-import contextlib
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,7 +41,7 @@ def flat_arrays(policy: PyTree) -> dict[str, np.ndarray]:
     return {name.replace("params/params/", "policy/", 1): leaf for name, leaf in named}
 
 
-class Learner(contextlib.AbstractContextManager):
+class Learner:
     """An algorithm for an actor loop of your own.
 
     Every call is a transaction: it does all that it says, or raises and changes nothing. Calls may come from several
@@ -239,6 +238,9 @@ class Learner(contextlib.AbstractContextManager):
             opened, self._files = self._files, None
             if opened is not None:
                 files.close(opened)
+
+    def __enter__(self) -> "Learner":
+        return self
 
     def __exit__(self, *error: object) -> None:
         self.close()

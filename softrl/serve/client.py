@@ -7,7 +7,6 @@ with Client("127.0.0.1:50051", actor="arm-1") as client:
     client.push({"obs": …, "action": …, "reward": …, "terminated": …, "next_obs": …})   # [B, ...] each
 """
 
-import contextlib
 import secrets
 import threading
 import time
@@ -50,7 +49,7 @@ class Pushed(NamedTuple):
     version: int
 
 
-class Client(contextlib.AbstractContextManager):
+class Client:
     """One actor of a server. Calls are tried again while the server is away or busy, for `patience` seconds.
 
     A push that returned is stored, once, whatever was killed meanwhile. `sequence` is the number of the last push of
@@ -131,6 +130,9 @@ class Client(contextlib.AbstractContextManager):
         """Ends a call that waits in another thread, and the connection."""
         self._stopped.set()
         self._channel.close()
+
+    def __enter__(self) -> "Client":
+        return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
