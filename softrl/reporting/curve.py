@@ -8,6 +8,7 @@ import numpy as np
 
 from softrl.errors import ConfigError
 from softrl.reporting import media
+from softrl.training.records import finite_mean
 
 COLOUR, GREY = "#1b6ca8", "#8a8f98"
 
@@ -52,19 +53,19 @@ def _lines(axes: Any, records: Sequence[Mapping[str, Any]]) -> None:
     returns = _table(records, "return_mean")
     marker = {"marker": "o", "markersize": 4 if len(steps) <= 20 else 0}
     if returns.shape[1] == 1:
-        mean, spread = returns[:, 0], _table(records, "return_std")[:, 0]
-        low, high = mean - np.nan_to_num(spread), mean + np.nan_to_num(spread)
+        mean, spread = returns[:, 0], np.nan_to_num(_table(records, "return_std")[:, 0])
+        low, high = mean - spread, mean + spread
         label, band = "deterministic policy", "± one standard deviation over episodes"
     else:
         axes.plot(steps, returns, color=COLOUR, linewidth=0.8, alpha=0.35)
-        mean, low, high = (_over_members(function, returns) for function in (np.nanmean, np.nanmin, np.nanmax))
+        mean, low, high = finite_mean(returns.T), np.fmin.reduce(returns, axis=1), np.fmax.reduce(returns, axis=1)
         label, band = f"deterministic policy, mean of {returns.shape[1]} members", "worst to best member"
     axes.fill_between(steps, low, high, color=COLOUR, alpha=0.15, linewidth=0, label=band)
     if len(steps) == 1:
         axes.vlines(steps, low, high, color=COLOUR, alpha=0.3, linewidth=3)
         axes.set_xticks(steps)
     axes.plot(steps, mean, color=COLOUR, linewidth=2, label=label, **marker)
-    sampled = _over_members(np.nanmean, _table(records, "stochastic_return_mean"))
+    sampled = finite_mean(_table(records, "stochastic_return_mean").T)
     if np.isfinite(sampled).any():
         axes.plot(steps, sampled, color=GREY, linewidth=1.2, linestyle="--", label="sampling policy", **marker)
 
@@ -78,14 +79,6 @@ def _table(records: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
     return np.where(np.isfinite(table), table, np.nan)
 
 
-def _over_members(function: Any, table: np.ndarray) -> np.ndarray:
-    """`function` over the members that have a number; NaN where none has."""
-    some = np.isfinite(table).any(1)
-    result = np.full(len(table), np.nan)
-    result[some] = function(table[some], axis=1)
-    return result
-
-
 def _decorate(axes: Any, records: Sequence[Mapping[str, Any]], title: str) -> None:
     from matplotlib.ticker import EngFormatter
 
@@ -94,8 +87,7 @@ def _decorate(axes: Any, records: Sequence[Mapping[str, Any]], title: str) -> No
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.02)
     axes.legend(frameon=False, fontsize=8, loc="best")
     if title:
@@ -106,7 +98,7 @@ def _decorate(axes: Any, records: Sequence[Mapping[str, Any]], title: str) -> No
 
 def _summary(records: Sequence[Mapping[str, Any]]) -> str:
     """The last return and how long it took."""
-    last = _over_members(np.nanmean, _table(records[-1:], "return_mean"))[0]
+    last = finite_mean(_table(records[-1:], "return_mean").T)[0]
     seconds = _seconds(records)[-1]
     took = f" after {seconds / 60:.1f} min" if np.isfinite(seconds) else ""
     return f"{last:,.0f}{took}" if np.isfinite(last) else f"not finite{took}"

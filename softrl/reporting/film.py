@@ -20,7 +20,7 @@ def film(
     *,
     steps: int = 250,
     seed: int = 0,
-    note: Callable[[str], None] | None = None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Writes up to `steps` environment steps of the policy's mode as .mp4, .gif or .html (Brax's viewer).
 
@@ -36,15 +36,12 @@ def film(
         raise ConfigError(f"Brax's viewer shows no {name}; films of it are mp4 or gif")
     from softrl.reporting import video
 
-    act = acting(assembled, policy).act if source.on_host else _acting(assembled, policy)
+    agent = assembled.program.agent
+    in_jax = lambda obs: afresh(agent, policy, jax.tree.map(lambda x: x[None], obs), None)[0]
+    act = acting(assembled, policy).act if source.on_host else in_jax
     seen = source.film(act, config.env, seed=seed, steps=steps)
     if isinstance(seen, Frames):
         return video.pictures(seen.pictures, path, fps=seen.fps, note=note)
     if html:
         return video.html(SimpleNamespace(x=seen), seen.system, path)
     return video.poses(seen.model, seen.pos, seen.rot, path, fps=seen.fps, note=note)
-
-
-def _acting(assembled: Assembled, policy: PyTree) -> Callable:
-    agent = assembled.program.agent
-    return lambda obs: afresh(agent, policy, jax.tree.map(lambda x: x[None], obs), None)[0]

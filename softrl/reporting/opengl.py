@@ -8,10 +8,12 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
 from softrl.errors import RenderError
+from softrl.reporting.media import last_words
 from softrl.reporting.scene import Scene, tile_edge
 
 EMULATED = ("llvmpipe", "softpipe", "swrast", "swiftshader", "software", "basic render")
@@ -44,57 +46,39 @@ def frames(scene: Scene, *, emulated: bool = True) -> Iterator[Iterator[np.ndarr
 def _write(scene: Scene, folder: Path) -> None:
     import mujoco
 
-    mujoco.mj_saveModel(scene.model, str(folder / "model.mjb"), None)
-    np.savez(
-        folder / "scene.npz",
-        geom_xpos=scene.geom_xpos,
-        geom_xmat=scene.geom_xmat,
-        lookat=scene.lookat,
-        camera=np.array([scene.distance, scene.azimuth, scene.elevation]),
-        size=np.array(scene.size),
-        tile=np.array(tile_edge(scene.distance)),
-    )
+    arrays = scene._asdict()
+    mujoco.mj_saveModel(arrays.pop("model"), str(folder / "model.mjb"), None)
+    np.savez(folder / "scene.npz", **arrays, tile=tile_edge(scene.distance))
 
 
 @contextlib.contextmanager
-def _worker(folder: Path, log) -> Iterator[subprocess.Popen]:
-    environment = dict(os.environ)
-    if sys.platform == "linux":
-        environment.setdefault("MUJOCO_GL", "egl")
+def _worker(folder: Path, log: TextIO) -> Iterator[subprocess.Popen]:
+    environment = ({"MUJOCO_GL": "egl"} if sys.platform == "linux" else {}) | os.environ
     script = str(Path(__file__).with_name("opengl_worker.py"))
     # -P: this folder's modules must not stand in for the standard library's.
     command = [sys.executable, "-P", script, str(folder)]
-    worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment, cwd=folder)
-    try:
-        yield worker
-    finally:
-        worker.kill()
-        worker.stdout.close()
-        worker.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment, cwd=folder) as worker:
+        try:
+            yield worker
+        finally:
+            worker.kill()
 
 
-def _driver(worker: subprocess.Popen, log) -> str:
+def _driver(worker: subprocess.Popen, log: TextIO) -> str:
     """The name of the driver, which the worker writes first."""
     alarm = threading.Timer(START_SECONDS, worker.kill)
     alarm.start()
     name = worker.stdout.readline().decode(errors="replace").strip()
     alarm.cancel()
     if not name:
-        raise RenderError(f"OpenGL does not start ({_reason(log)}); Debian has it in libegl1 and libgl1")
+        raise RenderError(f"OpenGL does not start ({last_words(log)}); Debian has it in libegl1 and libgl1")
     return name
 
 
-def _pictures(worker: subprocess.Popen, scene: Scene, log) -> Iterator[np.ndarray]:
+def _pictures(worker: subprocess.Popen, scene: Scene, log: TextIO) -> Iterator[np.ndarray]:
     width, height = scene.size
     for frame in range(len(scene.lookat)):
         data = worker.stdout.read(width * height * 3)
         if len(data) < width * height * 3:
-            raise RenderError(f"OpenGL stopped at frame {frame} of {len(scene.lookat)} ({_reason(log)})")
+            raise RenderError(f"OpenGL stopped at frame {frame} of {len(scene.lookat)} ({last_words(log)})")
         yield np.frombuffer(data, np.uint8).reshape(height, width, 3)
-
-
-def _reason(log) -> str:
-    """The last line of what the worker said."""
-    log.seek(0)
-    lines = [line.strip() for line in log.read().splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "it said nothing"

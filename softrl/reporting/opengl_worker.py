@@ -23,8 +23,12 @@ def main(folder: Path) -> None:
     _decorate(model, width, height, float(scene["tile"]))
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
-    option, camera, sun = _option(), mujoco.MjvCamera(), np.array([0.35, 0.55, -0.76])
-    camera.distance, camera.azimuth, camera.elevation = (float(v) for v in scene["camera"])
+    option, camera, sun = mujoco.MjvOption(), mujoco.MjvCamera(), np.array([0.35, 0.55, -0.76])
+    # Shapes only: sites, tendons and the like would stay where the first pose had them.
+    option.sitegroup[:] = option.tendongroup[:] = 0
+    option.flags[mujoco.mjtVisFlag.mjVIS_TENDON] = False
+    for name in ("distance", "azimuth", "elevation"):
+        setattr(camera, name, float(scene[name]))
     with mujoco.Renderer(model, height, width) as renderer:
         from OpenGL import GL
 
@@ -38,17 +42,6 @@ def main(folder: Path) -> None:
             renderer.update_scene(data, camera, option)
             pipe.write(renderer.render().tobytes())
     pipe.close()
-
-
-def _option():
-    """Shapes only: sites, tendons and the like would stay where the first pose had them."""
-    import mujoco
-
-    option = mujoco.MjvOption()
-    option.sitegroup[:] = 0
-    option.tendongroup[:] = 0
-    option.flags[mujoco.mjtVisFlag.mjVIS_TENDON] = False
-    return option
 
 
 def _decorate(model, width: int, height: int, tile: float) -> None:

@@ -70,26 +70,19 @@ class Progress:
         self.shown |= {name: value for name, value in values.items() if value is not None}
         if env_steps is not None and (not self.past or env_steps > self.past[-1][1]):
             self.past.append((self.clock(), int(env_steps)))
+        steps, whole = int(self.shown.get("env_steps", 0)), max(self.total_steps, 1)
+        another = steps * LINES // whole > self.printed * LINES // whole  # part of the run is done
         if self.bar is not None:
-            steps = int(self.shown.get("env_steps", 0))
             self.bar.update(self.bar.task_ids[0], completed=steps, left=self._left())
             self.line.plain = self._values()
-        elif eval_return is not None or self._due():
-            self.printed = int(self.shown.get("env_steps", 0))
-            self.note(f"{self._share()}  {self._values()}{self._left('  ')}")
+        elif eval_return is not None or another:
+            self.printed = steps
+            share = f"{100 * steps // whole:3d} %  {steps:,} of {self.total_steps:,} steps"
+            self.note(f"{share}  {self._values()}{self._left('  ')}")
 
     def note(self, text: str) -> None:
         """Prints a line that stays."""
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    def _due(self) -> bool:
-        """Whether another part of the run is done since the last plain line."""
-        steps = int(self.shown.get("env_steps", 0))
-        return steps * LINES // max(self.total_steps, 1) > self.printed * LINES // max(self.total_steps, 1)
-
-    def _share(self) -> str:
-        steps = int(self.shown.get("env_steps", 0))
-        return f"{100 * steps // max(self.total_steps, 1):3d} %  {steps:,} of {self.total_steps:,} steps"
 
     def _values(self) -> str:
         texts = {

@@ -64,7 +64,8 @@ def scene(model: Any, pos: np.ndarray, rot: np.ndarray, *, size: tuple[int, int]
     """The scene of a trajectory.
 
     The camera follows a robot that leaves its place, smoothly, and stands still before one that does not; it stands
-    as near as the whole film allows, and looks down on robots that move in a plane parallel to the floor.
+    as near as the whole film allows, and looks down on robots that move in a plane parallel to the floor, otherwise
+    from a little above their side.
 
     Args:
       model: `mujoco.MjModel`. pos: `[T, L, 3]` and rot: `[T, L, 4]` (w, x, y, z), frames of its L bodies but the world.
@@ -77,11 +78,14 @@ def scene(model: Any, pos: np.ndarray, rot: np.ndarray, *, size: tuple[int, int]
     path = _smooth(geom_xpos[:, moving].mean(1), window=fps) * np.array([1.0, 1.0, 0.0])
     middle, reach = _boxes(model, moving, geom_xpos, geom_xmat)
     extent = (middle[0] + reach[0]).max(0) - (middle[0] - reach[0]).min(0)
-    follow = _leaves(path, extent) if camera.follow is None else camera.follow
+    # Farther over the floor than three quarters of its size.
+    leaves = bool(np.ptp(path, axis=0).max() > 0.75 * extent.max())
+    follow = leaves if camera.follow is None else camera.follow
     base = path if follow else np.zeros_like(path)
     middle = middle - base[:, None]
     low, high = (middle - reach).min((0, 1)), (middle + reach).max((0, 1))
-    elevation = float(_elevation(high - low) if camera.elevation is None else camera.elevation)
+    flat = (high - low)[2] < 0.45 * (high - low)[:2].min()
+    elevation = float((-65.0 if flat else -14.0) if camera.elevation is None else camera.elevation)
     azimuth = float((105.0 if elevation > -45 else 90.0) if camera.azimuth is None else camera.azimuth)
     near = _distance(middle - (low + high) / 2, reach, axes(azimuth, elevation), size)
     distance = float(near if camera.distance is None else camera.distance)
@@ -158,15 +162,10 @@ def _smooth(path: np.ndarray, window: float) -> np.ndarray:
         return path
     weight = np.exp(-0.5 * (np.arange(-half, half + 1) / width) ** 2)
     # Odd reflection, so that a robot that is running when the film begins or ends stays in the middle.
-    before, after = (_reflected(path, half), _reflected(path[::-1], half)[::-1])
+    away = np.minimum(np.arange(1, half + 1), len(path) - 1)
+    before, after = 2 * path[0] - path[away[::-1]], 2 * path[-1] - path[-1 - away]
     padded = np.concatenate([before, path, after])
     return np.stack([np.convolve(column, weight / weight.sum(), "valid") for column in padded.T], 1)
-
-
-def _reflected(path: np.ndarray, count: int) -> np.ndarray:
-    """`count` points before the first one, as the path's odd reflection."""
-    index = np.minimum(np.arange(count, 0, -1), len(path) - 1)
-    return 2 * path[0] - path[index]
 
 
 def _boxes(model: Any, shown: np.ndarray, pos: np.ndarray, mat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -174,16 +173,6 @@ def _boxes(model: Any, shown: np.ndarray, pos: np.ndarray, mat: np.ndarray) -> t
     mat = mat[:, shown].reshape(len(mat), -1, 3, 3)
     centre, half = model.geom_aabb[shown, :3], model.geom_aabb[shown, 3:]
     return pos[:, shown] + np.einsum("tsij,sj->tsi", mat, centre), np.einsum("tsij,sj->tsi", np.abs(mat), half)
-
-
-def _leaves(path: np.ndarray, extent: np.ndarray) -> bool:
-    """Whether the robot travels farther over the floor than three quarters of its size."""
-    return bool(np.ptp(path, axis=0).max() > 0.75 * extent.max())
-
-
-def _elevation(extent: np.ndarray) -> float:
-    """From above where the robot keeps to a plane parallel to the floor, otherwise from a little above its side."""
-    return -65.0 if extent[2] < 0.45 * min(extent[0], extent[1]) else -14.0
 
 
 def _distance(middle: np.ndarray, reach: np.ndarray, view: np.ndarray, size: tuple[int, int]) -> float:

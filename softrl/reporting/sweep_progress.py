@@ -76,8 +76,7 @@ class SweepWatcher:
 
     def _chunk(self, event: dict[str, Any]) -> None:
         ahead = sum(max(event["env_steps"] - self.steps.get(member, 0), 0) for member in self.batch)
-        rates = {name: event[name] for name in ("env_steps_per_s", "updates_per_s")}
-        self.progress.update(env_steps=sum(self.steps.values()) + ahead, members=self._members(), **rates)
+        self._show(ahead, **{name: event[name] for name in ("env_steps_per_s", "updates_per_s")})
 
     def _take(self, lines: list[dict[str, Any]]) -> None:
         for line in lines:
@@ -92,8 +91,8 @@ class SweepWatcher:
             elif line["kind"] == "batch":
                 self.ended |= {member: "done" for member in line["members"] if member not in self.ended}
 
-    def _show(self) -> None:
-        self.progress.update(env_steps=sum(self.steps.values()), members=self._members())
+    def _show(self, ahead: int = 0, **rates: float) -> None:
+        self.progress.update(env_steps=sum(self.steps.values()) + ahead, members=self._members(), **rates)
 
     def _members(self) -> str:
         kinds = list(self.ended.values())

@@ -41,7 +41,7 @@ def poses(
     size: tuple[int, int] = (640, 360),
     camera: Camera | None = None,
     renderer: str = "auto",
-    note: Note | None = None,
+    note: Note = lambda line: None,
 ) -> Path:
     """Writes a film of a MuJoCo model's bodies.
 
@@ -60,7 +60,7 @@ def poses(
     Raises:
       ConfigError: a format, size, rate or renderer that there is not. RenderError: no film can be made, and why.
     """
-    path, note = Path(path), note or _silent
+    path = Path(path)
     _check(path, fps, size, renderer)
     every = int(np.ceil(fps / MAX_FPS - 1e-6))
     film = scene(model, pos[::every], rot[::every], size=size, camera=camera or Camera(), fps=fps / every)
@@ -68,9 +68,9 @@ def poses(
     return _drawn(film, renderer, note, lambda pictures: write(pictures, path, fps=fps / every, size=size))
 
 
-def pictures(shown: np.ndarray, path: str | Path, *, fps: float, note: Note | None = None) -> Path:
+def pictures(shown: np.ndarray, path: str | Path, *, fps: float, note: Note = lambda line: None) -> Path:
     """Writes a film of pictures `[T, H, W, 3]` uint8, without an odd last row or column. Otherwise as `poses`."""
-    path, note = Path(path), note or _silent
+    path = Path(path)
     every = int(np.ceil(fps / MAX_FPS - 1e-6))
     shown = shown[::every, : shown.shape[1] // 2 * 2, : shown.shape[2] // 2 * 2]
     size = (shown.shape[2], shown.shape[1])
@@ -84,10 +84,6 @@ def _writer(path: Path, note: Note) -> tuple[Path, Callable[..., Path]]:
         note("there is no ffmpeg (`pip install imageio-ffmpeg` brings one); writing a GIF")
         path = path.with_suffix(".gif")
     return path, media.mp4 if path.suffix == ".mp4" else media.gif
-
-
-def _silent(text: str) -> None:
-    del text
 
 
 def _check(path: Path, fps: float, size: tuple[int, int], renderer: str) -> None:
