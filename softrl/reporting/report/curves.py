@@ -40,11 +40,9 @@ def over_members(group: Group, series: str, *, resamples: int = 500) -> Curve:
     for member, table in zip(members, tables, strict=True):
         if member.status == "diverged" and len(member.steps):
             table |= dict.fromkeys(steps[steps > member.steps[-1]], member.series[series][-1])
-    rows = [
-        statistics.interval([[table.get(step, math.nan) for table in tables]], resamples=resamples) for step in steps
-    ]
-    columns = np.array([row[:3] for row in rows], float).reshape(-1, 3).T
-    return Curve(group.name, steps, *columns)
+    scores = ([table.get(step, math.nan) for table in tables] for step in steps)
+    rows = [statistics.interval([some], resamples=resamples)[:3] for some in scores]
+    return Curve(group.name, steps, *np.array(rows, float).reshape(-1, 3).T)
 
 
 def of_one(name: str, member: Member, series: str) -> Curve:
@@ -70,22 +68,17 @@ def figure(groups: Sequence[Group], series: str, *, y_name: str, key: str, panel
         grey = [over_members(group, series, resamples=1) for group in groups[COLOURED : COLOURED + GREY]]
     if not any(np.isfinite(curve.middle).any() for curve in coloured):
         return "", False
-    about = _description(coloured, y_name)
+    many = f"{len(coloured)} settings" if len(coloured) > 1 else "one setting"
+    about = f"{y_name} over environment steps of {many}. Best: {_last(coloured[0])}."
     if panel:
-        return _drawn(frame.PANEL, coloured, grey, "", key, about, None)
-    wide, cut = _drawn(frame.WIDE, coloured, grey, y_name, key + "w", about, "wide")
-    narrow, _ = _drawn(frame.NARROW, coloured, grey, y_name, key + "n", about, "narrow")
+        return _drawn(frame.PANEL, coloured, grey, "", key, about)
+    wide, cut = _drawn(frame.WIDE, coloured, grey, y_name, key + "w", about)
+    narrow, _ = _drawn(frame.NARROW, coloured, grey, y_name, key + "n", about)
     return wide + narrow, cut
 
 
 def _drawn(
-    size: frame.Size,
-    coloured: list[Curve],
-    grey: list[Curve],
-    y_name: str,
-    key: str,
-    about: str,
-    class_: str | None,
+    size: frame.Size, coloured: list[Curve], grey: list[Curve], y_name: str, key: str, about: str
 ) -> tuple[str, bool]:
     middles = [float(v) for curve in coloured for v in curve.middle]
     edges = [float(v) for curve in coloured for side in (curve.low, curve.high) for v in side]
@@ -98,11 +91,10 @@ def _drawn(
     for index, curve in reversed(list(enumerate(coloured))):
         drawn = [svg.band(_points(curve.steps, curve.low, x, y), _points(curve.steps, curve.high, x, y), class_="band")]
         drawn.append(_line(curve, x, y, "line"))
-        lines.append(
-            tag("g", tag("title", svg.text(_last(curve))), *drawn, class_=f"series c{index}", data_series=index)
-        )
+        title = tag("title", svg.text(_last(curve)))
+        lines.append(tag("g", title, *drawn, class_=f"series c{index}", data_series=index))
     axes = frame.frame(size, x, y, "environment steps", y_name)
-    return frame.canvas(size, about, axes, frame.clipped(key, size, *lines), class_=class_), cut
+    return frame.canvas(size, about, axes, frame.clipped(key, size, *lines)), cut
 
 
 def _line(curve: Curve, x: svg.Scale, y: svg.Scale, class_: str) -> str:
@@ -118,12 +110,6 @@ def _last(curve: Curve) -> str:
     if not len(known):
         return f"{curve.name}: no number"
     at = known[-1]
-    spread = ""
-    if math.isfinite(curve.low[at]):
-        spread = f" ({svg.number(curve.low[at])} to {svg.number(curve.high[at])})"
+    low, high = svg.number(curve.low[at]), svg.number(curve.high[at])
+    spread = f" ({low} to {high})" if math.isfinite(curve.low[at]) else ""
     return f"{curve.name}: {svg.number(curve.middle[at])}{spread} after {int(curve.steps[at]):,} steps"
-
-
-def _description(coloured: list[Curve], y_name: str) -> str:
-    many = f"{len(coloured)} settings" if len(coloured) > 1 else "one setting"
-    return f"{y_name} over environment steps of {many}. Best: {_last(coloured[0])}."

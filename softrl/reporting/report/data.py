@@ -100,14 +100,10 @@ def groups(members: tuple[Member, ...]) -> list[Group]:
     together: dict[str, list[Member]] = {}
     for member in members:
         together.setdefault(spelled(member.setting), []).append(member)
-    found = [
-        Group(
-            name,
-            statistics.cell(some[0].setting, [m.final for m in some], [m.status == "diverged" for m in some]),
-            tuple(some),
-        )
-        for name, some in together.items()
-    ]
+    found = []
+    for name, some in together.items():
+        cell = statistics.cell(some[0].setting, [m.final for m in some], [m.status == "diverged" for m in some])
+        found.append(Group(name, cell, tuple(some)))
     return sorted(found, key=lambda group: -group.cell.iqm if math.isfinite(group.cell.iqm) else math.inf)
 
 
@@ -125,9 +121,9 @@ def best(members: tuple[Member, ...]) -> Member | None:
     return next(iter(bests(members)), None)
 
 
-def spelled(setting: Mapping[str, Any]) -> str:
-    """A setting in words: `temperature 0.2 · width 64`."""
-    return " · ".join(f"{name} {value_text(value)}" for name, value in setting.items()) or "all members"
+def spelled(setting: Mapping[str, Any], empty: str = "all members") -> str:
+    """A setting in words: `temperature 0.2 · width 64`; `empty` where nothing is varied."""
+    return " · ".join(f"{name} {value_text(value)}" for name, value in setting.items()) or empty
 
 
 def value_text(value: Any) -> str:

@@ -53,7 +53,9 @@ def figure(axis: Axis, members: Sequence[Member], *, key: str) -> str:
     ticks = [(place.x, place.label) for place in places if place.label]
     body = [*kept, through if ordered else "", *_means(places, rows, x, y)]
     axes = frame.frame(size, x, y, axis.name, "", ticks)
-    return frame.canvas(size, _description(axis, places, rows), axes, frame.clipped(key, size, *body))
+    means = "; ".join(_sentence(place, row) for place, row in zip(places, rows, strict=True))
+    about = f"Return by {axis.name}. {means}."
+    return frame.canvas(size, about, axes, frame.clipped(key, size, *body))
 
 
 def _dots(axis: Axis, places: list[Place], x: svg.Scale, y: svg.Scale) -> list[str]:
@@ -66,7 +68,8 @@ def _dots(axis: Axis, places: list[Place], x: svg.Scale, y: svg.Scale) -> list[s
             if math.isfinite(member.final):
                 drawn.append(tag("circle", cx=x(at) + aside, cy=y(member.final), r=2.6, class_="dot"))
             if member.status == "diverged":
-                drawn.append(_cross(x(at) + aside, y.start - 6))
+                corner = f"{x(at) + aside - 3:.1f} {y.start - 9:.1f}"
+                drawn.append(tag("path", d=f"M{corner}l6 6m0 -6l-6 6", class_="cross"))
     return drawn
 
 
@@ -108,15 +111,6 @@ def _means(places: list[Place], rows: list[statistics.Interval], x: svg.Scale, y
     return parts
 
 
-def _cross(x: float, y: float) -> str:
-    return tag("path", d=f"M{x - 3:.1f} {y - 3:.1f}l6 6m0 -6l-6 6", class_="cross")
-
-
 def _sentence(place: Place, row: statistics.Interval) -> str:
     spread = f", 95 % interval {svg.number(row.low)} to {svg.number(row.high)}" if math.isfinite(row.low) else ""
     return f"{place.label or svg.number(place.x)}: {svg.number(row.point)} of {row.n}{spread}"
-
-
-def _description(axis: Axis, places: list[Place], rows: list[statistics.Interval]) -> str:
-    means = "; ".join(_sentence(place, row) for place, row in zip(places, rows, strict=True))
-    return f"Return by {axis.name}. {means}."

@@ -8,7 +8,10 @@ from softrl.reporting.report.svg import Scale, tag
 
 
 class Size(NamedTuple):
-    """Pixels of a chart's drawing; the page scales it, text included, to the width that it has."""
+    """Pixels of a chart's drawing; the page scales it, text included, to the width that it has.
+
+    page: `wide` or `narrow` where only such a page shows it.
+    """
 
     width: int
     height: int
@@ -16,6 +19,7 @@ class Size(NamedTuple):
     right: int = 14
     top: int = 12
     bottom: int = 40
+    page: str | None = None
 
     @property
     def x(self) -> tuple[float, float]:
@@ -28,7 +32,7 @@ class Size(NamedTuple):
         return self.height - self.bottom, self.top
 
 
-WIDE, NARROW, PANEL = Size(960, 380), Size(360, 300), Size(360, 240)
+WIDE, NARROW, PANEL = Size(960, 380, page="wide"), Size(360, 300, page="narrow"), Size(360, 240)
 
 
 def robust(values: Sequence[float], trusted: Sequence[float]) -> tuple[list[float], bool]:
@@ -53,11 +57,9 @@ def frame(size: Size, x: Scale, y: Scale, x_name: str, y_name: str, labels: Sequ
     ticks_y = y.ticks(5)
     grid = "".join(f"M{left} {y(tick):.1f}H{right}" for tick in ticks_y)
     parts = [tag("path", d=grid, class_="grid"), tag("path", d=f"M{left} {bottom}H{right}", class_="axis")]
-    parts += [tag("text", svg.compact(_clean(t)), x=left - 7.0, y=y(t) + 3.5, class_="tick end") for t in ticks_y]
-    parts += [
-        tag("text", svg.text(label), x=x(value), y=bottom + 15.0, class_="tick mid")
-        for value, label in _apart(marks, x)
-    ]
+    parts += [tag("text", svg.compact(t), x=left - 7.0, y=y(t) + 3.5, class_="tick end") for t in ticks_y]
+    below = bottom + 15.0
+    parts += [tag("text", svg.text(label), x=x(t), y=below, class_="tick mid") for t, label in _apart(marks, x)]
     parts.append(tag("text", svg.text(x_name), x=right, y=size.height - 6.0, class_="name end"))
     if y_name:
         parts.append(tag("text", svg.text(y_name), x=float(left), y=9.0, class_="name"))
@@ -73,21 +75,10 @@ def _apart(marks: Sequence[tuple[float, str]], x: Scale) -> list[tuple[float, st
     return kept
 
 
-def _clean(value: float) -> float:
-    """−0 and 0.30000000000000004 as one writes them."""
-    return float(f"{value:.10g}") + 0.0
-
-
-def canvas(size: Size, about: str, *children: str, class_: str | None = None) -> str:
+def canvas(size: Size, about: str, *children: str) -> str:
     """The picture. `about`: what somebody who does not see it should know."""
-    return tag(
-        "svg",
-        *children,
-        viewBox=f"0 0 {size.width} {size.height}",
-        role="img",
-        aria_label=about,
-        class_=class_,
-    )
+    box = f"0 0 {size.width} {size.height}"
+    return tag("svg", *children, viewBox=box, role="img", aria_label=about, class_=size.page)
 
 
 def clipped(name: str, size: Size, *children: str) -> str:

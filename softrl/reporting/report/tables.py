@@ -6,16 +6,11 @@ from typing import Any, NamedTuple
 
 from softrl.config import is_number
 from softrl.reporting.report import frame, svg
-from softrl.reporting.report.data import Axis, Group, Member, value_text
+from softrl.reporting.report.data import Axis, Group, Member, spelled, value_text
 from softrl.reporting.report.svg import tag
 
-STATUS = {
-    "done": "finished",
-    "training": "training",
-    "waiting": "waiting",
-    "stopped": "stopped early",
-    "diverged": "diverged",
-}
+STATUS = {"done": "finished", "stopped": "stopped early"}
+"""Words for a status that does not speak for itself."""
 
 
 class Column(NamedTuple):
@@ -33,43 +28,27 @@ class Entry(NamedTuple):
     key: Any
 
 
-def table(
-    columns: Sequence[Column], rows: Sequence[Sequence[Entry]], *, caption: str, limit: int = 0, by: str = ""
-) -> str:
-    """A sortable table. `limit`: rows shown until one asks for all, 0 shows all; `by`: the column that they come
-    sorted by, the largest first."""
+def table(columns: Sequence[Column], rows: Sequence[Sequence[Entry]], *, caption: str, limit: int, by: str = "") -> str:
+    """A sortable table. `limit`: rows shown until one asks for all; `by`: the column that they come sorted by, the
+    largest first."""
     head = tag("tr", *(_heading(column, column.name == by) for column in columns))
     body = [tag("tr", *(_cell(c, e) for c, e in zip(columns, row, strict=True))) for row in rows]
     parts = [tag("caption", svg.text(caption)), tag("thead", head), tag("tbody", "\n".join(body))]
-    more = ""
-    if limit and len(rows) > limit:
-        more = tag("button", f"Show all {len(rows):,}", type="button", class_="more", hidden=True)
-    many = str(limit) if more else None
-    return tag("div", tag("table", *parts, data_limit=many), more, class_="table")
+    if len(rows) <= limit:
+        return tag("div", tag("table", *parts), class_="table")
+    more = tag("button", f"Show all {len(rows):,}", type="button", class_="more", hidden=True)
+    return tag("div", tag("table", *parts, data_limit=limit), more, class_="table")
 
 
 def _heading(column: Column, first: bool) -> str:
     button = tag("button", svg.text(column.name), type="button", title=column.about or None)
-    return tag(
-        "th",
-        button,
-        scope="col",
-        class_="number" if column.numeric else None,
-        aria_sort="descending" if first else "none",
-    )
+    sort = "descending" if first else "none"
+    return tag("th", button, scope="col", class_="number" if column.numeric else None, aria_sort=sort)
 
 
 def _cell(column: Column, entry: Entry) -> str:
-    key = entry.key
-    if isinstance(key, float):
-        key = "" if math.isnan(key) else repr(key)
-    return tag(
-        "td",
-        entry.markup,
-        class_="number" if column.numeric else None,
-        data_key=str(key),
-        data_label=column.name,
-    )
+    key = "" if isinstance(entry.key, float) and math.isnan(entry.key) else str(entry.key)
+    return tag("td", entry.markup, class_="number" if column.numeric else None, data_key=key, data_label=column.name)
 
 
 def number(value: float) -> Entry:
@@ -99,26 +78,25 @@ def settings(groups: Sequence[Group], axes: Sequence[Axis]) -> str:
         Column("n", about="members with a finite return"),
         Column("diverged", about="members that stopped learning because their numbers became non-finite"),
     ]
-    scale = _common_scale(groups)
-    rows = []
-    for rank, group in enumerate(groups, start=1):
-        cell = group.cell
-        rows.append(
-            [
-                Entry(tag("span", _swatch(rank - 1), str(rank), class_="nowrap"), rank),
-                *(words(group.members[0].setting[axis.name]) for axis in axes),
-                Entry(tag("strong", svg.number(cell.iqm)), cell.iqm),
-                Entry(_whisker(cell, scale), cell.low),
-                number(cell.mean),
-                number(cell.median),
-                number(cell.best),
-                count(cell.n),
-                Entry(tag("span", str(cell.diverged), class_="bad" if cell.diverged else None), cell.diverged),
-            ]
-        )
-    return table(
-        columns, rows, caption="Settings, by the interquartile mean of the last evaluation", limit=40, by="return"
-    )
+    cells = [group.cell for group in groups]
+    drawn = [value for cell in cells for value in (cell.iqm, cell.low, cell.high)]
+    scale = svg.spanning(frame.robust(drawn, drawn)[0], 3.0, 97.0, margin=0.02)
+    rows = [
+        [
+            Entry(tag("span", _swatch(rank - 1), str(rank), class_="nowrap"), rank),
+            *(words(cell.setting[axis.name]) for axis in axes),
+            Entry(tag("strong", svg.number(cell.iqm)), cell.iqm),
+            Entry(_whisker(cell, scale), cell.low),
+            number(cell.mean),
+            number(cell.median),
+            number(cell.best),
+            count(cell.n),
+            Entry(tag("span", str(cell.diverged), class_="bad" if cell.diverged else None), cell.diverged),
+        ]
+        for rank, cell in enumerate(cells, start=1)
+    ]
+    caption = "Settings, by the interquartile mean of the last evaluation"
+    return table(columns, rows, caption=caption, limit=40, by="return")
 
 
 def _axis_column(axis: Axis, some: Sequence[Member]) -> Column:
@@ -127,12 +105,6 @@ def _axis_column(axis: Axis, some: Sequence[Member]) -> Column:
 
 def _swatch(index: int) -> str:
     return tag("i", class_=f"swatch c{index}", aria_hidden="true") if index < 8 else ""
-
-
-def _common_scale(groups: Sequence[Group]) -> svg.Scale:
-    points = [group.cell.iqm for group in groups]
-    edges = [edge for group in groups for edge in (group.cell.low, group.cell.high)]
-    return svg.spanning(frame.robust(points + edges, points + edges)[0], 3.0, 97.0, margin=0.02)
 
 
 def _whisker(cell: Any, scale: svg.Scale) -> str:
@@ -194,30 +166,20 @@ def _status(member: Member) -> Entry:
 
 def failures(some: Sequence[Member]) -> str:
     """A row for every member that diverged, with its cause."""
-    columns = [
-        Column("member", numeric=False),
-        Column("setting", numeric=False),
-        Column("seed"),
-        Column("at step"),
-        Column("cause", numeric=False),
-        Column("last return"),
-    ]
+    columns = [Column("member", numeric=False), Column("setting", numeric=False), Column("seed"), Column("at step")]
+    columns += [Column("cause", numeric=False), Column("last return")]
     rows = [
         [
             words(member.id),
-            Entry(svg.text(_setting(member)), _setting(member)),
+            words(spelled(member.setting, member.task)),
             count(member.seed),
-            count(member.at) if member.at is not None else Entry("–", math.nan),
+            count(member.at) if member.at is not None else number(math.nan),
             words(member.cause),
             number(member.final),
         ]
         for member in some
     ]
     return table(columns, rows, caption="Members that stopped learning", limit=25)
-
-
-def _setting(member: Member) -> str:
-    return " · ".join(f"{name} {value_text(value)}" for name, value in member.setting.items()) or member.task
 
 
 def pairs(values: Mapping[str, Any], caption: str, *, marked: Sequence[str] = ()) -> str:
