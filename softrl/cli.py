@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import tyro
 
 from softrl import __version__, cli_serve, cli_sweep
-from softrl.errors import ConfigError, SoftRLError, suggestion
+from softrl.errors import ConfigError, SoftRLError, require_known
 
 USAGE = """\
 softrl {version}: control as inference, compiled
@@ -108,10 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(__version__)
         return
     try:
-        if argv[0] not in commands:
-            raise ConfigError(
-                f"unknown command {argv[0]!r}{suggestion(argv[0], commands)}; known: {', '.join(commands)}"
-            )
+        require_known("command", argv[0], commands)
         sys.exit(commands[argv[0]](argv[1:]))
     except SoftRLError as error:
         print(f"softrl: {error}", file=sys.stderr)

@@ -103,12 +103,6 @@ def train(
     other = None if eval_env is None else _source(eval_env)
     assembled = assemble(config, env=source, evaluation_env=other, randomize=randomization_fn)
     out = None if run_directory is None else Path(run_directory)
-    return _trained(assembled, out, progress_fn, policy_params_fn)
-
-
-def _trained(
-    assembled: Assembled, out: Path | None, progress_fn: Callable, policy_params_fn: Callable
-) -> tuple[Callable, Params, dict[str, float]]:
     make_policy = partial(_make_policy, assembled.program.agent)
     newest: dict[str, float] = {}
 

@@ -59,9 +59,10 @@ class SAC:
         if policy not in ("MlpPolicy", "MultiInputPolicy"):
             raise ConfigError(f"policy must be MlpPolicy or MultiInputPolicy, got {policy!r}")
         self.env, self.verbose, self.num_timesteps = _environment(env), verbose, 0
-        self.train_freq, self.gradient_steps = _count("train_freq", train_freq, 1), int(gradient_steps)
+        if not is_whole(train_freq) or train_freq < 1:
+            raise ConfigError(f"train_freq must be a whole number of steps from 1, got {train_freq!r}")
+        self.train_freq, self.gradient_steps = train_freq, int(gradient_steps)
         self.seed = 0 if seed is None else seed
-        learned = ent_coef if isinstance(ent_coef, str) else ""
         config = change(
             LearnerConfig(),
             layer_norm=False,
@@ -74,7 +75,7 @@ class SAC:
             batch_size=batch_size,
             tau=tau,
             gamma=gamma,
-            auto_temperature=bool(learned),
+            auto_temperature=isinstance(ent_coef, str),
             temperature=_temperature(ent_coef),
             target_entropy=None if target_entropy == "auto" else float(target_entropy),
             **_architecture(policy_kwargs or {}),
@@ -84,7 +85,7 @@ class SAC:
             config, self.env.observation_space, len(self.low), replay_capacity=buffer_size, seed=self.seed
         )
         self._obs: PyTree = None
-        self._episode = [0.0, 0]
+        self._return = 0.0
 
     def learn(
         self,
@@ -120,8 +121,7 @@ class SAC:
         self, observation: PyTree, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
         """Actions in the environment's bounds for one observation or a batch, and `state` as it came in."""
-        mode = self.learner.act(observation, deterministic=deterministic)
-        return self._scaled(mode), state
+        return self._scaled(self.learner.act(observation, deterministic=deterministic)), state
 
     def save(self, path: str | Path) -> None:
         """Saves everything, replay included, into the directory `path`.
@@ -148,7 +148,7 @@ class SAC:
             raise ConfigError(f"{path} holds a learner, but not a model saved by softrl.compat.sb3")
         for name, value in saved.items():
             setattr(model, name, np.float32(value) if name in ("low", "high") else value)
-        model.env, model._obs, model._episode = None, None, [0.0, 0]
+        model.env, model._obs, model._return = None, None, 0.0
         if env is not None:
             model.set_env(env)
         return model
@@ -165,7 +165,7 @@ class SAC:
         for what, mine, its in pairs:
             if mine != its:
                 raise ConfigError(f"{what} of this model are {mine}, of env {its}: give one with the same spaces")
-        self.env, self._obs, self._episode = env, None, [0.0, 0]
+        self.env, self._obs, self._return = env, None, 0.0
 
     def get_env(self) -> Any:
         """The environment."""
@@ -180,15 +180,13 @@ class SAC:
         action = self.learner.act(self._obs)
         new, reward, terminated, truncated, _ = self.env.step(self._scaled(action))
         row = {"obs": self._obs, "action": action, "reward": np.float64(reward), "next_obs": new}
-        self.learner.add(
-            {**jax.tree.map(lambda x: np.asarray(x)[None], row), "terminated": np.asarray([bool(terminated)])}
-        )
+        self.learner.add(jax.tree.map(lambda x: np.asarray(x)[None], row | {"terminated": bool(terminated)}))
         self.num_timesteps += 1
-        self._obs, self._episode = new, [self._episode[0] + float(reward), self._episode[1] + 1]
+        self._obs, self._return = new, self._return + float(reward)
         if not (terminated or truncated):
             return None
-        total = self._episode[0]
-        self._obs, self._episode = self.env.reset()[0], [0.0, 0]
+        total = self._return
+        self._obs, self._return = self.env.reset()[0], 0.0
         return total
 
     def _scaled(self, action: np.ndarray) -> np.ndarray:
@@ -226,9 +224,3 @@ def _architecture(policy_kwargs: dict[str, Any]) -> dict[str, int]:
     if unknown or not isinstance(layers, list) or len(set(layers)) > 1:
         raise ConfigError(f"policy_kwargs may hold net_arch, a list of equal widths; got {policy_kwargs!r}")
     return {"depth": len(layers), "width": layers[0] if layers else 256}
-
-
-def _count(name: str, value: Any, least: int) -> int:
-    if not is_whole(value) or value < least:
-        raise ConfigError(f"{name} must be a whole number of steps from {least}, got {value!r}")
-    return value

@@ -41,13 +41,8 @@ def serialize(policy: NumpyPolicy, about: dict[str, str]) -> bytes:
     x = graph.add("Concat", *parts, out="joined", axis=1) if len(parts) > 1 else parts[0]
     result = _head(graph, policy, _network(graph, policy.spec.layers, policy.arrays, x))
     body = helper.make_graph(graph.nodes, "softrl_policy", values, [result], graph.constants)
-    model = helper.make_model(
-        body,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR,
-        producer_name="softrl",
-        producer_version=__version__,
-    )
+    maker = {"producer_name": "softrl", "producer_version": __version__}
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR, **maker)
     helper.set_model_props(model, about)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
@@ -59,11 +54,9 @@ def _normalised(graph: Graph, policy: NumpyPolicy, name: str, moments: tuple[np.
         mean, std = moments
         x = graph.add("Sub", x, graph.constant(f"{name}/mean", mean), out=f"{name}/centred")
         x = graph.add("Div", x, graph.constant(f"{name}/std", std), out=f"{name}/scaled")
-        clip = policy.spec.normalizer.clip
-        bounds = [
-            graph.constant(f"{name}/{side}", np.float32(value)) for side, value in (("low", -clip), ("high", clip))
-        ]
-        x = graph.add("Clip", x, *bounds, out=f"{name}/clipped")
+        clip = np.float32(policy.spec.normalizer.clip)
+        low, high = graph.constant(f"{name}/low", -clip), graph.constant(f"{name}/high", clip)
+        x = graph.add("Clip", x, low, high, out=f"{name}/clipped")
     return graph.add("Flatten", x, out=f"{name}/flat", axis=1)
 
 

@@ -19,11 +19,7 @@ from softrl.training.assemble import Assembled, acting
 from softrl.training.programs import abstract_run
 from softrl.types import PyTree
 
-FORMATS = {
-    "onnx": "onnx and onnxruntime",
-    "stablehlo": "flatbuffers",
-    "safetensors": "safetensors",
-}
+FORMATS = {"onnx": "onnx and onnxruntime", "stablehlo": "flatbuffers", "safetensors": "safetensors"}
 """Formats, and what each needs."""
 
 

@@ -82,8 +82,11 @@ def _tiles(report: Report, grouped: Grouped) -> str:
     diverged = sum(member.status == "diverged" for member in members)
     steps = sum(float(member.steps[-1]) for member in members if len(member.steps))
     best, tiles = data.best(members), []
-    if len(report.tasks) < 2:
-        tiles.append(("best return", svg.number(best.peak) if best else "–", _whose(report, best)))
+    if len(report.tasks) < 2 and best is None:
+        tiles.append(("best return", "–", "no evaluation"))
+    elif len(report.tasks) < 2:
+        whose = f"member {best.id}" if len(members) > 1 else f"at step {best.peak_step:,}"
+        tiles.append(("best return", svg.number(best.peak), whose))
     groups = grouped.get(report.tasks[0], []) if len(report.tasks) == 1 else []
     if 0 < len(groups) < len(members):
         top = groups[0]
@@ -99,12 +102,6 @@ def _tiles(report: Report, grouped: Grouped) -> str:
         tag("div", tag("dt", svg.text(n)), tag("dd", svg.text(v)), tag("dd", svg.text(s), class_="small"))
         for n, v, s in tiles
     )
-
-
-def _whose(report: Report, best: data.Member | None) -> str:
-    if best is None:
-        return "no evaluation"
-    return f"member {best.id}" if len(report.members) > 1 else f"at step {best.peak_step:,}"
 
 
 def _notice(report: Report) -> str:
@@ -126,7 +123,7 @@ def _best(report: Report) -> str:
     if report.video is None:
         said = tag("p", svg.text(report.film), class_="faint") if report.film else ""
         return _section("best", title, listed, *others, said)
-    return _section("best", title, tag("div", _film(report), listed, class_="best"), *others)
+    return _section("best", title, tag("div", _film(report.video, report.film), listed, class_="best"), *others)
 
 
 def _facts(report: Report, best: data.Member) -> str:
@@ -136,40 +133,31 @@ def _facts(report: Report, best: data.Member) -> str:
     return tag("dl", *items, class_="facts")
 
 
-def _film(report: Report) -> str:
-    encoded = base64.b64encode(report.video or b"").decode()
-    caption = tag("figcaption", svg.text(report.film))
-    if (report.video or b"").startswith(b"GIF"):
-        picture = tag("img", src=f"data:image/gif;base64,{encoded}", alt=report.film)
+def _film(video: bytes, about: str) -> str:
+    encoded = base64.b64encode(video).decode()
+    if video.startswith(b"GIF"):
+        picture = tag("img", src=f"data:image/gif;base64,{encoded}", alt=about)
     else:
         source = tag("source", src=f"data:video/mp4;base64,{encoded}", type="video/mp4")
-        options = {"controls": True, "loop": True, "muted": True, "playsinline": True, "aria_label": report.film}
-        picture = tag("video", source, **options)
-    return tag("figure", picture, caption)
+        picture = tag("video", source, controls=True, loop=True, muted=True, playsinline=True, aria_label=about)
+    return tag("figure", picture, tag("figcaption", svg.text(about)))
 
 
 def _tasks(report: Report, grouped: Grouped) -> list[str]:
     """For each robot: curves, effects, the table of settings."""
     parts = []
-    several = len(report.tasks) > 1
+    lead = (
+        "Interquartile mean over members of the last evaluation (undiscounted return of the deterministic policy), "
+        "with a 95 % stratified bootstrap interval. Members that diverged count with the policy that they stopped with."
+    )
     for index, (task, groups) in enumerate(grouped.items()):
         members = tuple(member for group in groups for member in group.members)
-        key, suffix = f"t{index}", f": {task}" if several else ""
-        parts.append(_curves(report, groups, key, suffix))
-        parts.append(_effects(report, members, key, suffix))
-        if len(groups) > 1 and len(members) > len(groups):  # otherwise the members' table says it all
-            parts.append(
-                _section(
-                    f"{key}settings", f"Settings{suffix}", tables.settings(groups, report.axes), lead=LEAD_SETTINGS
-                )
-            )
+        key, suffix = f"t{index}", f": {task}" if len(grouped) > 1 else ""
+        parts += [_curves(report, groups, key, suffix), _effects(report, members, key, suffix)]
+        if 1 < len(groups) < len(members):  # otherwise the members' table says it all
+            table = tables.settings(groups, report.axes)
+            parts.append(_section(f"{key}settings", f"Settings{suffix}", table, lead=lead))
     return parts
-
-
-LEAD_SETTINGS = (
-    "Interquartile mean over members of the last evaluation (undiscounted return of the deterministic policy), with a "
-    "95 % stratified bootstrap interval. Members that diverged count with the policy that they stopped with."
-)
 
 
 def _curves(report: Report, groups: list[Group], key: str, suffix: str) -> str:
@@ -191,18 +179,14 @@ def _curves(report: Report, groups: list[Group], key: str, suffix: str) -> str:
     if cut:
         lead += " What lies far below or above the others is cut off."
     main = tag("figure", drawing, _legend(groups) if not alone else "", class_="chart")
-    panels = _panels(report, groups, key)
-    return _section(f"{key}curves", f"Learning curves{suffix}", main, panels, lead=lead)
+    return _section(f"{key}curves", f"Learning curves{suffix}", main, _panels(report, groups, key), lead=lead)
 
 
 def _legend(groups: list[Group]) -> str:
-    items = [
-        tag(
-            "li",
-            tag("button", tables._swatch(i), svg.text(group.name), type="button", data_series=i, aria_pressed="false"),
-        )
-        for i, group in enumerate(groups[: curves.COLOURED])
-    ]
+    items = []
+    for i, group in enumerate(groups[: curves.COLOURED]):
+        label = tables._swatch(i) + svg.text(group.name)
+        items.append(tag("li", tag("button", label, type="button", data_series=i, aria_pressed="false")))
     return tag("ul", *items, class_="legend", aria_label="Settings in colour, best first")
 
 

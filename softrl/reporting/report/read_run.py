@@ -28,10 +28,7 @@ def read(run: Path) -> Report:
     entry = algorithm(config.get("algorithm", "sac"))
     series = SERIES | {name: f"train.{name}" for name in entry.metrics}
     meanings = described(entry)
-    members = tuple(
-        _member(series, index, env["env"], training["seed"] + index, records)._replace(home=run)
-        for index in range(training["seeds"])
-    )
+    members = tuple(_member(series, index, config, records)._replace(home=run) for index in range(training["seeds"]))
     moved = physics(str(env["env"]), env.get("backend", ""))
     named = env["env"] + (f" ({moved} physics)" if moved else "")
     count = f"{training['seeds']} members in one compiled program" if training["seeds"] > 1 else "one run"
@@ -40,7 +37,7 @@ def read(run: Path) -> Report:
         title=run.resolve().name,
         about=f"{named}, {count}",
         axes=(),
-        members=tuple(_unfinished(member, training["steps"]) for member in members),
+        members=members,
         training={name: meanings[metric] for name, metric in series.items()},
         brief=brief(entry),
         config=flattened(config),
@@ -58,29 +55,25 @@ def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
-def _member(series: Mapping[str, str], index: int, task: str, seed: int, records: list[dict[str, Any]]) -> Member:
+def _member(series: Mapping[str, str], index: int, config: Mapping[str, Any], records: list[dict[str, Any]]) -> Member:
+    training = config["training"]
     wanted = {"return_mean": "eval.return_mean", "return_std": "eval.return_std", **series}
-    codes = [int(_at(record, "health.code", index, 0)) for record in records]
-    frozen = next((i for i, code in enumerate(codes) if code), None)
-    return Member(
+    taken = {name: [_at(record, metric, index) for record in records] for name, metric in wanted.items()}
+    steps = np.array([record["env_steps"] for record in records], float)
+    done = len(steps) and steps[-1] >= training["steps"]
+    member = Member(
         id=str(index),
-        task=task,
-        seed=seed,
+        task=config["env"]["env"],
+        seed=training["seed"] + index,
         setting={},
-        steps=np.array([record["env_steps"] for record in records], float),
-        series={
-            name: np.array([_at(record, metric, index) for record in records], float) for name, metric in wanted.items()
-        },
-        status="done" if frozen is None else "diverged",
-        cause="" if frozen is None else message(codes[frozen]),
-        at=None if frozen is None else records[frozen]["env_steps"],
+        steps=steps,
+        series={name: np.array(values, float) for name, values in taken.items()},
+        status="done" if done else "training" if records else "waiting",
     )
-
-
-def _unfinished(member: Member, steps: int) -> Member:
-    if member.status == "diverged" or (len(member.steps) and member.steps[-1] >= steps):
-        return member
-    return member._replace(status="training" if len(member.steps) else "waiting")
+    for record in records:
+        if code := int(_at(record, "health.code", index, 0)):
+            return member._replace(status="diverged", cause=message(code), at=record["env_steps"])
+    return member
 
 
 def _at(record: Mapping[str, Any], metric: str, index: int, missing: float = np.nan) -> float:

@@ -1,7 +1,6 @@
 """A sweep's directory as a report."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +28,14 @@ def read(directory: Path) -> Report:
         if line["kind"] == "evaluation":
             evaluations.setdefault(line["member"], []).append(line)
     gathered = results.gather(sweep.members, lines)
-    members = tuple(
-        _member(row, evaluations.get(row.member.id, []), ends, about["env"], tuple(series))._replace(
-            home=folder.batch_directory(directory, row.member.group, row.member.batch)
-        )
-        for row in gathered
-    )
+    members = (_member(row, evaluations.get(row.member.id, []), ends, about["env"], series) for row in gathered)
+    homes = (folder.batch_directory(directory, row.member.group, row.member.batch) for row in gathered)
     return Report(
         kind="sweep",
         title=Path(directory).resolve().name,
         about=_about(about, sweep),
         axes=tuple(_axis(axis) for axis in sweep.axes if axis.name != "env"),
-        members=members,
+        members=tuple(member._replace(home=home) for member, home in zip(members, homes, strict=True)),
         training=series,
         brief=tuple(series),
         config=flattened(about["groups"][0]["config"]) if about["groups"] else dict(about["base"]),
@@ -51,17 +46,17 @@ def read(directory: Path) -> Report:
 
 
 def _member(
-    row: results.Result, evaluations: list[dict[str, Any]], ends: Mapping[str, int], env: str, series: Sequence[str]
+    row: results.Result, evaluations: list[dict[str, Any]], ends: Mapping[str, int], env: str, series: Iterable[str]
 ) -> Member:
     evaluations = sorted(evaluations, key=lambda line: line["step"])
-    names = ("return_mean", "return_std", *series)
+    looks = {name: [line.get(name) for line in evaluations] for name in ("return_mean", "return_std", *series)}
     return Member(
         id=row.member.id,
         task=str(row.changes.get("env", env)),
         seed=row.member.seed,
         setting={name: value for name, value in row.changes.items() if name != "env"},
         steps=np.array([line["step"] for line in evaluations], float),
-        series={name: np.array([_number(line.get(name)) for line in evaluations], float) for name in names},
+        series={name: np.array(values, float) for name, values in looks.items()},
         status=row.status,
         cause=row.cause,
         at=ends.get(row.member.id),
@@ -75,10 +70,6 @@ def _series(sweep: folder.Sweep) -> dict[str, str]:
         entry = algorithm(name)
         known |= {metric: described(entry)[f"train.{metric}"] for metric in brief(entry)}
     return {**known, "stochastic_return_mean": "of the sampling policy"}
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def _axis(axis: Any) -> Axis:
