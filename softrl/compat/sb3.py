@@ -128,10 +128,8 @@ class SAC:
 
         Raises: CheckpointError: the disk refused. ConfigError: another model is there.
         """
-        saved = {
-            name: getattr(self, name) for name in ("num_timesteps", "train_freq", "gradient_steps", "verbose", "seed")
-        }
-        saved |= {"low": self.low.tolist(), "high": self.high.tolist()}
+        names = ("num_timesteps", "train_freq", "gradient_steps", "verbose", "seed")
+        saved = {name: getattr(self, name) for name in names} | {"low": self.low.tolist(), "high": self.high.tolist()}
         self.learner.save_copy(path, {"sb3": saved})
 
     @classmethod

@@ -19,7 +19,7 @@ from softrl.reporting.progress import Progress
 from softrl.training import hosted
 from softrl.training.assemble import Assembled, acting, assemble
 from softrl.training.config import Config
-from softrl.training.evaluate import Evaluation, evaluate
+from softrl.training.evaluate import evaluate
 from softrl.training.health import message
 from softrl.types import PyTree
 
@@ -111,16 +111,14 @@ def evaluation(trained: Assembled, policy: PyTree, *, episodes: int, seed: int) 
     """Prints returns of a policy by its mode and by sampling, `episodes` of each. Args: `trained`: the run's pieces."""
     config, env = change(trained.config, eval_episodes=episodes), trained.evaluation_source or trained.source
     assembled = assemble(config, env=env)
-    result = jax.tree.map(np.asarray, _evaluated(assembled, policy, seed))
+    held_out, agent = assembled.evaluation, assembled.program.agent
+    if isinstance(held_out, HostEnv):
+        result = hosted.evaluate(held_out, acting(assembled, policy), hosted.EVALUATION_SEED + seed)
+    else:
+        key = at(jax.random.key(seed), Counter.of(0), Purpose.EVALUATE)
+        result = jax.jit(lambda policy, key: evaluate(held_out, agent, policy, key))(policy, key)
+    result = jax.tree.map(np.asarray, result)
     print(f"{title(config)}: the best policy, {episodes} episodes each")
     for name in ("deterministic", "stochastic"):
         returns, lengths = getattr(result, f"{name}_return"), getattr(result, f"{name}_length")
         print(f"  {name:13s} return {returns.mean():9.1f} ± {returns.std():.1f}   length {lengths.mean():.1f}")
-
-
-def _evaluated(assembled: Assembled, policy: PyTree, seed: int) -> Evaluation:
-    env, agent = assembled.evaluation, assembled.program.agent
-    if isinstance(env, HostEnv):
-        return hosted.evaluate(env, acting(assembled, policy), hosted.EVALUATION_SEED + seed)
-    key = at(jax.random.key(seed), Counter.of(0), Purpose.EVALUATE)
-    return jax.jit(lambda policy, key: evaluate(env, agent, policy, key))(policy, key)

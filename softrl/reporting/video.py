@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ MAX_FPS = 50.0
 RENDERERS = ("auto", "opengl", "raycast")
 
 Note = Callable[[str], None]
+Write = Callable[[Iterable[np.ndarray]], Path]
 
 
 def video(trajectory: Any, system: Any, path: str | Path, *, fps: float, **options: Any) -> Path:
@@ -60,33 +62,20 @@ def poses(
     Raises:
       ConfigError: a format, size, rate or renderer that there is not. RenderError: no film can be made, and why.
     """
-    path = Path(path)
-    _check(path, fps, size, renderer)
-    every = int(np.ceil(fps / MAX_FPS - 1e-6))
+    every, write = _writer(Path(path), fps, size, renderer, note)
     film = scene(model, pos[::every], rot[::every], size=size, camera=camera or Camera(), fps=fps / every)
-    path, write = _writer(path, note)
-    return _drawn(film, renderer, note, lambda pictures: write(pictures, path, fps=fps / every, size=size))
+    return _drawn(film, renderer, note, write)
 
 
 def pictures(shown: np.ndarray, path: str | Path, *, fps: float, note: Note = lambda line: None) -> Path:
     """Writes a film of pictures `[T, H, W, 3]` uint8, without an odd last row or column. Otherwise as `poses`."""
-    path = Path(path)
-    every = int(np.ceil(fps / MAX_FPS - 1e-6))
-    shown = shown[::every, : shown.shape[1] // 2 * 2, : shown.shape[2] // 2 * 2]
-    size = (shown.shape[2], shown.shape[1])
-    _check(path, fps, size, "auto")
-    path, write = _writer(path, note)
-    return write(shown, path, fps=fps / every, size=size)
+    shown = shown[:, : shown.shape[1] // 2 * 2, : shown.shape[2] // 2 * 2]
+    every, write = _writer(Path(path), fps, (shown.shape[2], shown.shape[1]), "auto", note)
+    return write(shown[::every])
 
 
-def _writer(path: Path, note: Note) -> tuple[Path, Callable[..., Path]]:
-    if path.suffix == ".mp4" and media.ffmpeg() is None:
-        note("there is no ffmpeg (`pip install imageio-ffmpeg` brings one); writing a GIF")
-        path = path.with_suffix(".gif")
-    return path, media.mp4 if path.suffix == ".mp4" else media.gif
-
-
-def _check(path: Path, fps: float, size: tuple[int, int], renderer: str) -> None:
+def _writer(path: Path, fps: float, size: tuple[int, int], renderer: str, note: Note) -> tuple[int, Write]:
+    """Every how many states one is shown, and what writes the film; all that was asked for is checked."""
     if path.suffix not in (".mp4", ".gif"):
         raise ConfigError(f"a film is a .mp4 or a .gif, got {path.name!r}")
     if not (np.isfinite(fps) and fps > 0):
@@ -96,6 +85,11 @@ def _check(path: Path, fps: float, size: tuple[int, int], renderer: str) -> None
     if renderer not in RENDERERS:
         near = suggestion(renderer, RENDERERS)
         raise ConfigError(f"renderer must be one of {', '.join(RENDERERS)}, got {renderer!r}{near}")
+    if path.suffix == ".mp4" and media.ffmpeg() is None:
+        note("there is no ffmpeg (`pip install imageio-ffmpeg` brings one); writing a GIF")
+        path = path.with_suffix(".gif")
+    every = int(np.ceil(fps / MAX_FPS - 1e-6))
+    return every, partial(media.mp4 if path.suffix == ".mp4" else media.gif, path=path, fps=fps / every, size=size)
 
 
 def _links(trajectory: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +101,7 @@ def _links(trajectory: Any) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.stack([np.asarray(getattr(state.x, name)) for state in trajectory]) for name in ("pos", "rot"))
 
 
-def _drawn(film: Scene, renderer: str, note: Note, write: Callable[[Iterable[np.ndarray]], Path]) -> Path:
+def _drawn(film: Scene, renderer: str, note: Note, write: Write) -> Path:
     named = bool(os.environ.get("MUJOCO_GL"))
     if renderer != "raycast":
         try:

@@ -1,8 +1,9 @@
 """Markup as text, escaped; the few shapes that charts are made of; scales with round ticks."""
 
 import html
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from softrl.reporting import progress
@@ -42,35 +43,29 @@ def _rounded(value: float) -> str:
 
 def line(points: Points, **attributes: Any) -> str:
     """An open path; a point that is not finite breaks it, and one alone between breaks is a dot."""
-    parts, pen = [], False
-    for x, y in points:
-        if not (math.isfinite(x) and math.isfinite(y)):
-            pen = False
-            continue
-        parts.append(f"{'L' if pen else 'M'}{_rounded(x)} {_rounded(y)}")
-        pen = True
-    return tag("path", d=_with_dots("".join(parts)), **attributes)
-
-
-def _with_dots(path: str) -> str:
-    """Gives a lone `M` something to draw: with round caps a line of no length is a dot."""
-    return "M".join(part if "L" in part or not part else f"{part}h0" for part in path.split("M"))
+    # With round caps a line of no length is a dot.
+    pieces = (_path(piece) + ("h0" if len(piece) == 1 else "") for piece in _unbroken(points))
+    return tag("path", d="".join(pieces), **attributes)
 
 
 def band(lower: Points, upper: Points, **attributes: Any) -> str:
     """The area between two lines over the same x; it breaks where one of them is not finite."""
-    pieces: list[list[tuple[float, float, float]]] = [[]]
-    for (x, low), (_, high) in zip(lower, upper, strict=True):
-        if math.isfinite(low) and math.isfinite(high):
-            pieces[-1].append((x, low, high))
-        elif pieces[-1]:
-            pieces.append([])
     outlines = []
-    for piece in pieces:
+    for piece in _unbroken((x, low, high) for (x, low), (_, high) in zip(lower, upper, strict=True)):
         if len(piece) > 1:
             around = [(x, high) for x, _, high in piece] + [(x, low) for x, low, _ in reversed(piece)]
-            outlines.append("M" + "L".join(f"{_rounded(x)} {_rounded(y)}" for x, y in around) + "Z")
+            outlines.append(_path(around) + "Z")
     return tag("path", d="".join(outlines), **attributes) if outlines else ""
+
+
+def _unbroken(rows: Iterable[tuple[float, ...]]) -> list[list[tuple[float, ...]]]:
+    """The stretches of rows in which every number is finite."""
+    stretches = itertools.groupby(rows, key=lambda row: all(map(math.isfinite, row)))
+    return [list(stretch) for finite, stretch in stretches if finite]
+
+
+def _path(points: Points) -> str:
+    return "M" + "L".join(f"{_rounded(x)} {_rounded(y)}" for x, y in points)
 
 
 class Scale(NamedTuple):

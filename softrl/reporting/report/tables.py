@@ -112,14 +112,9 @@ def _whisker(cell: Any, scale: svg.Scale) -> str:
     if not math.isfinite(cell.low):
         return tag("span", "one run" if cell.n == 1 else "–", class_="faint")
     low, high, middle = (min(max(scale(value), 0.0), 100.0) for value in (cell.low, cell.high, cell.iqm))
-    picture = tag(
-        "svg",
-        tag("path", d=f"M{low:.1f} 6H{high:.1f}", class_="whisker"),
-        tag("circle", cx=middle, cy=6, r=3, class_="mean"),
-        viewBox="0 0 100 12",
-        class_="spark",
-        aria_hidden="true",
-    )
+    line = tag("path", d=f"M{low:.1f} 6H{high:.1f}", class_="whisker")
+    dot = tag("circle", cx=middle, cy=6, r=3, class_="mean")
+    picture = tag("svg", line, dot, viewBox="0 0 100 12", class_="spark", aria_hidden="true")
     return picture + tag("span", f"{svg.number(cell.low)} to {svg.number(cell.high)}", class_="nowrap")
 
 
@@ -184,14 +179,10 @@ def failures(some: Sequence[Member]) -> str:
 
 def pairs(values: Mapping[str, Any], caption: str, *, marked: Sequence[str] = ()) -> str:
     """Names and values, two columns, not sortable. `marked`: names that a sweep varies."""
-    rows = [
-        tag(
-            "tr",
-            tag("th", svg.text(name), scope="row"),
-            tag("td", tag("em", "varied") if name.split(".")[-1] in marked else svg.text(value_text(value))),
-        )
-        for name, value in values.items()
-    ]
+    rows = []
+    for name, value in values.items():
+        said = tag("em", "varied") if name.split(".")[-1] in marked else svg.text(value_text(value))
+        rows.append(tag("tr", tag("th", svg.text(name), scope="row"), tag("td", said)))
     return tag("table", tag("caption", svg.text(caption)), tag("tbody", *rows), class_="pairs")
 
 
