@@ -70,10 +70,9 @@ def gif(pictures: Iterable[np.ndarray], path: Path, *, fps: float, size: tuple[i
         palette = frames[0] if frames else image.quantize(colors=256)
         frames.append(image.quantize(palette=palette, dither=Image.Dither.NONE))
     ends = np.round(np.arange(len(frames) + 1) * 100 / fps).astype(int)
+    durations = (np.diff(ends) * 10).tolist()
     with whole(path) as part:
-        frames[0].save(
-            part, format="GIF", save_all=True, append_images=frames[1:], duration=(np.diff(ends) * 10).tolist(), loop=0
-        )
+        frames[0].save(part, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
     return path
 
 

@@ -54,9 +54,8 @@ def _write(scene: Scene, folder: Path) -> None:
 @contextlib.contextmanager
 def _worker(folder: Path, log: TextIO) -> Iterator[subprocess.Popen]:
     environment = ({"MUJOCO_GL": "egl"} if sys.platform == "linux" else {}) | os.environ
-    script = str(Path(__file__).with_name("opengl_worker.py"))
     # -P: this folder's modules must not stand in for the standard library's.
-    command = [sys.executable, "-P", script, str(folder)]
+    command = [sys.executable, "-P", Path(__file__).with_name("opengl_worker.py"), folder]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment, cwd=folder) as worker:
         try:
             yield worker

@@ -146,7 +146,7 @@ def _picture(view: View, shot: Shot) -> np.ndarray:
     rays, part = view.rays[box], picture[box]
     hits = _cast(shot, shot.eye, rays.reshape(-1, 3))
     behind, seen = part.copy(), (hits.geom >= 0).reshape(part.shape[:2])
-    part[seen] = _shade(shot, _only(hits, seen.ravel()))
+    part[seen] = _shade(shot, hits, seen.ravel())
     outline = _outline(hits.geom.reshape(seen.shape))
     part[outline] = _softened(view, shot, rays[outline], behind[outline])
     return picture
@@ -181,13 +181,9 @@ def _cast(shot: Shot, origin: np.ndarray, directions: np.ndarray) -> Hits:
     return Hits(geom, origin + distance[:, None] * directions, normal.reshape(-1, 3))
 
 
-def _only(hits: Hits, mask: np.ndarray) -> Hits:
-    return Hits(*(field[mask] for field in hits))
-
-
-def _shade(shot: Shot, hits: Hits) -> np.ndarray:
-    """Colours `[R, 3]`: sunlight, skylight from above, a little gloss."""
-    model = shot.model
+def _shade(shot: Shot, hits: Hits, seen: np.ndarray) -> np.ndarray:
+    """Colours of the hits that are `seen`: sunlight, skylight from above, a little gloss."""
+    model, hits = shot.model, Hits(*(field[seen] for field in hits))
     material = model.geom_matid[hits.geom]
     colour = model.geom_rgba[hits.geom, :3].astype(float)
     if model.nmat:
@@ -269,6 +265,6 @@ def _softened(view: View, shot: Shot, rays: np.ndarray, behind: np.ndarray) -> n
     for shift in SAMPLES:
         hits = _cast(shot, shot.eye, rays + shift @ view.pixel)
         colour, seen = behind.copy(), hits.geom >= 0
-        colour[seen] = _shade(shot, _only(hits, seen))
+        colour[seen] = _shade(shot, hits, seen)
         total += colour
     return total / len(SAMPLES)

@@ -52,9 +52,8 @@ class Member(NamedTuple):
     @property
     def peak_step(self) -> int:
         """Environment steps at that evaluation; 0 before the first."""
-        returns = self.series["return_mean"]
-        known = np.flatnonzero(np.isfinite(returns))
-        return int(self.steps[known[np.argmax(returns[known])]]) if len(known) else 0
+        highest = np.flatnonzero(self.series["return_mean"] == self.peak)
+        return int(self.steps[highest[0]]) if len(highest) else 0
 
 
 class Report(NamedTuple):

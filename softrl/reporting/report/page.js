@@ -19,11 +19,10 @@ for (const table of document.querySelectorAll(".table table")) {
   };
   [...table.tHead.rows[0].cells].forEach((heading, column) => {
     heading.querySelector("button").addEventListener("click", () => {
-      const before = heading.getAttribute("aria-sort");
       // Numbers begin with the largest, as a score is read; words with the first letter.
-      const first = heading.classList.contains("number") ? "descending" : "ascending";
-      const second = first === "ascending" ? "descending" : "ascending";
-      const order = before === first ? second : first;
+      const orders = ["ascending", "descending"];
+      if (heading.classList.contains("number")) orders.reverse();
+      const order = heading.getAttribute("aria-sort") === orders[0] ? orders[1] : orders[0];
       for (const other of heading.parentElement.cells) other.setAttribute("aria-sort", "none");
       heading.setAttribute("aria-sort", order);
       const rows = [...body.rows].map((row) => [value(row, column), row]);
@@ -35,7 +34,7 @@ for (const table of document.querySelectorAll(".table table")) {
       trim();
     });
   });
-  if (more) more.addEventListener("click", () => { limit = 0; trim(); });
+  more?.addEventListener("click", () => { limit = 0; trim(); });
   trim();
 }
 // Legends: point at a setting, or press it, to see its line alone.

@@ -203,8 +203,7 @@ def _panels(report: Report, groups: list[Group], key: str) -> str:
 def _effects(report: Report, members: tuple[data.Member, ...], key: str, suffix: str) -> str:
     drawn = []
     for index, axis in enumerate(report.axes):
-        picture = effects.figure(axis, members, key=f"{key}e{index}")
-        if picture:
+        if picture := effects.figure(axis, members, key=f"{key}e{index}"):
             drawn.append(tag("figure", tag("figcaption", tag("b", svg.text(axis.name))), picture, class_="chart"))
     if not drawn:
         return ""
@@ -223,9 +222,8 @@ def _members(report: Report) -> str:
 
 def _failures(report: Report) -> str:
     failed = [member for member in report.members if member.status == "diverged"]
-    if not failed:
-        return _section("diverged", "Diverged", tag("p", "None: every member kept learning.", class_="faint"))
-    return _section("diverged", "Diverged", tables.failures(failed))
+    none = tag("p", "None: every member kept learning.", class_="faint")
+    return _section("diverged", "Diverged", tables.failures(failed) if failed else none)
 
 
 def _config(report: Report) -> str:

@@ -65,7 +65,8 @@ def opened(
         yield listen
     finally:
         for outlet in outlets:
-            outlet.close()
+            for run in sorted(outlet.begun):
+                outlet.do("end", run)
 
 
 class _Outlet:
@@ -74,11 +75,6 @@ class _Outlet:
     def __init__(self, name: str, sink: Sink, note: Callable[[str], None]):
         self.name, self.sink, self.note = name, sink, note
         self.sweeping, self.begun = False, set()
-
-    def close(self) -> None:
-        """Ends all runs."""
-        for run in sorted(self.begun):
-            self.do("end", run)
 
     def do(self, action: str, run: str, *arguments: Any) -> None:
         """One call of the sink."""
