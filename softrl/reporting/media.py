@@ -33,7 +33,7 @@ def mp4(pictures: Iterable[np.ndarray], path: Path, *, fps: float, size: tuple[i
         raise RenderError("there is no ffmpeg: `pip install imageio-ffmpeg`, or ask for a .gif")
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", f"{fps:.6f}", "-i", "-"]
     codec = ["-c:v", "libx264", "-crf", "20", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
-    with whole(path) as part, tempfile.TemporaryFile("w+", errors="replace") as log:
+    with whole(path) as part, tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         command = [program, "-y", "-loglevel", "error", *source, *codec, str(part)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log)
         try:
@@ -48,12 +48,6 @@ def mp4(pictures: Iterable[np.ndarray], path: Path, *, fps: float, size: tuple[i
         if code:
             raise RenderError(f"ffmpeg could not write {path}: {last_words(log, f'exit code {code}')}")
     return path
-
-
-def last_words(log: TextIO, otherwise: str = "it said nothing") -> str:
-    """The last line that a process wrote to its log; `otherwise` where there is none."""
-    log.seek(0)
-    return (log.read().strip().splitlines() or [otherwise])[-1].strip()[:200]
 
 
 def gif(pictures: Iterable[np.ndarray], path: Path, *, fps: float, size: tuple[int, int]) -> Path:
@@ -94,3 +88,9 @@ def whole(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def last_words(log: TextIO, otherwise: str = "it said nothing") -> str:
+    """The last line that a process wrote to its log; `otherwise` where there is none."""
+    log.seek(0)
+    return (log.read().strip().splitlines() or [otherwise])[-1].strip()[:200]

@@ -47,9 +47,8 @@ def over_members(group: Group, series: str, *, resamples: int = 500) -> Curve:
 
 def of_one(name: str, member: Member, series: str) -> Curve:
     """One member's own numbers; its return has a band of ± one standard deviation over an evaluation's episodes."""
-    values = member.series[series]
-    spread = member.series.get("return_std") if series == "return_mean" else None
-    spread = np.full(len(values), np.nan) if spread is None else spread
+    values, unknown = member.series[series], np.full(len(member.steps), np.nan)
+    spread = member.series.get("return_std", unknown) if series == "return_mean" else unknown
     return Curve(name, member.steps, values, values - spread, values + spread)
 
 

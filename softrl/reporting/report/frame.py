@@ -57,7 +57,9 @@ def frame(size: Size, x: Scale, y: Scale, x_name: str, y_name: str, labels: Sequ
     ticks_y = y.ticks(5)
     grid = "".join(f"M{left} {y(tick):.1f}H{right}" for tick in ticks_y)
     parts = [tag("path", d=grid, class_="grid"), tag("path", d=f"M{left} {bottom}H{right}", class_="axis")]
-    parts += [tag("text", svg.compact(t), x=left - 7.0, y=y(t) + 3.5, class_="tick end") for t in ticks_y]
+    for t in ticks_y:
+        label = svg.compact(float(f"{t:.10g}"))  # of 0.3, not of 0.30000000000000004
+        parts.append(tag("text", label, x=left - 7.0, y=y(t) + 3.5, class_="tick end"))
     below = bottom + 15.0
     parts += [tag("text", svg.text(label), x=x(t), y=below, class_="tick mid") for t, label in _apart(marks, x)]
     parts.append(tag("text", svg.text(x_name), x=right, y=size.height - 6.0, class_="name end"))

@@ -44,9 +44,7 @@ for (const chart of document.querySelectorAll("section")) {
   let pinned = null;
   const show = (series) => {
     chart.classList.toggle("focused", series !== null);
-    for (const line of chart.querySelectorAll(".series")) {
-      line.classList.toggle("on", line.dataset.series === series);
-    }
+    for (const line of chart.querySelectorAll(".series")) line.classList.toggle("on", line.dataset.series === series);
   };
   for (const button of buttons) {
     button.addEventListener("pointerenter", () => show(button.dataset.series));

@@ -122,10 +122,9 @@ def number(value: float | None) -> str:
     """A number in the fewest digits that one compares by: 12,345 · 123.4 · 1.23 · 3e-4; a dash for what is missing."""
     if value is None or not math.isfinite(value):
         return "–"
-    size = abs(value)
-    if size >= 1e6:
+    if abs(value) >= 1e6:
         return compact(value)
-    return _minus(_power(value, 2) if 0 < size < 1e-3 else progress.number(value))
+    return _minus(_power(value, 2) if 0 < abs(value) < 1e-3 else progress.number(value))
 
 
 def _power(value: float, digits: int) -> str:

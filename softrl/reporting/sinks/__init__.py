@@ -94,7 +94,11 @@ class _Outlet:
         """Passes one event on."""
         kind = event["event"]
         if kind == "begun":
-            self._sweep(event)
+            self.sweeping = True
+            ended = {name for line in event["lines"] if line["kind"] == "batch" for name in line["members"]}
+            for member in event["sweep"].members:
+                if member.id not in ended:
+                    self.do("begin", member.id, {**member.changes, "seed": member.seed})
         elif kind == "lines":
             self._lines(event["lines"])
         elif kind == "assembled" and not self.sweeping:
@@ -103,13 +107,6 @@ class _Outlet:
         elif kind == "evaluation" and not self.sweeping:  # a sweep's come as lines of its ledger, each once
             for run, values in scalars.of_record(event["record"]):
                 self.do("write", run, event["record"]["env_steps"], values)
-
-    def _sweep(self, event: Mapping[str, Any]) -> None:
-        self.sweeping = True
-        ended = {name for line in event["lines"] if line["kind"] == "batch" for name in line["members"]}
-        for member in event["sweep"].members:
-            if member.id not in ended:
-                self.do("begin", member.id, {**member.changes, "seed": member.seed})
 
     def _lines(self, lines: Sequence[Mapping[str, Any]]) -> None:
         for line in lines:
