@@ -59,7 +59,7 @@ def trained(
     """All members of a config after some chunks.
 
     hypers: in place of the config's, `[M]` leaves. schedule: chunk → hyperparameters that change there. quick: compile
-    for a short life; False compiles as a user's run is. pieces: `randomize`, `log_prior`.
+    for a short life; False for a long one. pieces: `randomize`, `log_prior`.
     """
     assembled = assemble(config, **pieces)
     keys, first = member_keys(config), member_hypers(assembled)
@@ -77,8 +77,8 @@ def trained(
 
 
 def compiled(function, *args, quick: bool = True):
-    """What is run for a second is not worth LLVM's best effort: half the compile time."""
-    options = {"xla_backend_optimization_level": 0} if quick else {}
+    """What is run for more than a second is worth LLVM's best effort."""
+    options = {} if quick else {"xla_backend_optimization_level": 3}
     return jax.jit(function).lower(*args).compile(compiler_options=options)
 
 
