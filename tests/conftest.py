@@ -18,9 +18,10 @@ from hypothesis import HealthCheck, settings
 from tests.memory import GIBIBYTE, give_back
 
 ROOT = Path(__file__).resolve().parents[1]
-XLA_FLAGS = ["--xla_force_host_platform_device_count=8", "--xla_backend_optimization_level=0"]
+QUICK = ["--xla_backend_optimization_level=0"]
 if version("jax").startswith("0.10."):  # later releases do not know the flag
-    XLA_FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+    QUICK.append("--xla_cpu_use_fusion_emitters=false")
+XLA_FLAGS = ["--xla_force_host_platform_device_count=8", *QUICK]
 USER_XLA_FLAGS = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if flag not in XLA_FLAGS]  # of a worker
 SETTINGS = {
     "XLA_FLAGS": " ".join([*USER_XLA_FLAGS, *XLA_FLAGS]),
@@ -100,8 +101,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def user_environment() -> dict[str, str]:
     """The environment variables for a subprocess that should see what a user sees: one device, JAX's own strictness.
 
-    Only the compilation cache is kept, because a test that starts softrl several times should compile once.
+    Programs are compiled as here, so that both have the same bits, and kept in the same cache.
     """
-    environment = dict(os.environ, XLA_FLAGS=" ".join(USER_XLA_FLAGS))
+    environment = dict(os.environ, XLA_FLAGS=" ".join([*USER_XLA_FLAGS, *QUICK]))
     del environment["JAX_NUMPY_RANK_PROMOTION"]
     return environment

@@ -17,7 +17,7 @@ def example(name: str) -> ModuleType:
 
 
 def test_the_point_arrives_with_the_help_of_demonstrations():
-    assert example("demonstrations").main(800) >= 0.9
+    assert example("demonstrations").main(1200) >= 0.9
 
 
 def test_the_actor_loop_is_twenty_lines():

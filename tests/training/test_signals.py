@@ -99,11 +99,14 @@ def test_a_second_signal_exits_at_once_even_while_the_main_thread_is_inside_c():
 _FORKED = """
 import os, signal, sys, time
 from softrl.training import signals
+reading, writing = os.pipe()
 with signals.graceful() as request:
     child = os.fork()
     if not child:
+        os.write(writing, b"!")
         time.sleep(60)
         os._exit(0)
+    os.read(reading, 1)
     print("ready", flush=True)
     while request.requested is None and sys.argv[1] == "interrupted":
         time.sleep(0.01)
