@@ -80,7 +80,7 @@ def annealed(value_network: bool, *, seeds: int, thousands: tuple[int, int, int]
     return tiny.trained(config, sum(thousands), how="vmap", schedule=schedule, quick=False)
 
 
-@pytest.mark.parametrize("value_network", [False, True])
+@pytest.mark.parametrize("value_network", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_learner_that_is_wrong_anywhere_misses_the_known_values(value_network):
     """A short version of the bar below: six thousand updates leave the critics three to five hundredths away."""
     estimate, policy = errors(annealed(value_network, seeds=1, thousands=(3, 2, 1)), 0)
