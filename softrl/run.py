@@ -102,7 +102,7 @@ def train(
       progress_fn: called after every evaluation.
       from_run: start from this finished run's learner: parameters, optimisers, temperature and statistics.
       randomize: `(key, System) -> System`, domain randomisation of Brax's model.
-      log_prior: `(obs, action) -> log density`, an action prior of your own.
+      log_prior: `(obs, action) -> log density`, an action prior of your own, for `obs` as the environment gives them.
       members: what each of the `seeds` members has of its own, in place of seeds that follow one another:
         `[{"seed": 3, "critic_lr": 1e-3}, ...]`.
       listener: called at every chunk, evaluation and checkpoint (see `softrl.training.session`).

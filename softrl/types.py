@@ -132,7 +132,7 @@ class Batch(NamedTuple):
 
     reward: Σ_{i<m} γⁱ rᵢ over the window's true length m; discount: γᵐ (1 − terminated); next_obs: the observation
     m steps later; weight: 0 for rows to ignore (they may hold anything finite), 1 otherwise; index: where it came from.
-    window: the steps in between, `()` where the replay was not asked for them.
+    window: the steps in between, `()` where windows are of one step.
     """
 
     obs: PyTree

@@ -33,24 +33,21 @@ class TimeMajorState(NamedTuple):
     final_obs: PyTree
 
 
-def time_major(
-    spec: EnvSpec, *, capacity: int, batch_size: int, n_step: int = 1, shards: int = 1, window: bool = False
-) -> Replay:
+def time_major(spec: EnvSpec, *, capacity: int, batch_size: int, n_step: int = 1, shards: int = 1) -> Replay:
     """A replay of the last `capacity` transitions, rounded up to whole rows of N.
 
     Args:
       capacity: transitions kept, at least (n_step + 1) · N.
       batch_size: B, a multiple of `shards`.
-      n_step: longest window; it ends early at the end of an episode.
+      n_step: longest window; it ends early at the end of an episode. Batches carry windows of more than one step.
       shards: the batch is stratified over this many equal slices of the N environments, whatever the device count,
         so that draws do not depend on the machine.
-      window: whether batches carry the observations and actions of their windows (`Batch.window`).
     Returns:
       `Replay`; `sample` draws valid starts uniformly or by age (`recency_horizon`, in transitions).
     """
     rows = max(math.ceil(capacity / spec.num_envs), n_step + 1)
     blocks = math.ceil((rows + spec.episode_length - 1) / spec.episode_length)
-    layout = TimeMajorLayout(spec, rows, blocks, batch_size, n_step, shards, window)
+    layout = TimeMajorLayout(spec, rows, blocks, batch_size, n_step, shards)
     return Replay(
         init=partial(_init, layout),
         add=partial(_add, layout),
@@ -69,7 +66,6 @@ class TimeMajorLayout(NamedTuple):
     batch_size: int
     n_step: int
     shards: int
-    window: bool
 
 
 def _init(layout: TimeMajorLayout) -> TimeMajorState:
@@ -157,7 +153,7 @@ def _windowed(state: TimeMajorState, row, block, column, layout: TimeMajorLayout
         state.final_obs,
     )
     obs = jax.tree.map(lambda table: table[row, column], state.obs)
-    window = _steps(state, row, column, jnp.stack(discounts, -1)) if layout.window else ()
+    window = _steps(state, row, column, jnp.stack(discounts, -1)) if layout.n_step > 1 else ()
     weight = weight.astype(jnp.float32)
     return Batch(obs, state.action[row, column], reward, discount, next_obs, weight, jnp.zeros_like(row), window)
 

@@ -71,10 +71,10 @@ def errors(trial: tiny.Trial, index: int) -> tuple[np.ndarray, np.ndarray]:
     return estimate - oracle.BEST, oracle.soft_value(mean, std)(oracle.AT) - oracle.BEST
 
 
-def annealed(value_network: bool, *, seeds: int, thousands: tuple[int, int, int]) -> tiny.Trial:
+def annealed(*, seeds: int, thousands: tuple[int, int, int], **changes) -> tiny.Trial:
     """Learning rates fall in three stages of so many thousand updates: they are traced, so nothing recompiles."""
     rates = [{"policy_lr": rate, "critic_lr": rate} for rate in (2e-3, 3e-4, 5e-5)]
-    config = tiny.config(**LEARNER, value_network=value_network, seeds=seeds, **rates[0])
+    config = tiny.config(**{**LEARNER, **changes}, seeds=seeds, **rates[0])
     starts = np.cumsum([0, *thousands[:2]]).tolist()
     schedule = dict(zip(starts, rates, strict=True))
     return tiny.trained(config, sum(thousands), how="vmap", schedule=schedule, quick=False)
@@ -83,15 +83,28 @@ def annealed(value_network: bool, *, seeds: int, thousands: tuple[int, int, int]
 @pytest.mark.parametrize("value_network", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_learner_that_is_wrong_anywhere_misses_the_known_values(value_network):
     """A short version of the bar below: six thousand updates leave the critics three to five hundredths away."""
-    estimate, policy = errors(annealed(value_network, seeds=1, thousands=(3, 2, 1)), 0)
+    estimate, policy = errors(annealed(value_network=value_network, seeds=1, thousands=(3, 2, 1)), 0)
     assert np.abs(estimate).max() < 0.1, estimate
+    assert np.abs(policy).max() < 0.03, policy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_step", [3, 8])
+def test_n_step_targets_of_rows_by_the_current_policy_have_the_same_answer(n_step):
+    """Replay holds only what the newest policies did: a window's later rewards belong to the policy that acted."""
+    found = errors(
+        annealed(seeds=1, thousands=(5, 4, 3), n_step=n_step, num_envs=512, replay_size=512 * (n_step + 2)), 0
+    )
+    print(f"n_step {n_step}: estimate and policy errors {np.round(found, 4).tolist()}")
+    estimate, policy = found
+    assert np.abs(estimate).max() < 0.05, estimate
     assert np.abs(policy).max() < 0.03, policy
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("value_network", [False, True])
 def test_three_seeds_reach_the_value_of_the_best_tanh_gaussian(value_network):
-    trial = annealed(value_network, seeds=3, thousands=(5, 4, 3))
+    trial = annealed(value_network=value_network, seeds=3, thousands=(5, 4, 3))
     found = [errors(trial, seed) for seed in range(3)]
     print(f"value network {value_network}: estimate and policy errors {np.round(found, 4).tolist()}")
     for estimate, policy in found:

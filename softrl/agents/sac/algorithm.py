@@ -42,4 +42,5 @@ ALGORITHM = Algorithm(
     metrics=METRICS,
     summary=summary,
     presets={"tuned": tuned, "classic": classic},
+    old_fields={"n_step_entropy": False},
 )

@@ -11,7 +11,7 @@ from softrl.running_statistics import Statistics
 from softrl.types import EnvSpec, Network, PyTree, Spec
 
 LogPrior = Callable[[PyTree, jax.Array], jax.Array]
-"""Action prior: `(actor obs [B, ...], action [B, A]) -> log density [B]`, in nats."""
+"""Action prior: `(obs [B, ...], action [B, A]) -> log density [B]`, in nats; obs as the environment gives it."""
 
 
 class SACState(NamedTuple):

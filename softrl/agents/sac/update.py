@@ -2,7 +2,8 @@
 
 With `value_network` it is the message passing of Levine 2018 §4.2 and Haarnoja et al. 2018a (arXiv:1801.01290): V is a
 network of its own and the critics' target is r + γ V̄(s′). Without it, Haarnoja et al. 2018b (arXiv:1812.05905): V is a
-one-sample estimate from twin target critics.
+one-sample estimate from twin target critics. Over a window of m steps the target is
+y = Σ_{i<m} γⁱ rᵢ − α Σ_{0<i<m} γⁱ log π(ãᵢ|sᵢ) + γᵐ V(s_m): a soft value counts the entropies of the steps in between.
 """
 
 from functools import partial, reduce
@@ -19,7 +20,7 @@ from softrl.agents.sac.state import Parts, SACInfo, SACState
 from softrl.algorithm import Feedback
 from softrl.clock import Clock
 from softrl.distributions import tanh_gaussian
-from softrl.types import Batch
+from softrl.types import Batch, PyTree
 
 
 def update(
@@ -30,7 +31,11 @@ def update(
     Args: `batch`: `[B, ...]` as replay gives it; `hypers`: `[]` leaves; `key`: of this step; `clock`: for the delay.
     """
     batch = _prepared(parts, state, batch, hypers)
-    noise_next, noise = jax.random.normal(key, (2, *batch.action.shape))
+    between = batch.between_discount.shape[-1]
+    noise_next, noise, *noise_between = jax.random.normal(key, (2 + between, *batch.action.shape))
+    if between:
+        reward = batch.reward + _value_of_entropies(parts, state, batch, jnp.stack(noise_between, 1))
+        batch = batch._replace(reward=reward)
     critic, critic_loss, td_error, critic_norm, finite = _update_critic(parts, state, batch, hypers, noise_next)
     state = state._replace(critic=critic)
     value_loss = jnp.float32(0.0)
@@ -52,54 +57,80 @@ def update(
     return state, Feedback(finite & policy_finite, jnp.mean(jnp.abs(td_error), axis=0)), info
 
 
-class Prepared(NamedTuple):
-    """A batch as the losses see it: normalised, selected, rewards scaled."""
+class Seen(NamedTuple):
+    """Observations as the networks see them, and as the environment gave them, for the action prior."""
 
-    actor_obs: jax.Array
-    critic_obs: jax.Array
+    actor: jax.Array
+    critic: jax.Array
+    given: PyTree
+
+
+class Prepared(NamedTuple):
+    """A batch as the losses see it: normalised, selected, rewards scaled.
+
+    between: the B (n − 1) observations after the first of n-step windows; between_discount: `[B, n − 1]` γⁱ, 0 beyond a
+    window's end. Nothing is between where windows are of one step, or entropies do not count.
+    """
+
+    obs: Seen
     action: jax.Array
     reward: jax.Array
     discount: jax.Array
-    next_actor_obs: jax.Array
-    next_critic_obs: jax.Array
+    next_obs: Seen
     weight: jax.Array
+    between: Seen | tuple[()]
+    between_discount: jax.Array
 
 
 def _prepared(parts: Parts, state: SACState, batch: Batch, hypers: SACHypers) -> Prepared:
-    obs, next_obs = batch.obs, batch.next_obs
-    if parts.config.normalize_obs:
-        obs, next_obs = (running_statistics.normalize(state.statistics, o) for o in (obs, next_obs))
-    actor, critic = parts.spec.actor_obs, parts.spec.critic_obs
+    between, between_discount = (), jnp.zeros((len(batch.reward), 0))
+    if parts.config.n_step_entropy and batch.window != ():
+        rest = jax.tree.map(lambda o: o[:, 1:].reshape(-1, *o.shape[2:]), batch.window.obs)
+        between, between_discount = _seen(parts, state, rest), batch.window.discount[:, 1:]
     return Prepared(
-        actor_obs=joined(obs, actor),
-        critic_obs=joined(obs, critic),
+        obs=_seen(parts, state, batch.obs),
         action=batch.action,
         reward=hypers.reward_scale * batch.reward,
         discount=batch.discount,
-        next_actor_obs=joined(next_obs, actor),
-        next_critic_obs=joined(next_obs, critic),
+        next_obs=_seen(parts, state, batch.next_obs),
         weight=batch.weight,
+        between=between,
+        between_discount=between_discount,
     )
+
+
+def _seen(parts: Parts, state: SACState, given: PyTree) -> Seen:
+    obs = running_statistics.normalize(state.statistics, given) if parts.config.normalize_obs else given
+    return Seen(joined(obs, parts.spec.actor_obs), joined(obs, parts.spec.critic_obs), given)
+
+
+def _value_of_entropies(parts: Parts, state: SACState, batch: Prepared, noise: jax.Array) -> jax.Array:
+    """Σ_{0<i<m} γⁱ (−α log π(ãᵢ|sᵢ)/p(ãᵢ|sᵢ)) `[B]`, ãᵢ ~ π: what a soft value earns between the ends of a window."""
+    dist, _ = parts.policy.apply(state.policy.params, state.policy.batch_stats, batch.between.actor)
+    action, log_prob = tanh_gaussian.transform(noise.reshape(-1, noise.shape[-1]), dist)
+    prior = parts.log_prior(batch.between.given, action)
+    values = soft.sampled_value(0.0, log_prob, jnp.exp(state.temperature.params), prior)
+    return jnp.sum(batch.between_discount * values.reshape(batch.between_discount.shape), axis=-1)
 
 
 def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: jax.Array):
     if parts.config.value_network:
-        next_value, _ = parts.value.apply(state.target, state.value.batch_stats, batch.next_critic_obs)
+        next_value, _ = parts.value.apply(state.target, state.value.batch_stats, batch.next_obs.critic)
     else:
-        dist, _ = parts.policy.apply(state.policy.params, state.policy.batch_stats, batch.next_actor_obs)
+        dist, _ = parts.policy.apply(state.policy.params, state.policy.batch_stats, batch.next_obs.actor)
         next_action, log_prob = tanh_gaussian.transform(noise, dist)
-        next_q, _ = parts.critic.apply(state.target, state.critic.batch_stats, batch.next_critic_obs, next_action)
+        next_q, _ = parts.critic.apply(state.target, state.critic.batch_stats, batch.next_obs.critic, next_action)
         next_value = soft.sampled_value(
             _reduced(parts, next_q),
             log_prob,
             jnp.exp(state.temperature.params),
-            parts.log_prior(batch.next_actor_obs, next_action),
+            parts.log_prior(batch.next_obs.given, next_action),
         )
     target = soft.backup(batch.reward, batch.discount, next_value)
 
     def loss(params):
         q, batch_stats = parts.critic.apply(
-            params, state.critic.batch_stats, batch.critic_obs, batch.action, train=True
+            params, state.critic.batch_stats, batch.obs.critic, batch.action, train=True
         )
         total, td_error = losses.critic(q, target, batch.weight)
         return total, (td_error, batch_stats)
@@ -110,14 +141,14 @@ def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHy
 
 
 def _update_value(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: jax.Array):
-    dist, _ = parts.policy.apply(state.policy.params, state.policy.batch_stats, batch.actor_obs)
+    dist, _ = parts.policy.apply(state.policy.params, state.policy.batch_stats, batch.obs.actor)
     action, log_prob = tanh_gaussian.transform(noise, dist)
-    q, _ = parts.critic.apply(state.critic.params, state.critic.batch_stats, batch.critic_obs, action)
-    prior = parts.log_prior(batch.actor_obs, action)
+    q, _ = parts.critic.apply(state.critic.params, state.critic.batch_stats, batch.obs.critic, action)
+    prior = parts.log_prior(batch.obs.given, action)
     target = soft.sampled_value(_reduced(parts, q), log_prob, jnp.exp(state.temperature.params), prior)
 
     def loss(params):
-        v, batch_stats = parts.value.apply(params, state.value.batch_stats, batch.critic_obs, train=True)
+        v, batch_stats = parts.value.apply(params, state.value.batch_stats, batch.obs.critic, train=True)
         return losses.value(v, target, batch.weight), batch_stats
 
     (total, batch_stats), grads = jax.value_and_grad(loss, has_aux=True)(state.value.params)
@@ -127,10 +158,10 @@ def _update_value(parts: Parts, state: SACState, batch: Prepared, hypers: SACHyp
 
 def _update_policy(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: jax.Array):
     def loss(params):
-        dist, batch_stats = parts.policy.apply(params, state.policy.batch_stats, batch.actor_obs, train=True)
+        dist, batch_stats = parts.policy.apply(params, state.policy.batch_stats, batch.obs.actor, train=True)
         action, log_prob = tanh_gaussian.transform(noise, dist)
-        q, _ = parts.critic.apply(state.critic.params, state.critic.batch_stats, batch.critic_obs, action)
-        q, prior = _reduced(parts, q), parts.log_prior(batch.actor_obs, action)
+        q, _ = parts.critic.apply(state.critic.params, state.critic.batch_stats, batch.obs.critic, action)
+        q, prior = _reduced(parts, q), parts.log_prior(batch.obs.given, action)
         total = losses.policy(q, log_prob, batch.weight, temperature=alpha, log_prior=prior)
         return total, (log_prob, log_prob - prior, q, batch_stats)
 
