@@ -86,6 +86,7 @@ class EnvSpec(NamedTuple):
     action: what one environment's action is.
     num_envs: N.
     episode_length: L, the time limit in environment steps; a longer episode is truncated.
+    own_truncation: whether environments may also truncate by a rule of their own, sooner and at any rate.
     actor_obs, critic_obs: which entry of a dictionary observation each sees; None: the whole of it.
     """
 
@@ -96,6 +97,7 @@ class EnvSpec(NamedTuple):
     episode_length: int
     actor_obs: str | None = None
     critic_obs: str | None = None
+    own_truncation: bool = False
 
 
 class Transition(NamedTuple):

@@ -83,9 +83,10 @@ def _observed(env: str, space: Any, starts: list[int | None]) -> PyTree:
     return jax.ShapeDtypeStruct(tuple(space.shape), space.dtype if narrow else np.dtype(np.float32))
 
 
-def spec(boxes: Boxes, env: str, num_envs: int, episode_length: int) -> EnvSpec:
+def spec(boxes: Boxes, env: str, num_envs: int, episode_length: int, *, own_truncation: bool) -> EnvSpec:
     """The spec of `num_envs` such environments."""
-    return EnvSpec(env, boxes.obs, boxes.action, num_envs, episode_length, **selectors(boxes.obs))
+    more = selectors(boxes.obs) | {"own_truncation": own_truncation}
+    return EnvSpec(env, boxes.obs, boxes.action, num_envs, episode_length, **more)
 
 
 def given(boxes: Boxes, action: np.ndarray) -> np.ndarray:

@@ -81,7 +81,7 @@ def _make(
     its = boxes.boxes(config.env, *spaces)
     pool = Pool(name, kwargs | {"num_envs": config.num_envs, "max_episode_steps": config.episode_length}, its)
     return HostEnv(
-        spec=boxes.spec(its, config.env, config.num_envs, config.episode_length),
+        spec=boxes.spec(its, config.env, config.num_envs, config.episode_length, own_truncation=name not in KNOWN),
         reset=partial(_reset, pool),
         step=partial(_step, pool),
         snapshot=lambda: np.zeros(0, np.uint8),
@@ -94,7 +94,7 @@ def _make(
 def _reset(pool: Pool, seed: int) -> PyTree:
     # Seeds are EnvPool's only when it is made.
     with quiet():
-        pool.env = library().make(pool.name, env_type="gymnasium", seed=seed, **pool.wishes)
+        pool.env = library().make(pool.name, env_type="gymnasium", seed=host.seeds(seed, 1)[0], **pool.wishes)
     pool.last = boxes.cast(pool.boxes, pool.env.reset()[0])
     return pool.last
 

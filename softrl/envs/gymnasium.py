@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from softrl import errors
-from softrl.envs import boxes, host, mujoco_state
+from softrl.envs import boxes, gymnasium_state, host
 from softrl.envs.boxes import Boxes
 from softrl.envs.config import EnvConfig
 from softrl.envs.host import HostEnv, HostStep
@@ -121,8 +121,7 @@ def _limit(env: Any) -> Any:
 class OpenEnvs:
     """N environments while they are open, and how to open them. name, num_envs, limit, vectorization: as asked for.
 
-    env: Gymnasium's vector environment, None while closed. last: the newest observations `[N, ...]`. since: `[N]` steps
-    since an episode was last cut.
+    env: Gymnasium's vector environment, None while closed. last: the newest observations `[N, ...]`.
     """
 
     name: str
@@ -131,7 +130,6 @@ class OpenEnvs:
     limit: int
     vectorization: str
     boxes: Boxes
-    since: np.ndarray
     env: Any = None
     last: PyTree = None
 
@@ -139,8 +137,8 @@ class OpenEnvs:
 def _make(maker: Maker, config: EnvConfig, *, stagger: bool = True, randomize: Any = None) -> HostEnv:
     """N copies of an environment: `HostEnv`.
 
-    Actions in [−1, 1] are mapped to the environment's bounds, observations in float64 are given in float32. Gymnasium's
-    own MuJoCo robots can be snapshot (`sync` only).
+    Actions in [−1, 1] are mapped to the environment's bounds, observations in float64 are given in float32. With `sync`
+    what `softrl.envs.gymnasium_state` knows can be snapshot.
 
     Raises: ConfigError: an unknown backend, actions or observations of a kind that softrl does not take.
     """
@@ -154,12 +152,13 @@ def _make(maker: Maker, config: EnvConfig, *, stagger: bool = True, randomize: A
     try:
         its = boxes.boxes(name, single.observation_space, single.action_space)
         single.reset(seed=0)
-        size = num_envs * mujoco_state.size(single) if how == "sync" else 0
+        size = num_envs * gymnasium_state.size(single) if how == "sync" else 0
+        own_truncation = not gymnasium_state.is_gymnasiums(single, "mujoco", "classic_control")
     finally:
         single.close()
-    opened = OpenEnvs(name, maker, num_envs, limit, how, its, np.zeros(num_envs, int))
+    opened = OpenEnvs(name, maker, num_envs, limit, how, its)
     return HostEnv(
-        spec=boxes.spec(its, name, num_envs, limit),
+        spec=boxes.spec(its, name, num_envs, limit, own_truncation=own_truncation),
         reset=partial(_reset, opened),
         step=partial(_step, opened),
         snapshot=partial(_snapshot, opened, size),
@@ -176,9 +175,8 @@ def _reset(opened: OpenEnvs, seed: int) -> PyTree:
         with quiet():
             makers = [partial(opened.maker, opened.limit)] * opened.num_envs
             opened.env = kind(makers, autoreset_mode=vector.AutoresetMode.SAME_STEP)
-    opened.since[:] = 0  # a resumed run may have cut an episode just before
     with quiet():
-        obs, _ = opened.env.reset(seed=seed)
+        obs, _ = opened.env.reset(seed=host.seeds(seed, opened.num_envs))
     opened.last = boxes.cast(opened.boxes, obs)
     return opened.last
 
@@ -195,18 +193,7 @@ def _step(opened: OpenEnvs, action: np.ndarray) -> HostStep:
     if not valid.all():
         obs, final = _quarantined(opened, obs, final, valid)
     opened.last = obs
-    return HostStep(obs, reward, terminated, truncated, final, valid & ~_cut_again(opened, truncated))
-
-
-def _cut_again(opened: OpenEnvs, truncated: np.ndarray) -> np.ndarray:
-    """`[N]`: which episodes a rule of the environment's own cut within L steps of the last cut.
-
-    Replay keeps one true last observation every L steps, so these rows are not learned from.
-    """
-    opened.since += 1
-    again = truncated & (opened.since < opened.limit)
-    opened.since[truncated & ~again] = 0
-    return again
+    return HostStep(obs, reward, terminated, truncated, final, valid)
 
 
 def _merged(opened: OpenEnvs, obs: PyTree, finals: Any, ended: np.ndarray) -> PyTree:
@@ -235,7 +222,7 @@ def _film(maker: Maker, act: Callable, config: EnvConfig, *, seed: int, steps: i
     with quiet():
         env = maker(config.episode_length)
         try:
-            data = mujoco_state.physics(env)
+            data = gymnasium_state.physics(env)
             if data is not None:
                 poses = _played(env, act, config, seed, steps, lambda: (data.xpos[1:].copy(), data.xquat[1:].copy()))
                 pos, rot = (np.stack(part) for part in zip(*poses, strict=True))
@@ -276,12 +263,12 @@ def _played(env: Any, act: Callable, config: EnvConfig, seed: int, steps: int, l
 def _snapshot(opened: OpenEnvs, size: int) -> np.ndarray:
     if not size:
         return np.zeros(0, np.uint8)
-    return np.concatenate([mujoco_state.read(env) for env in opened.env.envs])
+    parts = [gymnasium_state.read(env) for env in opened.env.envs]
+    return gymnasium_state.require_size(opened.env.envs[0], np.concatenate(parts), size)
 
 
 def _restore(opened: OpenEnvs, snapshot: np.ndarray) -> None:
     parts = np.split(np.asarray(snapshot, np.uint8), opened.num_envs)
     _reset(opened, 0)
-    opened.since[:] = opened.limit  # these episodes go on, and end by the time limit as they would have
     for env, part in zip(opened.env.envs, parts, strict=True):
-        mujoco_state.write(env, part)
+        gymnasium_state.write(env, part)

@@ -41,6 +41,11 @@ class HostEnv(NamedTuple):
     close: Callable[[], None]
 
 
+def seeds(seed: int, num_envs: int) -> list[int]:
+    """One of each environment's own: environment n of seed s has the address (s, n), so that no two runs share any."""
+    return [int(np.random.SeedSequence((seed, n)).generate_state(1)[0] & 0x7FFFFFFF) for n in range(num_envs)]
+
+
 def close(opened: Any) -> None:
     """Closes the environments that are open, and forgets them. Args: `opened`: has them as `env`, or None."""
     env, opened.env = opened.env, None

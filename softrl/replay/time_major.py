@@ -2,7 +2,7 @@
 
 The successor of row t is row t + 1, except where an episode was truncated; those true final observations live in a
 side table. An environment truncates at most once in any L = `episode_length` steps, so slot `((t // L) mod S, n)` with
-`S = ⌈(T + L − 1) / L⌉` needs no pointer.
+`S = ⌈(T + L − 1) / L⌉` needs no pointer. Where environments truncate by a rule of their own L is 1: a slot a row.
 """
 
 import math
@@ -46,8 +46,9 @@ def time_major(spec: EnvSpec, *, capacity: int, batch_size: int, n_step: int = 1
       `Replay`; `sample` draws valid starts uniformly or by age (`recency_horizon`, in transitions).
     """
     rows = max(math.ceil(capacity / spec.num_envs), n_step + 1)
-    blocks = math.ceil((rows + spec.episode_length - 1) / spec.episode_length)
-    layout = TimeMajorLayout(spec, rows, blocks, batch_size, n_step, shards)
+    length = 1 if spec.own_truncation else spec.episode_length
+    blocks = math.ceil((rows + length - 1) / length)
+    layout = TimeMajorLayout(spec, rows, length, blocks, batch_size, n_step, shards)
     return Replay(
         init=partial(_init, layout),
         add=partial(_add, layout),
@@ -58,10 +59,11 @@ def time_major(spec: EnvSpec, *, capacity: int, batch_size: int, n_step: int = 1
 
 
 class TimeMajorLayout(NamedTuple):
-    """The static numbers of a ring: T `rows`, S `blocks` of the side table."""
+    """The static numbers of a ring: T `rows`; L, the `length` of a block; S `blocks` of the side table."""
 
     spec: EnvSpec
     rows: int
+    length: int
     blocks: int
     batch_size: int
     n_step: int
@@ -85,7 +87,7 @@ def _init(layout: TimeMajorLayout) -> TimeMajorState:
 
 
 def _add(layout: TimeMajorLayout, state: TimeMajorState, step: Counter, transition: Transition) -> TimeMajorState:
-    length = layout.spec.episode_length
+    length = layout.length
     row, block = step.mod(layout.rows), step.mod(layout.blocks * length) // length
     truncated = transition.truncated & ~transition.terminated & transition.valid
     finals = jax.tree.map(
@@ -103,7 +105,7 @@ def _sample(
     layout: TimeMajorLayout, state: TimeMajorState, step: Counter, key: jax.Array, hypers: SamplingHypers
 ) -> Batch:
     spec, rows, shards = layout.spec, layout.rows, layout.shards
-    columns, span = spec.num_envs // shards, layout.blocks * spec.episode_length
+    columns, span = spec.num_envs // shards, layout.blocks * layout.length
     draws = (shards, layout.batch_size // shards)
     newest = step.minus(1)
     # Starts are n_step rows behind the newest, whose successor has not been stored yet.
@@ -128,7 +130,7 @@ def _windowed(state: TimeMajorState, row, block, column, layout: TimeMajorLayout
 
     reward = Σ_{i<m} γⁱ rᵢ, discount = γᵐ (1 − terminated), next_obs the true one m steps later; γ enters here only.
     """
-    rows, blocks, length = layout.rows, layout.blocks, layout.spec.episode_length
+    rows, blocks, length = layout.rows, layout.blocks, layout.length
     reward, discount = jnp.zeros(row.shape), jnp.ones(row.shape)
     weight, going = jnp.ones(row.shape, jnp.bool_), jnp.ones(row.shape, jnp.bool_)
     span = jnp.zeros(row.shape, jnp.int32)

@@ -43,6 +43,8 @@ class RunWatcher:
             for reason in event["rejected"]:
                 self.note(f"passed over a checkpoint: {reason}")
             self.note(f"resuming at vector step {event['step']:,}")
+            if event["new_episodes"]:
+                self.note("its environments cannot be put back to where they were: they begin new episodes")
         elif kind == "changed":
             self.note(f"continues, but perhaps not bit for bit: {', '.join(event['names'])} changed since")
         elif kind == "chunk":

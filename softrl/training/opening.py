@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from softrl.config import replaced
+from softrl.envs.host import HostEnv
 from softrl.storage import checkpoint, directory, metrics
 from softrl.training import identity, memory
 from softrl.training.assemble import Assembled
@@ -73,7 +74,9 @@ def opened(
         files = {} if out is None else _files(stack, out, restored)
         if restored is not None:
             past = _past(assembled, abstract, out, restored)
-            listener({"event": "resumed", "step": restored.step, "rejected": restored.rejected})
+            afresh = isinstance(assembled.program.env, HostEnv) and not assembled.program.env.snapshot_size
+            told = {"step": restored.step, "rejected": restored.rejected, "new_episodes": afresh}
+            listener({"event": "resumed", **told})
         before = {} if past is None else past._asdict()
         yield Session(assembled, programs, run, **files, **before, between=between, save_every_s=save_every_s)
 

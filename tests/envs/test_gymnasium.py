@@ -4,11 +4,15 @@ import gymnasium
 import jax
 import numpy as np
 import pytest
+from gymnasium.envs.mujoco.inverted_pendulum_v5 import InvertedPendulumEnv
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple
 
 import softrl
-from softrl.envs import EnvConfig, boxes, make_env
+from softrl.clock import Counter as Counted
+from softrl.envs import EnvConfig, boxes, families, make_env
 from softrl.envs.gymnasium import KNOWN
+from softrl.replay import ReplayHypers, time_major
+from softrl.types import Hypers, Transition
 
 
 class Counter(gymnasium.Env):
@@ -166,13 +170,30 @@ def test_actions_come_back_in_their_shape_and_observations_of_every_kind_as_numb
     assert after.final_obs["picture"].dtype == np.uint8
 
 
-def test_ends_that_come_sooner_than_replay_can_keep_are_not_learned_from():
-    env = made("Impatient", 4)
+def test_replay_keeps_the_ends_that_a_rule_of_the_environments_own_makes():
+    env = made("Impatient", 1000)
     env.reset(0)
     rows = stepped(env, np.zeros((8, 2, 1)))
     assert [bool(row.truncated.all()) for row in rows] == [False, True] * 4
-    # Replay keeps one last observation every four steps; before the first step there may have been a cut just now.
-    assert [bool(row.valid.all()) for row in rows] == [True, False, True, True, True, False, True, True]
+    assert all(row.valid.all() for row in rows)
+    replay = time_major(env.spec, capacity=32, batch_size=64)
+    state, obs = replay.init(), np.zeros((2, 2), np.float32)
+    for t, row in enumerate(rows):
+        seen = Transition(obs, np.zeros((2, 1)), row.reward, row.terminated, row.truncated, row.final_obs, row.valid)
+        state, obs = replay.add(state, Counted.of(t), seen), row.obs
+    hypers = Hypers(softrl.SACHypers(), ReplayHypers(np.float32(np.inf), np.float32(0.1)))
+    batch = replay.sample(state, Counted.of(8), jax.random.key(0), hypers)
+    assert (batch.weight == 1.0).all()
+    np.testing.assert_array_equal(batch.next_obs[:, 0], batch.obs[:, 0] + 1.0)  # one step further, also at a cut
+    assert not gymnasium_env("Pendulum-v1", num_envs=1, episode_length=200).spec.own_truncation
+
+
+def test_environments_of_neighbouring_seeds_share_no_seed():
+    firsts = []
+    for seed in (7, 8):
+        env = made("Counter", 100, num_envs=4)
+        firsts += env.reset(seed)[:, 1].tolist()
+    assert len(set(firsts)) == 8
 
 
 def test_actions_and_observations_of_other_kinds_are_refused_by_what_softrl_takes():
@@ -228,6 +249,68 @@ def test_a_snapshot_goes_on_to_the_bit_over_the_ends_of_episodes(name):
             np.testing.assert_array_equal(a, b)
     env.close()
     other.close()
+
+
+class Chase(InvertedPendulumEnv):
+    """A robot of Gymnasium's with a goal in Python."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.aim, self.observation_space = 0.0, Box(-np.inf, np.inf, (5,), np.float64)
+
+    def reset_model(self):
+        self.aim = float(self.np_random.uniform(-1, 1))
+        return super().reset_model()
+
+    def _get_obs(self):
+        return np.concatenate([self.data.qpos, self.data.qvel, [self.aim]])
+
+
+class Telling(Chase):
+    """The same, and says what it is."""
+
+    def get_state(self):
+        return self.data.qpos.copy(), self.data.qvel.copy(), np.float64(self.aim)
+
+    def set_state(self, qpos, qvel, aim=None):
+        super().set_state(qpos, qvel)
+        self.aim = self.aim if aim is None else float(aim)
+
+
+class Counting(Counter):
+    """Not a robot; says what it is."""
+
+    def get_state(self):
+        return np.int64(self.steps)
+
+    def set_state(self, steps):
+        self.steps = int(steps)
+
+
+def test_only_what_is_known_whole_is_snapshot():
+    def size(make):
+        config = EnvConfig(env="own", backend="sync", num_envs=2, episode_length=30)
+        return make_env(config, families.found(make)).snapshot_size
+
+    assert size(lambda: gymnasium.make("InvertedPendulum-v5")) > 0
+    assert size(Chase) == 0
+    stacked = lambda: gymnasium.wrappers.FrameStackObservation(gymnasium.make("InvertedPendulum-v5"), 2)
+    assert size(stacked) == 0
+    assert size(Counter) == 0
+
+
+@pytest.mark.parametrize("kind", [Telling, Counting])
+def test_an_environment_that_tells_what_it_is_goes_on_to_the_bit(kind):
+    config = EnvConfig(env="own", backend="sync", num_envs=2, episode_length=30)
+    env, other = (make_env(config, families.found(kind)) for _ in range(2))
+    actions = np.random.default_rng(0).uniform(-1, 1, (80, 2, 1)).astype(np.float32)
+    env.reset(3)
+    stepped(env, actions[:40])
+    assert env.snapshot_size > 0
+    other.restore(env.snapshot())
+    for one, two in zip(stepped(env, actions[40:]), stepped(other, actions[40:]), strict=True):
+        for a, b in zip(one, two, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_equal_seeds_begin_equal_sequences_of_episodes():

@@ -28,8 +28,11 @@ class Window(NamedTuple):
     weight: float
 
 
-def history(seed: int, *, steps: int, num_envs: int, length: int, deaths: float, faults: float) -> list[list[Row]]:
-    """`steps` vector steps of environments that die, run out of time and break at random; the first are staggered.
+def history(
+    seed: int, *, steps: int, num_envs: int, length: int, deaths: float, faults: float, cuts: float = 0.0
+) -> list[list[Row]]:
+    """`steps` vector steps of environments that die, run out of time, break, and are cut (by a rule of their own) at
+    random; the first are staggered.
 
     An observation is the number of the reset or step that made it, so that no two are alike.
     """
@@ -44,7 +47,7 @@ def history(seed: int, *, steps: int, num_envs: int, length: int, deaths: float,
             clock[n] += 1
             valid = random.random() >= faults
             terminated = valid and random.random() < deaths
-            truncated = valid and not terminated and clock[n] >= length
+            truncated = valid and not terminated and (clock[n] >= length or random.random() < cuts)
             successor = float(next(unique)) if valid else now[n]
             action, reward = random.uniform(-1, 1), random.normal() if valid else 0.0
             row.append(Row(now[n], action, reward, terminated, truncated, successor, valid))

@@ -43,9 +43,11 @@ class Ring(NamedTuple):
     sample: object
 
 
-def ring(*, rows: int, num_envs: int, length: int, n_step: int = 1, batch: int = 64, shards: int = 1) -> Ring:
+def ring(
+    *, rows: int, num_envs: int, length: int, n_step: int = 1, batch: int = 64, shards: int = 1, cuts: bool = False
+) -> Ring:
     obs = {"pair": jax.ShapeDtypeStruct((2,), jnp.float32), "one": jax.ShapeDtypeStruct((), jnp.float32)}
-    spec = EnvSpec("list", obs, Continuous(1), num_envs, length)
+    spec = EnvSpec("list", obs, Continuous(1), num_envs, length, own_truncation=cuts)
     replay = time_major(spec, capacity=rows * num_envs, batch_size=batch, n_step=n_step, shards=shards)
     return Ring(replay, rows, num_envs, length, n_step, jax.jit(replay.add), jax.jit(replay.sample))
 
@@ -121,6 +123,27 @@ def test_every_window_that_is_drawn_happened_and_is_told_as_it_happened(ring, se
     for t in range(steps):
         state = ring.add(state, Counter.of(t), transition(history[t]))
         if t >= ring.n_step:
+            batch = ring.sample(state, Counter.of(t + 1), jax.random.key(seed + t), sampling())
+            same_as_the_list(ring, history[: t + 1], batch)
+
+
+IMPATIENT = [
+    ring(rows=40, num_envs=1, length=1000, cuts=True),
+    ring(rows=7, num_envs=64, length=1000, n_step=3, cuts=True),
+]
+
+
+@settings(max_examples=6)
+@given(st.integers(0, 10**6), st.sampled_from([0.04, 0.3, 1.0]), st.sampled_from([0.0, 0.1]))
+@pytest.mark.parametrize("ring", IMPATIENT, ids=lambda r: f"T{r.rows}-N{r.num_envs}-n{r.n_step}")
+def test_an_environment_that_truncates_at_any_rate_keeps_every_true_last_observation(ring, seed, cuts, deaths):
+    steps = 3 * ring.rows
+    sizes = {"num_envs": ring.num_envs, "length": ring.length}
+    history = model.history(seed, steps=steps, **sizes, deaths=deaths, faults=0.05, cuts=cuts)
+    state = ring.replay.init()
+    for t in range(steps):
+        state = ring.add(state, Counter.of(t), transition(history[t]))
+        if t >= ring.n_step and t % 5 == 0:
             batch = ring.sample(state, Counter.of(t + 1), jax.random.key(seed + t), sampling())
             same_as_the_list(ring, history[: t + 1], batch)
 
