@@ -40,12 +40,14 @@ def network(layers: Layers, size: int) -> Network:
     return Network(lambda key: (module.init(key, jnp.zeros((1, size))), ()), apply)
 
 
-def policy(layers: Layers, obs_size: int, *, log_std_min: float, log_std_max: float) -> Network:
+def policy(
+    layers: Layers, obs_size: int, *, log_std_min: float, log_std_max: float, log_std_map: str = "tanh"
+) -> Network:
     """π_φ(·|s), a tanh-Gaussian: `apply(params, batch_stats, obs[..., O], train)` gives `(TanhGaussian[..., A],
     batch_stats)`.
 
     The layers end in size 2 A, mean and raw log standard deviation. The latter is squashed smoothly into (log_std_min,
-    log_std_max), so its gradient never vanishes at a clip.
+    log_std_max) by a `tanh`, so its gradient never vanishes, and starts in the middle; or `clip` cuts it there.
     """
     init, forward = network(layers, obs_size)
     middle, half_range = 0.5 * (log_std_min + log_std_max), 0.5 * (log_std_max - log_std_min)
@@ -53,6 +55,8 @@ def policy(layers: Layers, obs_size: int, *, log_std_min: float, log_std_max: fl
     def apply(params, batch_stats, obs, *, train=False):
         out, batch_stats = forward(params, batch_stats, obs, train=train)
         mean, raw = jnp.split(out, 2, axis=-1)
+        if log_std_map == "clip":
+            return TanhGaussian(mean, jnp.clip(raw, log_std_min, log_std_max)), batch_stats
         return TanhGaussian(mean, middle + half_range * jnp.tanh(raw)), batch_stats
 
     return Network(init, apply)

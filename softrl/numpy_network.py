@@ -22,13 +22,17 @@ ACTIVATIONS: dict[str, Step] = {
 }
 """By the names of `softrl.layers.Activation`."""
 
-_MAPS = {"tanh": np.tanh}
+_MAPS: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
+    "tanh": lambda raw, low, high: 0.5 * (high + low) + 0.5 * (high - low) * np.tanh(raw),
+    "clip": np.clip,
+}
+"""How a raw number gets within two bounds."""
 
 
 class TanhGaussian(NamedTuple):
     """The layers end in mean and raw log standard deviation, `[B, 2 A]`, of a Gaussian before a tanh; A is `size`.
 
-    map: the function onto (−1, 1) by which the raw number gets into (log_std_min, log_std_max).
+    map: how the raw number gets within log_std_min and log_std_max, `tanh` or `clip`.
     """
 
     size: int
@@ -45,8 +49,7 @@ class TanhGaussian(NamedTuple):
         """Actions in (−1, 1) `[B, A]`: the mode, or with `noise` `[B, A]` a draw."""
         mean, raw = out[..., : self.size], out[..., self.size :]  # np.split takes ten times as long
         if noise is not None:
-            low, high = self.log_std_min, self.log_std_max
-            mean = mean + np.exp(0.5 * (high + low) + 0.5 * (high - low) * _MAPS[self.map](raw)) * noise
+            mean = mean + np.exp(_MAPS[self.map](raw, self.log_std_min, self.log_std_max)) * noise
         return np.tanh(mean)
 
     def noise(self, rng: np.random.Generator, *lead: int) -> np.ndarray:

@@ -1,13 +1,17 @@
 """Presets: the defaults that `softrl train ENV` starts from."""
 
+import itertools
 import math
 from importlib.util import find_spec
 
+import jax
+import numpy as np
 import pytest
 
 import softrl
 from softrl.agents import algorithm
 from softrl.agents.sac.config import resolve
+from softrl.config import flat
 from softrl.envs import names
 from softrl.errors import ConfigError
 from softrl.presets import preset
@@ -15,6 +19,40 @@ from softrl.training.config import validated
 from softrl.types import Continuous, Spec
 
 SIX = Spec(None, Continuous(6))
+
+PUBLISHED = {
+    # optimizer Adam at 3e-4 for all three; discount; replay; layers; units; batch; target entropy −dim(A); ReLU; τ;
+    # one target update and one gradient step for each environment step
+    "policy_lr": 3e-4,
+    "critic_lr": 3e-4,
+    "temperature_lr": 3e-4,
+    "weight_decay": 0.0,
+    "max_grad_norm": math.inf,
+    "gamma": 0.99,
+    "replay_size": 1_000_000,
+    "recency_horizon": math.inf,
+    "depth": 2,
+    "width": 256,
+    "layer_norm": False,
+    "normalize_obs": False,
+    "reward_scale": 1.0,
+    "batch_size": 256,
+    "auto_temperature": True,
+    "target_entropy": None,
+    "target_sigma": None,
+    "action_prior": "lebesgue",
+    "activation": "relu",
+    "tau": 0.005,
+    "policy_delay": 1,
+    "updates_per_step": 1,
+    "train_freq": 1,
+    "num_envs": 1,
+    "n_step": 1,
+    # and of its text: twin critics, no value network
+    "num_critics": 2,
+    "critic_reduction": "min",
+    "value_network": False,
+}
 
 
 @pytest.mark.parametrize("name", algorithm("sac").presets)
@@ -30,16 +68,20 @@ def test_every_default_is_a_run_that_validates(platform, name):
 
 def test_classic_is_the_published_algorithm():
     """Haarnoja et al. 2018, arXiv:1812.05905, table 1, whatever the device's tuned defaults are."""
-    runs = [("brax/halfcheetah", "cpu"), ("brax/halfcheetah", "gpu"), ("gym/HalfCheetah-v5", "cpu")]
-    for env, platform in runs:
-        config = preset(env, platform=platform, name="classic")
-        hypers, training = config.hypers, config.training
-        assert (hypers.policy_lr, hypers.critic_lr, hypers.temperature_lr) == (3e-4, 3e-4, 3e-4)
-        assert (hypers.gamma, hypers.tau, hypers.target_entropy) == (0.99, 0.005, None)
-        assert config.replay.recency_horizon == math.inf
-        assert (training.batch_size, training.n_step, training.updates_per_step) == (256, 1, 1)
-        assert training.train_freq == 1  # a host hands over each step as it comes
-        assert (config.env.num_envs, config.agent.layer_norm, config.agent.policy_delay) == (1, False, 1)
+    names = ("brax/halfcheetah", "gym/HalfCheetah-v5", "brax/inverted_pendulum", "brax/swimmer")
+    for env, platform in itertools.product(names, ("cpu", "gpu", "tpu")):
+        found = flat(preset(env, platform=platform, name="classic"))
+        assert {name: found[name] for name in PUBLISHED} == PUBLISHED
+
+
+def test_the_published_policy_starts_with_a_standard_deviation_of_one():
+    """Squashed through a tanh about −9 it began at 1e-4: the first sixty updates acted almost deterministically."""
+    config = preset("gym/HalfCheetah-v5", name="classic")
+    agent = algorithm("sac").build(config.agent, Spec(jax.ShapeDtypeStruct((17,), "float32"), Continuous(6)))
+    state = agent.init(jax.random.key(0), resolve(config.hypers, SIX))
+    obs = jax.random.normal(jax.random.key(1), (4096, 17))
+    actions, _, _ = agent.act(agent.policy(state), (), obs, jax.random.key(2))
+    assert 0.9 < np.arctanh(np.asarray(actions, np.float64)).std() < 1.1
 
 
 def test_changes_reach_the_config_by_their_flat_names_and_beat_the_preset():

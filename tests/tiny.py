@@ -108,7 +108,7 @@ def learned(assembled: Assembled, agent, obs, actions) -> Learned:
     """Asks an agent (without a member axis) for its critics and its policy."""
     parts, spec = assembled.config.agent, assembled.program.env.spec
     size = int(np.prod(spec.obs.shape))
-    bounds = {"log_std_min": parts.log_std_min, "log_std_max": parts.log_std_max}
+    bounds = {name: getattr(parts, name) for name in ("log_std_min", "log_std_max", "log_std_map")}
     policy = networks.policy(policy_layers(parts, spec.action.size), size, **bounds)
     critic = networks.soft_q(layers(parts, 1), size, spec.action.size, num_critics=parts.num_critics)
 

@@ -68,6 +68,7 @@ class SAC:
             layer_norm=False,
             normalize_obs=False,
             log_std_min=-20.0,
+            log_std_map="clip",
             policy_lr=learning_rate,
             critic_lr=learning_rate,
             temperature_lr=learning_rate,

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from softrl import networks
+from softrl import networks, numpy_network
 from softrl.layers import perceptron
 
 BOUNDS = {"log_std_min": -4.0, "log_std_max": 1.0}
@@ -38,6 +38,26 @@ def test_a_fresh_policy_acts_near_zero_with_the_middle_std(policy):
     # The head's weights have a hundredth of the usual variance: outputs of about 0.1.
     assert np.abs(dist.mean).mean() < 0.2
     assert np.abs(dist.log_std + 1.5).mean() < 0.5
+
+
+def test_a_clipped_policy_starts_with_a_std_of_one_and_stays_in_its_range():
+    init, forward = networks.policy(perceptron([16], 4, head_scale=0.01), 3, **BOUNDS, log_std_map="clip")
+    params, _ = init(jax.random.key(0))
+    obs = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+    assert np.abs(forward(params, (), obs)[0].log_std).mean() < 0.2
+    for sign in (1.0, -1.0):
+        dist, _ = forward(jax.tree.map(lambda p, sign=sign: sign * (100.0 * p + 1.0), params), (), obs)
+        assert (dist.log_std >= -4.0).all() and (dist.log_std <= 1.0).all()
+
+
+@pytest.mark.parametrize("how", ["tanh", "clip"])
+def test_numpy_puts_a_standard_deviation_where_jax_puts_it(how):
+    out, noise = np.random.default_rng(0).normal(size=(2, 64, 4)).astype(np.float32) * 4.0
+    forward = networks.policy((), 4, **BOUNDS, log_std_map=how).apply
+    dist, _ = forward({}, (), out)
+    expected = np.tanh(dist.mean + np.exp(dist.log_std) * noise[:, :2])
+    acted = numpy_network.TanhGaussian(2, -4.0, 1.0, how).act(out, noise[:, :2])
+    np.testing.assert_allclose(acted, expected, atol=1e-6)
 
 
 def test_critics_that_start_alike_stay_one_critic(critic):

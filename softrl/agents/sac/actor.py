@@ -23,7 +23,7 @@ def layers(config: SACConfig, out: int, *, head_scale: float = 1.0) -> Layers:
 
 
 def policy_layers(config: SACConfig, action_size: int) -> Layers:
-    """The policy's; a small head starts every action near zero with std near the middle of its range."""
+    """The policy's; a small head starts every action near zero, and every raw log std too."""
     return layers(config, 2 * action_size, head_scale=0.01)
 
 
@@ -49,7 +49,7 @@ def _static(
     spec = PolicySpec(
         inputs(jax.tree.unflatten(structure, leaves), actor_obs),
         policy_layers(config, action.size),
-        TanhGaussian(action.size, config.log_std_min, config.log_std_max),
+        TanhGaussian(action.size, config.log_std_min, config.log_std_max, config.log_std_map),
         NORMALIZER if config.normalize_obs else None,
     )
     ends = {"action/low": action.low or -1.0, "action/high": action.high or 1.0}

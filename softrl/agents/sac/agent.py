@@ -50,7 +50,7 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
     Returns: `Agent` with `SACState`, `SACInfo` and `Policy`.
     """
     actor_size, critic_size = (size(spec.obs, part) for part in (spec.actor_obs, spec.critic_obs))
-    bounds = {"log_std_min": config.log_std_min, "log_std_max": config.log_std_max}
+    bounds = {name: getattr(config, name) for name in ("log_std_min", "log_std_max", "log_std_map")}
     uniform = -spec.action.size * math.log(2.0)
     base = 0.0 if log_prior is None and config.action_prior == "lebesgue" else uniform
     parts = Parts(

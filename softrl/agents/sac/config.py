@@ -45,6 +45,9 @@ class SACConfig:
     """The policy's log standard deviation before the tanh is at least this."""
     log_std_max: float = 2.0
     """The policy's log standard deviation before the tanh is at most this."""
+    log_std_map: Literal["tanh", "clip"] = "tanh"
+    """The log standard deviation starts in the middle of its bounds and nears them smoothly (tanh), or starts at 0, σ =
+    1, and is cut off there (clip)."""
 
 
 @jax.tree_util.register_dataclass

@@ -8,6 +8,7 @@ CLASSIC: Mapping[str, Any] = {
     "layer_norm": False,
     "normalize_obs": False,
     "log_std_min": -20.0,
+    "log_std_map": "clip",
     "num_envs": 1,
     "updates_per_step": 1,
     "train_freq": 1,
@@ -17,11 +18,14 @@ CLASSIC: Mapping[str, Any] = {
     "critic_lr": 3e-4,
     "temperature_lr": 3e-4,
     "temperature": 1.0,
+    "tau": 0.005,
+    "replay_size": 1_000_000,
     "batch_size": 256,
     "n_step": 1,
     "recency_horizon": math.inf,
 }
-"""Haarnoja et al. 2018, arXiv:1812.05905, table 1: one environment, one update a step, batch 256, rates 3e-4."""
+"""Haarnoja et al. 2018, arXiv:1812.05905, table 1: one environment, one update a step, batch 256, rates 3e-4. What the
+table leaves open (standard deviations, warm-up) is as its authors' code has it."""
 
 RATES: Mapping[str, Any] = {
     "policy_lr": 6e-4,
