@@ -29,6 +29,16 @@ from softrl.training.opening import opened
 from softrl.training.session import advance
 from softrl.types import PyTree
 
+INSTEAD = {
+    "network_factory": "say width= and depth=, the same for every network",
+    "checkpoint_logdir": "say run_directory=, which also resumes",
+    "restore_checkpoint_path": "give the same run_directory= again, and it resumes",
+    "max_devices_per_host": "say data_shards=, over how many devices one run is spread",
+    "wrap_env": "softrl puts its own episodes around a bare environment: leave it out",
+    "wrap_env_fn": "softrl puts its own episodes around a bare environment: leave it out",
+}
+"""What to say in place of what only Brax's trainer takes."""
+
 Params = PyTree
 """What `make_policy` takes: a `Policy`, normaliser and network."""
 
@@ -51,6 +61,7 @@ def train(
     min_replay_size: int = 0,
     max_replay_size: int | None = None,
     grad_updates_per_step: int = 1,
+    deterministic_eval: bool = False,
     progress_fn: Callable[[int, dict[str, float]], None] = lambda *args: None,
     eval_env: Any = None,
     policy_params_fn: Callable[..., None] = lambda *args: None,
@@ -63,7 +74,8 @@ def train(
 
     Args: as Brax's; without a default there, none here. max_replay_size: 1,000,000 where it is not given (Brax:
       `num_timesteps`, without a limit). policy_params_fn: `(step, make_policy, params)` after each evaluation.
-      randomization_fn: `(key, System) -> System` for one environment (Brax's is vectorised).
+      randomization_fn: `(model, keys [N]) -> (models, in_axes)`, as Brax's and Playground's are. Timesteps and episode
+      lengths count physics steps: an action is `action_repeat` of them.
       run_directory: where the run lives; the same call again resumes it. settings: any flat name of
       `softrl.Config`, for example `width=512, n_step=3, layer_norm=False`.
     Returns:
@@ -71,16 +83,19 @@ def train(
       metrics: `eval/episode_reward`, `training/sps`, …, as `progress_fn(steps, metrics)` got them.
     Raises: ConfigError: a setting that cannot be.
     """
-    every = math.ceil(num_timesteps / max(num_evals - 1, 1))
+    for name in settings.keys() & INSTEAD.keys():
+        raise ConfigError(f"{name} is Brax's own; {INSTEAD[name]}")
+    actions = math.ceil(num_timesteps / action_repeat)
+    every = math.ceil(actions / max(num_evals - 1, 1))
     source = _source(environment)
     config = change(
         Config(),
         env=source.name,
         backend=source.backend or Config().env.backend,
         num_envs=num_envs,
-        episode_length=episode_length,
+        episode_length=math.ceil(episode_length / action_repeat),
         action_repeat=action_repeat,
-        steps=num_timesteps,
+        steps=actions,
         seed=seed,
         eval_every=every,
         eval_episodes=num_eval_envs,
@@ -101,20 +116,23 @@ def train(
     )
     config = change(config, **settings)
     other = None if eval_env is None else _source(eval_env)
-    assembled = assemble(config, env=source, evaluation_env=other, randomize=randomization_fn)
+    randomize = None if randomization_fn is None else partial(_randomized, randomization_fn)
+    assembled = assemble(config, env=source, evaluation_env=other, randomize=randomize)
     out = None if run_directory is None else Path(run_directory)
     make_policy = partial(_make_policy, assembled.program.agent)
     newest: dict[str, float] = {}
 
     def listen(event: dict[str, Any]) -> None:
         if event["event"] == "evaluation":
-            newest.update(_metrics(event["record"]))
-            progress_fn(event["record"]["env_steps"], dict(newest))
-            policy_params_fn(event["record"]["env_steps"], make_policy, _params(assembled, session.run))
+            steps = event["record"]["env_steps"] * action_repeat
+            newest.update(_metrics(event["record"], action_repeat, deterministic_eval))
+            progress_fn(steps, dict(newest))
+            policy_params_fn(steps, make_policy, _params(assembled, session.run))
 
     with opened(assembled, out, listen) as session, signals.graceful() as request:
         advance(session, request, listen)
-        return make_policy, _params(assembled, session.run), newest or _metrics(session.records[-1])
+        last = newest or _metrics(session.records[-1], action_repeat, deterministic_eval)
+        return make_policy, _params(assembled, session.run), last
 
 
 def _source(environment: Any) -> Source:
@@ -139,14 +157,31 @@ def _make_policy(agent: Agent, params: Params, deterministic: bool = False) -> C
     return policy
 
 
-def _metrics(record: dict[str, Any]) -> dict[str, float]:
+def _randomized(function: Callable, key: jax.Array, model: Any) -> Any:
+    """The model of one environment, by a function that draws those of many."""
+    drawn = function(model, jax.random.key_data(key)[None])
+    if not isinstance(drawn, tuple) or len(drawn) != 2:
+        raise ConfigError(
+            "randomization_fn must be `(model, keys) -> (models, in_axes)`, as Brax's; one of a single environment, "
+            "`(key, model) -> model`, is `randomize=` of softrl.train"
+        )
+    models, axes = drawn
+    return jax.tree.map(
+        lambda axis, leaf: leaf if axis is None else jax.tree.map(lambda x: x.take(0, axis), leaf),
+        axes,
+        models,
+        is_leaf=lambda axis: axis is None,
+    )
+
+
+def _metrics(record: dict[str, Any], action_repeat: int, deterministic: bool) -> dict[str, float]:
     """A line of metrics under Brax's names."""
-    evaluation, timing = record["eval"], record["timing"]
+    evaluation, timing, kind = record["eval"], record["timing"], "" if deterministic else "stochastic_"
     metrics = {
-        "eval/episode_reward": float(np.mean(evaluation["return_mean"])),
-        "eval/episode_reward_std": float(np.mean(evaluation["return_std"])),
-        "eval/avg_episode_length": float(np.mean(evaluation["length_mean"])),
-        "training/sps": timing["env_steps_per_s"],
+        "eval/episode_reward": float(np.mean(evaluation[f"{kind}return_mean"])),
+        "eval/episode_reward_std": float(np.mean(evaluation[f"{kind}return_std"])),
+        "eval/avg_episode_length": float(np.mean(evaluation[f"{kind}length_mean"])) * action_repeat,
+        "training/sps": timing["env_steps_per_s"] * action_repeat,
         "training/walltime": timing["wall_s"],
     }
     return metrics | {f"training/{name}": float(np.mean(value)) for name, value in record["train"].items()}

@@ -36,8 +36,11 @@ BACKENDS = ("generalized", "positional", "spring", "mjx")
 WRAPPERS = ("AutoResetWrapper", "EpisodeWrapper", "EvalWrapper", "VmapWrapper")
 """Ends of the names of Brax's and MuJoCo Playground's wrappers that do what `softrl.envs.episodes` does."""
 
+MODELS = ("sys", "_mjx_model")
+"""Where environments of Brax's and of MuJoCo Playground's kind have their model."""
+
 Randomize = Callable[[jax.Array, Any], Any]
-"""Domain randomisation: `(key, System) -> System` for one environment and episode."""
+"""Domain randomisation: `(key, model) -> model` for one environment and episode."""
 
 
 def source(robot: str, kwargs: dict[str, Any]) -> Source | None:
@@ -125,9 +128,11 @@ def _mend_fluid() -> None:
 
 def _made(made: Callable[[EnvConfig], Any], config: EnvConfig, *, stagger: bool, randomize: Randomize | None) -> Env:
     env = made(config)
-    if randomize is not None and not hasattr(env, "sys"):
-        raise ConfigError(f"domain randomisation redraws a Brax System, and {type(env).__name__} has no sys")
-    model = Model(env, getattr(env, "sys", None), config.action_repeat, randomize)
+    bare = getattr(env, "unwrapped", env)
+    held = next((name for name in MODELS if hasattr(bare, name)), None)
+    if randomize is not None and held is None:
+        raise ConfigError(f"domain randomisation redraws {' or '.join(MODELS)}, and {type(env).__name__} has none")
+    model = Model(env, held, None if held is None else getattr(bare, held), config.action_repeat, randomize)
     simulator = Simulator(partial(_reset, model), partial(_step, model), Continuous(env.action_size))
     return copies(simulator, config, stagger)
 
@@ -135,13 +140,14 @@ def _made(made: Callable[[EnvConfig], Any], config: EnvConfig, *, stagger: bool,
 class Model(NamedTuple):
     """What a simulator is made of; its state is `(state, key)`. Static.
 
-    env: bare, of Brax's kind (MuJoCo Playground's too), without any of its wrappers. nominal: its `System` as shipped.
-    action_repeat: physics steps an action; rewards add up until the robot falls. randomize: redraws the `System` for
-    every episode. Only its key is kept in the state: the draw is repeated at each step, so that thousands of
-    environments do not hold thousands of models.
+    env: bare, of Brax's kind (MuJoCo Playground's too), without any of its wrappers. held: under which name, see
+    `MODELS`, it has its model; nominal: that as shipped. action_repeat: physics steps an action; rewards add up until
+    the robot falls. randomize: redraws the model for every episode. Only its key is kept in the state: the draw is
+    repeated at each step, so that thousands of environments do not hold thousands of models.
     """
 
     env: Any
+    held: str | None
     nominal: Any
     action_repeat: int
     randomize: Randomize | None
@@ -177,16 +183,17 @@ def _again(env: Any, action: jax.Array, carry, _):
 
 @contextlib.contextmanager
 def _system(model: Model, key: jax.Array) -> Iterator[None]:
-    """While Brax's code traces: its relaxed broadcasting, and the episode's own `System` where one was asked for."""
+    """While Brax's code traces: its relaxed broadcasting, and the episode's own model where one was asked for."""
     with jax.numpy_rank_promotion("allow"):
         if model.randomize is None:
             yield
             return
-        model.env.unwrapped.sys = model.randomize(jax.random.wrap_key_data(key), model.nominal)
+        bare = getattr(model.env, "unwrapped", model.env)
+        setattr(bare, model.held, model.randomize(jax.random.wrap_key_data(key), model.nominal))
         try:
             yield
         finally:
-            model.env.unwrapped.sys = model.nominal
+            setattr(bare, model.held, model.nominal)
 
 
 def _film(made: Callable[[EnvConfig], Any], act: Callable, config: EnvConfig, *, seed: int, steps: int) -> Motion:

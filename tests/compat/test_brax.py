@@ -1,6 +1,9 @@
 """Brax's manner: `train(environment) -> (make_policy, params, metrics)`."""
 
+from typing import NamedTuple
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -60,6 +63,74 @@ def test_a_policy_acts_on_one_observation_or_many(trained, environment):
     np.testing.assert_allclose(one, many[0], atol=1e-6)  # a batch of one is another matrix product
     drawn, _ = make_policy(params)(obs, jax.random.PRNGKey(0))
     assert not np.array_equal(drawn, many)
+
+
+class Treadmill:
+    """Of Playground's kind: a model in `_mjx_model`, and no `sys`. Every physics step earns its speed; none falls."""
+
+    action_size = 1
+
+    def __init__(self):
+        self._mjx_model = {"speed": jnp.float32(1.0), "bodies": 3}
+
+    def reset(self, key):
+        return Position(None, jnp.zeros(2), jnp.float32(0.0), jnp.float32(0.0))
+
+    def step(self, state, action):
+        return state._replace(obs=state.obs + 1.0, reward=self._mjx_model["speed"])
+
+
+class Position(NamedTuple):
+    """What `Treadmill` gives."""
+
+    pipeline_state: None
+    obs: jax.Array
+    reward: jax.Array
+    done: jax.Array
+
+
+def walked(**settings) -> tuple[list, dict[str, float]]:
+    told = []
+    few = {"num_timesteps": 40, "episode_length": 20, "num_envs": 2, "num_eval_envs": 2, "batch_size": 4}
+    sac.train(
+        Treadmill(), **few, min_replay_size=8, **SETTINGS, **settings, progress_fn=lambda *seen: told.append(seen)
+    )
+    return told[-1]
+
+
+def test_lengths_and_timesteps_count_physics_steps_as_braxs_do():
+    steps, metrics = walked(action_repeat=2)
+    assert steps == 40
+    assert metrics["eval/avg_episode_length"] == 20.0
+    assert metrics["eval/episode_reward"] == 20.0
+
+
+def test_a_randomiser_of_playgrounds_form_draws_a_model_for_each_environment():
+    def domain_randomize(model, keys):
+        speed = jax.vmap(lambda key: jax.random.uniform(key, minval=2.0, maxval=3.0))(keys)
+        return {**model, "speed": speed}, {"speed": 0, "bodies": None}
+
+    _, metrics = walked(randomization_fn=domain_randomize)
+    assert metrics["eval/episode_reward"] == 20.0  # evaluated in the model as it is
+    assert 40.0 <= metrics["training/return_mean"] <= 60.0
+
+
+def test_a_randomiser_of_one_environment_is_told_where_it_belongs():
+    with pytest.raises(softrl.ConfigError, match="randomize="):
+        walked(randomization_fn=lambda key, model: key)
+
+
+def test_evaluation_samples_actions_unless_it_is_asked_for_their_mode():
+    mode = {"return_mean": [1.0], "return_std": [0.0], "length_mean": [5.0]}
+    sampled = {"stochastic_return_mean": [2.0], "stochastic_return_std": [0.0], "stochastic_length_mean": [5.0]}
+    record = {"eval": mode | sampled, "train": {}, "timing": {"env_steps_per_s": 1.0, "wall_s": 1.0}}
+    assert sac._metrics(record, 1, False)["eval/episode_reward"] == 2.0
+    assert sac._metrics(record, 1, True)["eval/episode_reward"] == 1.0
+
+
+def test_what_only_braxs_trainer_takes_is_answered_with_what_to_say_here(environment):
+    with pytest.raises(softrl.ConfigError, match=r"network_factory .* width= and depth="):
+        sac.train(environment, num_timesteps=8, episode_length=4, network_factory=None)
 
 
 def test_an_unknown_setting_is_refused_with_the_nearest(environment):
