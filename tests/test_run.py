@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from softrl import run as running
 from softrl.config import change
 from softrl.run import load, train
 from softrl.storage import metrics
+from softrl.training import evaluate as evaluation
 from softrl.training import opening, programs
 from tests import tiny
 
@@ -157,6 +159,18 @@ def test_a_damaged_newest_checkpoint_is_passed_over_and_the_run_ends_the_same(tm
     resumed = next(event for event in events if event["event"] == "resumed")
     assert len(resumed["rejected"]) == 1 and newest.name in resumed["rejected"][0]
     assert tiny.same_bits(undisturbed.state, again.state)
+
+
+def test_the_best_policy_is_judged_at_the_end_by_episodes_that_did_not_choose_it():
+    """Two of many evaluations on the same episodes: the highest is the luckiest, and its own return says so."""
+    run = softrl.train(tiny.config(seeds=2))
+    *before, last = run.metrics
+    assert all("best" not in line for line in before)
+    env, agent = run.assembled.evaluation, run.assembled.program.agent
+    evaluate = jax.jit(lambda key: evaluation.evaluate(env, agent, run.best_policy, key))
+    chosen, fresh = (evaluate(evaluation.evaluation_key(seed)).deterministic_return.mean() for seed in (0, 1))
+    np.testing.assert_allclose(last["best"]["return_mean"], fresh, rtol=1e-5)
+    np.testing.assert_allclose(max(max(line["eval"]["return_mean"]) for line in run.metrics), chosen, rtol=1e-5)
 
 
 def test_a_run_inherits_a_learner_and_starts_its_own_clock(tmp_path):

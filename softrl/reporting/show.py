@@ -9,7 +9,6 @@ import jax
 import numpy as np
 
 from softrl.agents import algorithm
-from softrl.clock import Counter, Purpose, at
 from softrl.config import change
 from softrl.envs import HostEnv, physics
 from softrl.errors import ConfigError, RenderError
@@ -19,7 +18,7 @@ from softrl.reporting.progress import Progress
 from softrl.training import hosted
 from softrl.training.assemble import Assembled, acting, assemble
 from softrl.training.config import Config
-from softrl.training.evaluate import evaluate
+from softrl.training.evaluate import evaluate, evaluation_key
 from softrl.training.health import message
 from softrl.types import PyTree
 
@@ -87,9 +86,10 @@ def report(
     """
     last = records[-1]
     best = max(max(record["eval"]["return_mean"]) for record in records)
+    fresh = f", {last['best']['return_mean']:.1f} on episodes that did not choose it" if "best" in last else ""
     note(
-        f"return {np.mean(last['eval']['return_mean']):.1f} (best {best:.1f}) after {last['env_steps']:,} steps, "
-        f"{last['timing']['wall_s']:.0f} s"
+        f"return {np.mean(last['eval']['return_mean']):.1f} (best {best:.1f}{fresh}) after {last['env_steps']:,} "
+        f"steps, {last['timing']['wall_s']:.0f} s"
     )
     note(f"curve       {curve(records, out / 'curve.png', title=title(assembled.config))}")
     if video:
@@ -117,8 +117,7 @@ def evaluation(trained: Assembled, policy: PyTree, *, episodes: int, seed: int) 
     if isinstance(held_out, HostEnv):
         result = hosted.evaluate(held_out, acting(assembled, policy), hosted.EVALUATION_SEED + seed)
     else:
-        key = at(jax.random.key(seed), Counter.of(0), Purpose.EVALUATE)
-        result = jax.jit(lambda policy, key: evaluate(held_out, agent, policy, key))(policy, key)
+        result = jax.jit(lambda policy, key: evaluate(held_out, agent, policy, key))(policy, evaluation_key(seed))
     result = jax.tree.map(np.asarray, result)
     print(f"{title(config)}: the best policy, {episodes} episodes each")
     for name in ("deterministic", "stochastic"):

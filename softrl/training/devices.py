@@ -27,6 +27,11 @@ def make_mesh(members: int, data_shards: int, devices: list | None = None) -> Me
     return Mesh(np.asarray(devices[: across * data_shards]).reshape(across, data_shards), ("member", "data"))
 
 
+def by_member(mesh: Mesh | None) -> dict[str, NamedSharding]:
+    """Of `jax.jit`: every output goes where its member is."""
+    return {} if mesh is None else {"out_shardings": NamedSharding(mesh, P("member"))}
+
+
 def shardings(mesh: Mesh, run: RunState) -> RunState:
     """A `NamedSharding` for every leaf: environments, replay and rollout over `data`, parameters replicated over it.
 

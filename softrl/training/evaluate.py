@@ -19,6 +19,11 @@ class Evaluation(NamedTuple):
     stochastic_length: jax.Array
 
 
+def evaluation_key(seed: int) -> jax.Array:
+    """The key of a set of episodes. Runs evaluate on set 0, and their best policy, once, on another one."""
+    return at(jax.random.key(seed), Counter.of(0), Purpose.EVALUATE)
+
+
 def evaluate(env: Env, agent: Agent, policy: PyTree, key: jax.Array) -> Evaluation:
     """The first episode of each of E environments; the first half act by the mode, the others sample.
 

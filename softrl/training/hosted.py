@@ -148,11 +148,10 @@ def evaluate(env: HostEnv, policy: NumpyPolicy, seed: int = EVALUATION_SEED) -> 
     return Evaluation(*(np.float32(x) for x in (total[:half], length[:half], total[half:], length[half:])))
 
 
-def evaluate_agents(hosted: Hosted, agents: PyTree) -> Evaluation:
-    """`evaluate` for the agent states of the one member."""
-    assembled = hosted.assembled
-    policy = acting(assembled, single(assembled.program.agent.policy(agents)))
-    return joined(evaluate(assembled.evaluation, policy))
+def evaluate_policies(hosted: Hosted, policies: PyTree, seed: int) -> Evaluation:
+    """`evaluate` for the policy of the one member."""
+    policy = acting(hosted.assembled, single(policies))
+    return joined(evaluate(hosted.assembled.evaluation, policy, EVALUATION_SEED + seed))
 
 
 def _rejoined(hosted: Hosted, run: RunState, step: int) -> RunState:

@@ -44,13 +44,13 @@ def chunk_members(
     return new._replace(clock=jax.tree.map(lambda x: x[0], new.clock)), info
 
 
-def evaluate_members(env: Env, program: Program, agents: PyTree, key: jax.Array, *, how: str) -> Evaluation:
-    """`evaluate` for the agent states of all members, all on the same episodes."""
+def evaluate_members(env: Env, program: Program, policies: PyTree, key: jax.Array, *, how: str) -> Evaluation:
+    """`evaluate` for the policies of all members, all on the same episodes."""
 
-    def member(agent):
-        return evaluate(env, program.agent, program.agent.policy(agent), key)
+    def member(policy):
+        return evaluate(env, program.agent, policy, key)
 
-    return jax.vmap(member)(agents) if how == "vmap" else _sequential(member, agents)
+    return jax.vmap(member)(policies) if how == "vmap" else _sequential(member, policies)
 
 
 def _sequential(function: Callable[[Any], Any], members: PyTree) -> PyTree:

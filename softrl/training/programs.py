@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 import jax
 
-from softrl.clock import Counter, Purpose, at
 from softrl.envs.host import HostEnv
 from softrl.training import devices, hosted, lanes, members
 from softrl.training.assemble import Assembled, member_hypers, member_keys
 from softrl.training.chunk import ChunkInfo
 from softrl.training.compilation import compiled
-from softrl.training.evaluate import Evaluation
+from softrl.training.evaluate import Evaluation, evaluation_key
 from softrl.training.hosted_device import abstract_state
 from softrl.training.state import RunState
 from softrl.types import Hypers, PyTree
@@ -23,14 +22,16 @@ class RunPrograms(NamedTuple):
     """Compiled and ready.
 
     init: `() -> RunState`. start: `(keys, hypers) -> RunState`, for any members. chunk: `(RunState, hypers) ->
-    (RunState, ChunkInfo)`, donates its run. evaluate: `(agent states) -> Evaluation` with `[M, E]` leaves. hypers:
-    `[M]` leaves. abstract: the run's shapes and shardings. seconds: wall clock that compiling took.
+    (RunState, ChunkInfo)`, donates its run. publish: `(agent states) -> policies`, `[M]` leaves. evaluate: `(policies,
+    seed) -> Evaluation` with `[M, E]` leaves; a seed is a set of episodes. hypers: `[M]` leaves. abstract: the run's
+    shapes and shardings. seconds: wall clock that compiling took.
     """
 
     init: Callable[[], RunState]
     start: Callable[[jax.Array, PyTree], RunState]
     chunk: Callable[[RunState, PyTree], tuple[RunState, ChunkInfo]]
-    evaluate: Callable[[PyTree], Evaluation]
+    publish: Callable[[PyTree], PyTree]
+    evaluate: Callable[[PyTree, int], Evaluation]
     hypers: Hypers
     abstract: RunState
     seconds: float
@@ -50,18 +51,18 @@ def abstract_run(assembled: Assembled) -> RunState:
 
 
 def compile_programs(assembled: Assembled, abstract: RunState | None = None) -> RunPrograms:
-    """Traces and compiles all three; XLA compiles them in parallel threads. `abstract`: from `abstract_run`."""
+    """Traces and compiles them all; XLA compiles them in parallel threads. `abstract`: from `abstract_run`."""
     started = time.perf_counter()
     abstract = abstract_run(assembled) if abstract is None else abstract
     hypers, keys = member_hypers(assembled), _keys(assembled)
     build = _hosted if isinstance(assembled.program.env, HostEnv) else _on_device
-    start, chunk, evaluate = build(assembled, abstract, hypers, keys)
+    start, *others = build(assembled, abstract, hypers, keys)
     seconds = time.perf_counter() - started
-    return RunPrograms(partial(start, keys, hypers), start, chunk, evaluate, hypers, abstract, seconds)
+    return RunPrograms(partial(start, keys, hypers), start, *others, hypers, abstract, seconds)
 
 
 def _on_device(assembled: Assembled, abstract: RunState, hypers: Hypers, keys: jax.Array) -> tuple[Callable, ...]:
-    """start, chunk, evaluate: see `RunPrograms`."""
+    """start, chunk, publish, evaluate: see `RunPrograms`."""
     config, mesh = assembled.config, _mesh(assembled)
     platform = jax.local_devices()[0].platform
     how = "vmap" if mesh is not None else members.scheme(config.training.member_map, config.training.seeds, platform)
@@ -70,19 +71,21 @@ def _on_device(assembled: Assembled, abstract: RunState, hypers: Hypers, keys: j
     step = partial(members.chunk_members, assembled.program, length=config.training.chunk_steps, how=how)
     evaluation = partial(members.evaluate_members, assembled.evaluation, assembled.program, how=how)
     both = {} if where is None else {"out_shardings": (where, None)}
-    eval_key = at(jax.random.key(0), Counter.of(0), Purpose.EVALUATE)
+    publish = jax.jit(jax.vmap(assembled.program.agent.policy), **devices.by_member(mesh))
     lane_count = lanes.count(how, config.training.seeds) if platform == "cpu" else 1
     start, chunk, evaluate = compiled(
         jax.jit(partial(members.init_members, assembled.program), **placed).lower(keys, hypers),
         jax.jit(step, donate_argnums=0, **both).lower(*lanes.one_lane(lane_count, abstract, hypers)),
-        jax.jit(evaluation).lower(abstract.learner.agent, eval_key),
+        jax.jit(evaluation).lower(publish.eval_shape(abstract.learner.agent), evaluation_key(0)),
     )
-    return start, lanes.side_by_side(chunk, lane_count), lambda agents: evaluate(agents, eval_key)
+    chunk = lanes.side_by_side(chunk, lane_count)
+    return start, chunk, publish, lambda policies, seed: evaluate(policies, evaluation_key(seed))
 
 
 def _hosted(assembled: Assembled, abstract: RunState, hypers: Hypers, keys: jax.Array) -> tuple[Callable, ...]:
     loop = hosted.compile_hosted(assembled, abstract, hypers)
-    return tuple(partial(function, loop) for function in (hosted.started, hosted.chunk, hosted.evaluate_agents))
+    start, chunk, evaluate = (partial(f, loop) for f in (hosted.started, hosted.chunk, hosted.evaluate_policies))
+    return start, chunk, jax.vmap(assembled.program.agent.policy), evaluate
 
 
 def for_members(programs: RunPrograms, assembled: Assembled) -> RunPrograms:

@@ -20,6 +20,9 @@ METRICS = {
     "eval.stochastic_return_mean": "mean return of the sampling policy, per member",
     "eval.stochastic_return_std": "standard deviation of that return over episodes",
     "eval.stochastic_length_mean": "mean length of those episodes, environment steps",
+    "best.return_mean": "at a run's end, mean return of its best policy's mode on episodes that did not choose it",
+    "best.return_std": "standard deviation of that return over episodes",
+    "best.length_mean": "mean length of those episodes, environment steps",
     "train.episodes": "whole training episodes that ended since the last line",
     "train.return_mean": "their mean return, exploration included",
     "train.length_mean": "their mean length",
@@ -44,6 +47,9 @@ EVALUATED = (
     "stochastic_length_mean",
 )
 """What a line says of an evaluation, by name."""
+
+HELD_OUT = EVALUATED[:3]
+"""What the last line says of the best policy."""
 
 
 def brief(algorithm: Algorithm) -> tuple[str, ...]:

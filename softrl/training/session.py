@@ -32,6 +32,10 @@ Between = Callable[[RunState, PyTree, dict[str, Any]], tuple[RunState, PyTree, d
 not the last. A function of its arguments alone; it may consume the run. What it says stands in the line as `search`."""
 
 
+CHOOSING, HELD_OUT = 0, 1
+"""Sets of episodes: those by which policies are compared, and those on which the best one is evaluated at the end."""
+
+
 @dataclass
 class Session:
     """A run in the hands of one process; the mutable edge around pure functions.
@@ -130,7 +134,8 @@ def _train(session: Session, listener: Listener) -> None:
 
 def _evaluate(session: Session, listener: Listener, *, last: bool = False) -> None:
     """Evaluates, writes one line, keeps the best policy, saves."""
-    evaluation = jax.block_until_ready(session.programs.evaluate(session.run.learner.agent))
+    policies = session.programs.publish(session.run.learner.agent)
+    evaluation = jax.block_until_ready(session.programs.evaluate(policies, CHOOSING))
     config = session.assembled.config
     steps = config.chunk_transitions * len(session.tallies) * config.training.seeds
     seconds = max(session.trained_s, 1e-9)
@@ -141,9 +146,10 @@ def _evaluate(session: Session, listener: Listener, *, last: bool = False) -> No
         "updates_per_s": steps / config.env.num_envs * config.training.updates_per_step / seconds,
     }
     line = records.record(config, session.run, evaluation, session.tallies, timing)
+    _keep_best(session, policies, line)
     if last:
         line["state_sha256"] = checkpoint.state_sha256(session.run)
-    _keep_best(session, line)
+        line["best"] = _held_out(session, policies)
     if session.between is not None and not last:
         session.run, hypers, line["search"] = session.between(session.run, session.programs.hypers, line)
         session.programs = session.programs._replace(hypers=hypers)
@@ -156,14 +162,24 @@ def _evaluate(session: Session, listener: Listener, *, last: bool = False) -> No
     listener({"event": "evaluation", "record": line})
 
 
-def _keep_best(session: Session, line: dict[str, Any]) -> None:
+def _held_out(session: Session, policies: PyTree) -> dict[str, float]:
+    """The best policy on episodes that did not choose it: its return on those that did is the luckiest of many."""
+    if session.best_policy is None:
+        return dict.fromkeys(records.HELD_OUT, np.nan)
+    best = jax.tree.map(
+        lambda x, like: jax.device_put(np.broadcast_to(x, like.shape), like.sharding), session.best_policy, policies
+    )
+    part = records.eval_part(session.programs.evaluate(best, HELD_OUT))
+    return {name: part[name][0] for name in records.HELD_OUT}
+
+
+def _keep_best(session: Session, policies: PyTree, line: dict[str, Any]) -> None:
     returns = np.asarray(line["eval"]["return_mean"])
     member = int(np.nanargmax(np.where(np.isfinite(returns), returns, -np.inf)))
     if not returns[member] > session.best:
         return
     session.best = float(returns[member])
-    agent = jax.tree.map(lambda x: x[member], session.run.learner.agent)
-    session.best_policy = session.assembled.program.agent.policy(jax.device_get(agent))
+    session.best_policy = jax.device_get(jax.tree.map(lambda x: x[member], policies))
     if session.directory is not None:
         meta = {"member": member, "env_steps": line["env_steps"], "return_mean": session.best}
         checkpoint.save_best(session.directory / "checkpoints", session.best_policy, meta)

@@ -63,7 +63,8 @@ class Report(NamedTuple):
     apart. training: names of the series that are drawn besides the return, with their meaning. brief: those of them
     that tables show. config: dotted name → value. surroundings: versions, commit, machine. seconds: of wall clock, None
     where nobody knows. video: an MP4 or GIF, None where there is none. film: what it shows, or why there is none.
-    command: to make it again.
+    command: to make it again. held_out: return of a run's best policy on episodes that did not choose it, None where it
+    was not measured.
     """
 
     kind: str
@@ -79,6 +80,7 @@ class Report(NamedTuple):
     command: str
     video: bytes | None = None
     film: str = ""
+    held_out: float | None = None
 
     @property
     def tasks(self) -> list[str]:

@@ -129,6 +129,7 @@ def _best(report: Report) -> str:
 def _facts(report: Report, best: data.Member) -> str:
     facts = {"return": svg.number(best.peak), "env": best.task, **best.setting, "seed": best.seed}
     facts |= {"member": best.id} if len(report.members) > 1 else {"at step": f"{best.peak_step:,}"}
+    facts |= {} if report.held_out is None else {"return on new episodes": svg.number(report.held_out)}
     items = [tag("div", tag("dt", svg.text(n)), tag("dd", svg.text(data.value_text(v)))) for n, v in facts.items()]
     return tag("dl", *items, class_="facts")
 

@@ -44,6 +44,7 @@ def read(run: Path) -> Report:
         surroundings={name: about.get(name) for name in ("versions", "commit", "machine")},
         seconds=records[-1].get("timing", {}).get("wall_s") if records else None,
         command=f"softrl train {env['env']} … --out {run}",
+        held_out=records[-1].get("best", {}).get("return_mean") if records else None,
     )
 
 
