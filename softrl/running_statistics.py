@@ -12,6 +12,10 @@ SATURATION = 1e7
 """The count stops here: in float32 older samples would otherwise freeze the statistics at the end of a long run."""
 
 
+LARGEST = 1e15
+"""Of an observation's size, as far as it counts: the squares of a batch of 1e20 are infinite in float32, for good."""
+
+
 class Statistics(NamedTuple):
     """count: `[]` samples seen, saturating. mean, variance: pytrees like one observation."""
 
@@ -29,7 +33,8 @@ def init(obs: PyTree) -> Statistics:
 def update(statistics: Statistics, obs: PyTree, valid: jax.Array) -> Statistics:
     """Adds `[N, ...]` rows where `valid[N]`; others may hold anything, NaN included.
 
-    mean and variance (biased) of the union of both samples. Source: Chan et al. 1979, pairwise update.
+    mean and variance (biased) of the union of both samples; numbers beyond ± `LARGEST` count as that. Source: Chan et
+    al. 1979, pairwise update.
     """
     rows = jnp.sum(valid, dtype=jnp.float32)
     count = statistics.count + rows
@@ -38,7 +43,7 @@ def update(statistics: Statistics, obs: PyTree, valid: jax.Array) -> Statistics:
     def merge(mean, variance, x):
         mask = valid.reshape(valid.shape + (1,) * (x.ndim - 1))
         # Select, never multiply: 0 · NaN is NaN.
-        x = jnp.where(mask, x, 0.0)
+        x = jnp.clip(jnp.where(mask, x, 0.0), -LARGEST, LARGEST)
         batch_mean = jnp.sum(x, axis=0) / jnp.maximum(rows, 1.0)
         centred = jnp.where(mask, x - jnp.expand_dims(batch_mean, 0), 0.0)
         batch_variance = jnp.sum(centred * centred, axis=0) / jnp.maximum(rows, 1.0)

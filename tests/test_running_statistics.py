@@ -107,3 +107,16 @@ def test_every_leaf_of_a_dictionary_observation_is_scaled_for_itself(batch):
     scaled = running_statistics.normalize(state, one)
     assert scaled["eye"].shape == (*batch, 2, 2) and scaled["ear"].shape == batch
     np.testing.assert_allclose(scaled["ear"], 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("huge", [1e20, 1e38, float(np.finfo(np.float32).max), -1e38])
+def test_a_sensor_that_sees_nothing_poisons_neither_the_statistics_nor_what_is_normalised(huge):
+    """Range finders report 1e20 or float32's greatest number for "nothing there"; the square of either is infinite."""
+    obs = jnp.float32([[0.5, huge], [1.5, 1.0], [1.0, huge]])
+    seen = running_statistics.init(jax.ShapeDtypeStruct((2,), jnp.float32))
+    for _ in range(3):
+        seen = running_statistics.update(seen, obs, jnp.ones(3, bool))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(seen))
+    np.testing.assert_allclose(seen.mean[0], 1.0, rtol=1e-6)
+    normal = np.asarray(running_statistics.normalize(seen, obs))
+    assert np.isfinite(normal).all() and np.abs(normal).max() <= 10.0
