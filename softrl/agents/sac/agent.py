@@ -46,7 +46,8 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
       config: static fields.
       spec: its `actor_obs` and `critic_obs` select from dictionary observations.
       log_prior: a log density over actions whose KL replaces the entropy; overrides `config.action_prior`. The target
-        entropy then bounds −KL(π ‖ prior) + A log 2, so that the uniform prior leaves the policy as it was.
+        entropy then bounds −KL(π ‖ prior) + A log 2. The uniform prior takes α A log 2 from every step: where episodes
+        cannot terminate that leaves the best policy as it was, where they can it is a cost of living.
     Returns: `Agent` with `SACState`, `SACInfo` and `Policy`.
     """
     actor_size, critic_size = (size(spec.obs, part) for part in (spec.actor_obs, spec.critic_obs))

@@ -34,7 +34,8 @@ class SACConfig:
     auto_temperature: bool = True
     """Learn the temperature by dual ascent on the entropy; otherwise it stays at `temperature`."""
     action_prior: Literal["lebesgue", "uniform"] = "lebesgue"
-    """The policy's KL has this base measure: lebesgue is plain entropy, uniform the uniform density on (−1, 1)^A."""
+    """The policy's KL has this base measure: lebesgue is plain entropy; uniform, the uniform density on (−1, 1)^A, also
+    costs α A log 2 a step, which matters where episodes can terminate."""
     n_step_entropy: bool = True
     """Count the entropies of the steps in between in n-step targets; without them another objective is optimised."""
     policy_delay: Annotated[int, Within(1)] = 1
