@@ -39,8 +39,9 @@ def lines(job: batch.Job, records: Iterable[dict[str, Any]]) -> list[dict[str, A
                 frozen.add(member.id)
                 found.append(_line("diverged", member, record, updates=updates, cause=message(health["code"][slot])))
         if record.get("search"):
-            found += _lineage(job.members, record)
-            frozen -= {line["member"] for line in found if line["kind"] == "lineage"}  # revived by another's state
+            revived = list(_lineage(job.members, record))  # they go on with another's state
+            found += revived
+            frozen -= {line["member"] for line in revived}
     return found
 
 

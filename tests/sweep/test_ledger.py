@@ -78,6 +78,14 @@ def test_a_copy_is_well_again_and_has_its_new_settings():
     assert (row.status, row.final_return, row.changes) == ("training", 9.0, {"critic_lr": 0.5})
 
 
+def test_a_member_that_freezes_again_has_no_lines_behind_it_whoever_is_revived_then():
+    first, second = ({"parent": parent, "hypers": {}} for parent in ([0, 0, 2], [0, 1, 0]))
+    steps = ((0, first), (10, second), (20, None))
+    records = [record(step, [1.0] * 3, [0, 1, 0], search) for step, search in steps]
+    found = [(line["kind"], line["step"]) for line in lines(JOB, records) if line["member"] == "m1"]
+    assert found == [("evaluation", 0), ("diverged", 0), ("lineage", 0), ("evaluation", 10), ("diverged", 10)]
+
+
 def test_a_result_before_and_during_training():
     assert results.gather(MEMBERS, [])[0].status == "waiting"
     assert results.gather(MEMBERS, lines(JOB, CURVES[:1]))[0].status == "training"
