@@ -1,6 +1,7 @@
 """`scripts/bench learning`: deterministic returns of the default training within a time limit, seed by seed."""
 
 import argparse
+import json
 import statistics
 from typing import Any
 
@@ -21,6 +22,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=3, help="runs, one after the other")
     parser.add_argument("--seconds", type=float, help="time limit of a run; None: that of the robot's bar")
     parser.add_argument("--eval-every", type=int, help="environment steps between evaluations; None: the preset's")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="other than the preset's; JSON"
+    )
 
 
 def run(options: argparse.Namespace) -> dict:
@@ -33,6 +37,7 @@ def run(options: argparse.Namespace) -> dict:
     limit = options.seconds or limit
     result = report.header("learning", vars(options).copy())
     changes = {} if options.eval_every is None else {"eval_every": options.eval_every}
+    changes |= {name: json.loads(value) for name, value in (word.split("=", 1) for word in options.set)}
     seeds = [_seed(options, changes | {"seed": seed}, limit) for seed in range(options.seeds)]
     rows = [
         [str(i), *(seed[name] for name in ("env_steps", "seconds", "last", "best"))] for i, seed in enumerate(seeds)
