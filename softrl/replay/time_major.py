@@ -162,7 +162,7 @@ def _windowed(state: TimeMajorState, row, block, column, layout: TimeMajorLayout
 
 def _steps(state: TimeMajorState, row, column, discount) -> Window:
     """The observations and actions of whole windows; what lies beyond a window's end has discount 0."""
-    rows = (row[:, None] + jnp.arange(discount.shape[-1])) % state.reward.shape[0]
+    rows = (row[:, None] + jnp.arange(discount.shape[-1])[None]) % state.reward.shape[0]
     obs, action = jax.tree.map(lambda table: table[rows, column[:, None]], (state.obs, state.action))
     return Window(obs, action, discount)
 
