@@ -105,7 +105,7 @@ class Algorithm(NamedTuple):
     actor: `(config, spec, policy) -> NumpyPolicy`, the policy without JAX: for files, servers and hosts' loops.
     metrics: of its updates, in order. summary: `(config, hypers, spec)` in a few words, hypers resolved.
     presets: name -> `(env, device) -> flat settings`, device `cpu`, `accelerator` or `host`.
-    old_fields: fields that older configs lack -> what they then did.
+    old_fields: `(config) -> {field: what it then did}` of the fields that an older config, as JSON has it, lacks.
     """
 
     name: str
@@ -119,4 +119,4 @@ class Algorithm(NamedTuple):
     metrics: Mapping[str, Metric]
     summary: Callable[[Any, Any, Spec | EnvSpec], str]
     presets: Mapping[str, Callable[[str, str], Mapping[str, Any]]]
-    old_fields: Mapping[str, Any] = {}
+    old_fields: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda config: {}

@@ -150,7 +150,7 @@ def with_types(data: Mapping[str, Any]) -> dict[str, Any]:
     entry: Algorithm = algorithm(data.setdefault("algorithm", "sac"))
     hypers = dict(data["hypers"])
     moved = {name: hypers.pop(name) for name in list(hypers) if name in ReplayHypers.__dataclass_fields__}
-    old = {name: value for name, value in entry.old_fields.items() if name not in data["agent"]}
+    old = {name: value for name, value in entry.old_fields(data).items() if name not in data["agent"]}
     data["agent"] = from_json(entry.config, {**old, **data["agent"]})
     data["hypers"] = from_json(entry.hypers, hypers)
     data["replay"] = {**data.get("replay", {}), **moved}

@@ -1,5 +1,8 @@
 """Soft actor-critic's entry in the registry."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from softrl.agents.sac.actor import actor
 from softrl.agents.sac.agent import build
 from softrl.agents.sac.config import SACConfig, SACHypers, resolve, validate
@@ -30,6 +33,11 @@ def summary(config: SACConfig, hypers: SACHypers, spec: Spec | EnvSpec) -> str:
     return f"target entropy {hypers.target_entropy:.3g} nats over {spec.action.size} actions"
 
 
+def old_fields(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Older targets left out the entropies between the ends of a window; windows of one step have none."""
+    return {"n_step_entropy": config.get("training", {}).get("n_step", 1) == 1}
+
+
 ALGORITHM = Algorithm(
     name="sac",
     config=SACConfig,
@@ -42,5 +50,5 @@ ALGORITHM = Algorithm(
     metrics=METRICS,
     summary=summary,
     presets={"tuned": tuned, "classic": classic},
-    old_fields={"n_step_entropy": False},
+    old_fields=old_fields,
 )

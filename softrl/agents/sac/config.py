@@ -37,7 +37,8 @@ class SACConfig:
     """The policy's KL has this base measure: lebesgue is plain entropy; uniform, the uniform density on (−1, 1)^A, also
     costs α A log 2 a step, which matters where episodes can terminate."""
     n_step_entropy: bool = True
-    """Count the entropies of the steps in between in n-step targets; without them another objective is optimised."""
+    """Count the entropies of the steps in between in n-step targets; without them another objective is optimised, in
+    which only the last of every n steps is paid for its entropy."""
     policy_delay: Annotated[int, Within(1)] = 1
     """Update policy and temperature once for every so many updates of the critics."""
     normalize_obs: bool = True
