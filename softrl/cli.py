@@ -22,7 +22,7 @@ softrl {version}: control as inference, compiled
   softrl best DIR                                                         the winning command line of a sweep
   softrl eval RUN [--episodes N]                                          returns of a run's best policy
   softrl render RUN [--format mp4|gif|html]                               the best policy at work
-  softrl export RUN --format onnx|stablehlo|safetensors [--out FILE]      the best policy as a file for others
+  softrl export DIR --format onnx|stablehlo|safetensors [--out FILE]      a run's or a learner's policy as a file
   softrl report DIR                                                       one HTML page on a run or a sweep
   softrl serve --out DIR --obs 17 --actions 6 [--address HOST:PORT] ...   a learner that other processes feed
   softrl envs                                                             what ENV can be, besides my_module:make_env

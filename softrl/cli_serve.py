@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -10,14 +11,14 @@ from softrl.errors import ConfigError
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """A finished run's policy as a file."""
+    """A policy as a file."""
 
     run: tyro.conf.Positional[str]
-    """Export the policy of the run in this directory."""
+    """Export the policy of the run in this directory, or of the learner that was saved there."""
     format: str = "onnx"
     """Write onnx, stablehlo (for `jax.export`) or safetensors (for NumPy, with softrl.numpy_policy)."""
     out: str | None = None
-    """Write to this file, by default policy.<format> in the run's directory."""
+    """Write to this file, by default policy.<format> in that directory."""
     member: int | None = None
     """Take the newest policy of this member of a run with several seeds, instead of the best policy of all."""
 
@@ -48,18 +49,32 @@ class ServeOptions:
 
 def export(argv: list[str]) -> int:
     """`softrl export`."""
-    options = tyro.cli(ExportOptions, args=argv, prog="softrl export", description="Write a run's policy as a file.")
-    from softrl import export as exporting
-    from softrl.run import load
+    options = tyro.cli(ExportOptions, args=argv, prog="softrl export", description="Write a policy as a file.")
+    from softrl.export import require_format
 
-    exporting.require_format(options.format)
-    run, path = load(options.run), Path(options.out or Path(options.run) / f"policy.{options.format}")
-    member = options.member
-    policy = run.best_policy if member is None else exporting.member_policy(options.run, run.assembled, member)
-    done = exporting.export(run.assembled, policy, path, format=options.format)
+    require_format(options.format)
+    done = _exported(options, Path(options.run), options.format)
     print(f"{done.path}: {done.bytes:,} bytes")
     print(f"max difference from the live policy over {done.observations:,} observations: {done.difference:.2g}")
     return 0
+
+
+def _exported(options: ExportOptions, directory: Path, format: str) -> Any:
+    """The file of the policy that the directory holds, and how well it acts."""
+    from softrl import export as exporting
+    from softrl.learner import files, saved
+    from softrl.run import load
+
+    path = options.out or directory / f"policy.{format}"
+    if files.is_learner(directory):
+        if options.member is not None:
+            raise ConfigError(f"{directory} holds a learner, which has one policy: leave --member out")
+        return exporting.write(saved.newest(directory), path, format=format)
+    run = load(directory)
+    if options.member is None:
+        return run.export(path, format)
+    policy, version = exporting.member_policy(directory, run.assembled, options.member)
+    return exporting.export(run.assembled, policy, path, format=format, version=version)
 
 
 def serve(argv: list[str]) -> int:

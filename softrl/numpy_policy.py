@@ -65,7 +65,7 @@ class PolicySpec(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class NumpyPolicy:
-    """A policy that acts by NumPy alone. version: the learner's, 0 for an exported one."""
+    """A policy that acts by NumPy alone. version: gradient updates behind it, 0 where nobody counted."""
 
     spec: PolicySpec
     arrays: dict[str, np.ndarray]

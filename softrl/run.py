@@ -14,7 +14,8 @@ from softrl.agents.carry import afresh
 from softrl.config import change
 from softrl.envs import Source, found
 from softrl.errors import CheckpointError, ConfigError
-from softrl.storage import checkpoint, directory, metrics
+from softrl.export import Exported, export
+from softrl.storage import checkpoint, metrics
 from softrl.training import identity, signals, specs
 from softrl.training.assemble import Assembled, assemble
 from softrl.training.compilation import use_compilation_cache
@@ -67,6 +68,23 @@ class Run:
     @functools.cached_property
     def _act(self):
         return jax.jit(lambda policy, obs, key: afresh(self.assembled.program.agent, policy, obs, key))
+
+    @property
+    def version(self) -> int:
+        """Gradient updates behind the best policy."""
+        return max(self.metrics, key=_best_return)["updates"]
+
+    def export(self, path: str | Path | None = None, format: str = "onnx") -> Exported:
+        """Writes the best policy's mode as a file: onnx, stablehlo or safetensors, in the robot's own bounds.
+
+        Args: `path`: by default policy.<format> in the run's directory, or here where it has none.
+        Returns: the file, its size, and how far its actions are from this run's. Raises: as `softrl.export.write`.
+        """
+        path = self._place(path, f"policy.{format}")
+        return export(self.assembled, self.best_policy, path, format=format, version=self.version)
+
+    def _place(self, path: str | Path | None, name: str) -> Path:
+        return (self.directory or Path()) / name if path is None else Path(path)
 
     def resume(self, *, steps: int | None = None, **options: Any) -> "Run":
         """Goes on to `steps` environment steps (by default the config's), as `train` would in the same directory."""
@@ -135,7 +153,7 @@ def _resume_in_memory(
     run: Run, config: Config, *, progress_fn: ProgressFn | None = None, listener: Listener | None = None
 ) -> Run:
     assembled = run.assembled._replace(config=config)
-    best = max(max(line["eval"]["return_mean"]) for line in run.metrics)
+    best = max(map(_best_return, run.metrics))
     past = Past(list(run.metrics), [], best, run.best_policy, run.metrics[-1]["timing"]["wall_s"])
     # Its own buffers: the chunk is donated its run, and `run.state` must stay readable.
     start = lambda _: jax.tree.map(jnp.copy, run.state)
@@ -158,7 +176,7 @@ def load(
       must be given again, or that is not what it was.
     """
     run_directory = Path(run_directory)
-    about = directory.read_config(run_directory)
+    about = identity.read(run_directory)
     config = read(about["config"])
     other = identity.lasting(run_directory, about, env=env is not None, evaluation_env=evaluation_env is not None)
     env = None if env is None else found(env, config.env.kwargs)._replace(name=config.env.env)
@@ -174,6 +192,11 @@ def load(
     return Run(config, run_directory, metrics.read(run_directory / "metrics.jsonl"), assembled, best.state)
 
 
+def _best_return(line: Mapping[str, Any]) -> float:
+    returns = np.asarray(line["eval"]["return_mean"], float)
+    return float(np.where(np.isfinite(returns), returns, -np.inf).max())
+
+
 def _tellers(progress_fn: ProgressFn | None, listener: Listener | None) -> Listener:
     def tell(event: dict[str, Any]) -> None:
         if listener is not None:
@@ -187,7 +210,7 @@ def _tellers(progress_fn: ProgressFn | None, listener: Listener | None) -> Liste
 def _inherit(run: RunState, from_run: str | Path, env: Source) -> RunState:
     """The new run with the old one's agent; replay, environments and clock start afresh. Args: `env`: the new run's."""
     source = Path(from_run)
-    about = directory.read_config(source)
+    about = identity.read(source)
     old = assemble(read(about["config"]), env=env if about.get("environment", {}).get("only_in_process") else None)
     restored = checkpoint.restore(source / "checkpoints", abstract_run(old))
     if restored is None:

@@ -37,8 +37,8 @@ LAYERS = {
     "presets": 5,
     "sweep": 5,
     "learner": 5,
+    "export": 5,
     "reporting": 6,
-    "export": 6,
     "serve": 6,
     "run": 7,
     "cli_parts": 6,
@@ -64,7 +64,7 @@ NEIGHBOURS = {
     ("numpy_policy", "layers"),
     ("numpy_network", "layers"),  # a network is data
     ("cli_serve", "run"),
-    ("serve", "export"),  # what a server publishes is a policy file
+    ("learner", "export"),  # a learner's policy leaves as a run's does
     ("networks", "distributions"),  # the policy's head is a distribution
     ("sweep", "presets"),  # every robot of a sweep starts from its own preset
 }

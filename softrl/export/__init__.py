@@ -1,5 +1,5 @@
-"""A run's policy as a file for others: ONNX, StableHLO or safetensors, with normaliser and action scaling inside."""
+"""A policy as a file for others: ONNX, StableHLO or safetensors, with normaliser and action scaling inside."""
 
-from softrl.export.write import FORMATS, Exported, export, member_policy, require_format
+from softrl.export.write import FORMATS, Exported, Live, export, member_policy, require_format, write
 
-__all__ = ["FORMATS", "Exported", "export", "member_policy", "require_format"]
+__all__ = ["FORMATS", "Exported", "Live", "export", "member_policy", "require_format", "write"]

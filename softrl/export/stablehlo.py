@@ -9,12 +9,12 @@ from softrl.agents.carry import afresh
 from softrl.agents.observations import whole
 from softrl.algorithm import Agent
 from softrl.numpy_policy import NumpyPolicy
-from softrl.types import EnvSpec, PyTree
+from softrl.types import EnvSpec, PyTree, Spec
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
-def serialize(agent: Agent, spec: EnvSpec, policy: PyTree, plain: NumpyPolicy) -> bytes:
+def serialize(agent: Agent, spec: Spec | EnvSpec, policy: PyTree, plain: NumpyPolicy) -> bytes:
     """The program `obs -> action`, the policy's numbers baked in; `jax.export.deserialize(data).call(obs)` runs it.
 
     Its `obs` has a leading batch axis and, of a dictionary observation, only what the actor sees: `{"state": ...}`;

@@ -1,6 +1,7 @@
 """Writes a policy's file, once the very bytes of it have acted like the live policy."""
 
 import importlib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,16 +12,30 @@ import numpy as np
 from softrl import __version__, numpy_policy
 from softrl.agents.carry import afresh
 from softrl.agents.observations import whole
+from softrl.algorithm import Agent
 from softrl.errors import CheckpointError, ConfigError, suggestion
 from softrl.export import check
 from softrl.numpy_policy import NumpyPolicy
 from softrl.storage import checkpoint, durable
 from softrl.training.assemble import Assembled, acting
 from softrl.training.programs import abstract_run
-from softrl.types import PyTree
+from softrl.types import EnvSpec, PyTree, Spec
 
 FORMATS = {"onnx": "onnx and onnxruntime", "stablehlo": "flatbuffers", "safetensors": "safetensors"}
 """Formats, and what each needs."""
+
+
+class Live(NamedTuple):
+    """A policy and what acts by it in JAX.
+
+    policy: as published by the agent. plain: the same in NumPy, with its version. about: what else its file says of it.
+    """
+
+    agent: Agent
+    spec: Spec | EnvSpec
+    policy: PyTree
+    plain: NumpyPolicy
+    about: dict[str, str]
 
 
 class Exported(NamedTuple):
@@ -32,21 +47,25 @@ class Exported(NamedTuple):
     observations: int
 
 
-def export(assembled: Assembled, policy: PyTree, path: str | Path, *, format: str) -> Exported:
+def export(assembled: Assembled, policy: PyTree, path: str | Path, *, format: str, version: int = 0) -> Exported:
+    """Writes a run's policy, as `write`. Args: `version`: gradient updates behind it."""
+    plain = replace(acting(assembled, policy), version=version)
+    spec, about = assembled.program.env.spec, {"env": assembled.config.env.env}
+    return write(Live(assembled.program.agent, spec, policy, plain, about), path, format=format)
+
+
+def write(live: Live, path: str | Path, *, format: str) -> Exported:
     """Writes the deterministic policy, its observation normaliser and action scaling included.
 
-    Args:
-      assembled, policy: of a run: `run.assembled`, `run.best_policy`.
-      format: one of `FORMATS`.
+    Args: `format`: one of `FORMATS`.
     Raises:
       ConfigError: unknown format, or a library that it needs is missing. ExportError: the bytes do not act as the
         live policy does; nothing is written. CheckpointError: the file cannot be written.
     """
     require_format(format)
-    path, plain = Path(path), acting(assembled, policy)
-    about = {"softrl": __version__, "env": assembled.config.env.env}
-    data, run = _written(assembled, policy, plain, about, format)
-    largest = check.difference(plain, partial(_live, assembled, policy, plain), run, format)
+    path = Path(path)
+    data, run = _written(live, format)
+    largest = check.difference(live.plain, partial(_acts, live), run, format)
     with durable.explained("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         durable.write_atomically(path, data)
@@ -59,8 +78,8 @@ def require_format(format: str) -> None:
         raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {format!r}{suggestion(format, FORMATS)}")
 
 
-def member_policy(run_directory: str | Path, assembled: Assembled, member: int) -> PyTree:
-    """One member's policy as it is in the newest checkpoint of a run with several seeds.
+def member_policy(run_directory: str | Path, assembled: Assembled, member: int) -> tuple[PyTree, int]:
+    """One member's policy and its version, as they are in the newest checkpoint of a run with several seeds.
 
     Raises: ConfigError for a member that the run does not have. CheckpointError where no checkpoint verifies.
     """
@@ -72,11 +91,12 @@ def member_policy(run_directory: str | Path, assembled: Assembled, member: int) 
     if restored is None:
         raise CheckpointError(f"{run_directory} has no checkpoint yet; train it further first")
     agent = jax.tree.map(lambda leaf: leaf[member], restored.state.learner.agent)
-    return assembled.program.agent.policy(agent)
+    return assembled.program.agent.policy(agent), int(restored.state.clock.update)
 
 
-def _written(assembled: Assembled, policy: PyTree, plain: NumpyPolicy, about: dict[str, str], format: str):
+def _written(live: Live, format: str):
     """The file's bytes, and a function that runs those bytes: observations by name to actions."""
+    plain, about = live.plain, {**live.about, "softrl": __version__, "version": str(live.plain.version)}
     if format == "safetensors":
         data = numpy_policy.encode(plain, **about)
         return data, lambda named: numpy_policy.decode(data)(check.nested(plain, named))
@@ -85,14 +105,13 @@ def _written(assembled: Assembled, policy: PyTree, plain: NumpyPolicy, about: di
         if format == "onnx":
             data = writer.serialize(plain, about)
             return data, partial(writer.run, data)
-        spec, agent = assembled.program.env.spec, assembled.program.agent
-        data = writer.serialize(agent, spec, policy, plain)
+        data = writer.serialize(live.agent, live.spec, live.policy, plain)
         return data, lambda named: writer.run(data, check.nested(plain, named))
     except ImportError as error:
         raise ConfigError(f"{format} needs {FORMATS[format]} ({error}): pip install 'softrl[export]'") from None
 
 
-def _live(assembled: Assembled, policy: PyTree, plain: NumpyPolicy, named: dict[str, np.ndarray]) -> np.ndarray:
-    spec, agent = assembled.program.env.spec, assembled.program.agent
-    obs = whole(spec, check.nested(plain, named))
-    return plain.scaled(np.asarray(jax.jit(lambda policy, obs: afresh(agent, policy, obs, None))(policy, obs)))
+def _acts(live: Live, named: dict[str, np.ndarray]) -> np.ndarray:
+    obs = whole(live.spec, check.nested(live.plain, named))
+    act = jax.jit(lambda policy, obs: afresh(live.agent, policy, obs, None))
+    return live.plain.scaled(np.asarray(act(live.policy, obs)))

@@ -53,6 +53,12 @@ def parts(config: LearnerConfig, spec: Spec, replay_capacity: int) -> LearnerPar
     return LearnerParts(program, demonstrations, spec, sampling.learning_starts)
 
 
+def numbers(config: LearnerConfig, spec: Spec) -> Hypers:
+    """The hyperparameters of a learner, resolved for its robot, float32."""
+    hypers = Hypers(algorithm(config.algorithm).resolve(config.hypers, spec), config.replay)
+    return jax.tree.map(jnp.float32, hypers)
+
+
 def init(parts: LearnerParts, hypers: Hypers, key: jax.Array) -> State:
     """A learner that has seen nothing."""
     return State(Clock.start(), Counter.of(0), init_learner(parts.program, key, hypers))

@@ -9,7 +9,7 @@ from softrl.config import to_json
 from softrl.errors import CheckpointError, ConfigError
 from softrl.learner.config import LearnerConfig, read
 from softrl.storage import checkpoint, directory
-from softrl.types import Continuous, Discrete, PyTree, Spec
+from softrl.types import Action, Continuous, Discrete, PyTree, Spec
 
 
 class LearnerFiles(NamedTuple):
@@ -24,7 +24,7 @@ def described(config: LearnerConfig, spec: Spec, replay_capacity: int, seed: int
     return {
         "learner": to_json(config),
         "obs": _written(spec.obs),
-        "action": {"size": spec.action.size} if isinstance(spec.action, Continuous) else {"n": spec.action.n},
+        "action": {name: value for name, value in spec.action._asdict().items() if value is not None},
         "actor_obs": spec.actor_obs,
         "critic_obs": spec.critic_obs,
         "replay_capacity": replay_capacity,
@@ -37,15 +37,24 @@ def description(path: Path) -> dict[str, Any]:
 
     Raises: CheckpointError where there is no learner.
     """
-    written = _written_today(directory.read_config(path))
-    if not isinstance(written.get("learner"), dict):
-        raise CheckpointError(f"{path} holds no learner; `softrl.load` opens runs of `softrl train`")
+    written = _read_written(path)
     return {
         "config": read(written["learner"]),
         "obs_spec": _read(written["obs"]),
-        "action_spec": (Continuous if "size" in written["action"] else Discrete)(**written["action"]),
+        "action_spec": _action(written["action"]),
         **{name: written[name] for name in ("actor_obs", "critic_obs", "replay_capacity", "seed")},
     }
+
+
+def is_learner(path: Path) -> bool:
+    """Whether a directory holds a learner. Raises: CheckpointError where it holds nothing, or is damaged."""
+    return isinstance(directory.read_config(path).get("learner"), dict)
+
+
+def _read_written(path: Path) -> dict[str, Any]:
+    if not is_learner(path):
+        raise CheckpointError(f"{path} holds no learner; `softrl.load` opens runs of `softrl train`")
+    return _written_today(directory.read_config(path))
 
 
 def _written_today(description: dict[str, Any]) -> dict[str, Any]:
@@ -74,6 +83,11 @@ def _read(obs: dict[str, Any]) -> PyTree:
     return jax.ShapeDtypeStruct(tuple(obs["shape"]), obs["dtype"])
 
 
+def _action(action: dict[str, Any]) -> Action:
+    bounds = {name: tuple(action[name]) for name in ("low", "high") if name in action}
+    return Continuous(**action | bounds) if "size" in action else Discrete(**action)
+
+
 def open_files(path: Path, description: dict[str, Any]) -> LearnerFiles:
     """Claims a directory for a learner of this description, new or the one that is there.
 
@@ -82,7 +96,10 @@ def open_files(path: Path, description: dict[str, Any]) -> LearnerFiles:
     claim = directory.claim(path)
     try:
         if (path / "config.json").exists():
-            if different := directory.differences(_written_today(directory.read_config(path)), description):
+            written = _read_written(path)
+            # Older versions kept no bounds of actions.
+            written["action"] = {**description["action"], **written["action"]}
+            if different := directory.differences(written, description):
                 raise ConfigError(
                     f"{path} holds a learner with another {', '.join(different)}; use the same settings, or another dir"
                 )

@@ -6,39 +6,32 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from softrl.agents import algorithm
+from softrl import export as exporting
 from softrl.agents.spaces import spec_of
 from softrl.errors import BatchError, ConfigError, DivergedError
-from softrl.learner import compute, files
+from softrl.export import Exported
+from softrl.learner import compute, files, saved
 from softrl.learner.adapters import adapted, renamed
 from softrl.learner.batches import checked_obs, checked_rows
 from softrl.learner.config import LearnerConfig, validated
 from softrl.learner.programs import compile_learner, filled, padded, pieces
-from softrl.numpy_policy import NumpyPolicy
+from softrl.numpy_policy import NumpyPolicy, PolicySpec
 from softrl.storage import checkpoint
 from softrl.training.health import message
-from softrl.types import Hypers, PyTree
 
 
 class PublishedPolicy(NamedTuple):
-    """version: gradient updates behind it; it only grows. arrays: flat name → NumPy array, as `flat_arrays` says."""
+    """All that acts: `NumpyPolicy(policy.spec, policy.arrays, policy.version)` does.
+
+    version: gradient updates behind it; it only grows. arrays: flat name → NumPy array, those of a policy file (see
+    `softrl.numpy_policy`); Dense kernels are `[in, out]`. spec: what to compute with them, which is plain data.
+    """
 
     version: int
     arrays: dict[str, np.ndarray]
-
-
-def flat_arrays(policy: PyTree) -> dict[str, np.ndarray]:
-    """Every array of a published policy by a name such as `policy/Dense_0/kernel` or `statistics/mean`
-    (`statistics/mean/state` of a dictionary observation).
-
-    Dense kernels are `[in, out]`. What to compute with them: `Learner.actor().spec.layers`.
-    """
-    leaves = jax.tree_util.tree_flatten_with_path(policy)[0]
-    named = ((jax.tree_util.keystr(path, simple=True, separator="/"), leaf) for path, leaf in leaves)
-    return {name.replace("params/params/", "policy/", 1): leaf for name, leaf in named}
+    spec: PolicySpec
 
 
 class Learner:
@@ -79,8 +72,7 @@ class Learner:
         """
         self.config = validated(config, replay_capacity)
         self.spec = spec_of(obs_spec, action_spec, actor_obs=actor_obs, critic_obs=critic_obs)
-        hypers = Hypers(algorithm(config.algorithm).resolve(config.hypers, self.spec), config.replay)
-        self._hypers = jax.tree.map(jnp.float32, hypers)
+        self._hypers = compute.numbers(self.config, self.spec)
         self._parts = compute.parts(self.config, self.spec, replay_capacity)
         self._lock = threading.RLock()
         self._description = files.described(config, self.spec, replay_capacity, seed)
@@ -184,18 +176,24 @@ class Learner:
         return actions[0][0] if single else np.concatenate(actions)
 
     def policy(self) -> PublishedPolicy:
-        """The present policy, copied to the host."""
-        with self._lock:
-            return PublishedPolicy(self.version, flat_arrays(self._published()))
+        """The present policy as plain data, copied to the host. Raises: as `actor`."""
+        actor = self.actor()
+        return PublishedPolicy(actor.version, actor.arrays, actor.spec)
 
     def actor(self) -> NumpyPolicy:
         """The present policy, copied to the host, as one that acts without JAX.
 
         Raises: ExportError for observations that are more than arrays in dictionaries and tuples.
         """
-        make = algorithm(self.config.algorithm).actor
-        with self._lock:
-            return make(self.config.agent, self.spec, self._published(), version=self.version)
+        return self._live().plain
+
+    def export(self, path: str | Path, format: str = "onnx") -> Exported:
+        """Writes the present policy's mode as a file: onnx, stablehlo or safetensors, in the robot's own bounds.
+
+        Returns: the file, its size, and how far its actions are from this learner's.
+        Raises: as `softrl.export.write`; nothing is written then.
+        """
+        return exporting.write(self._live(), path, format=format)
 
     def save(self, extra: Mapping[str, Any] | None = None) -> int:
         """Saves everything to `dir`, replay included, and waits for the disk; killed meanwhile, the last save stays.
@@ -245,9 +243,12 @@ class Learner:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _published(self) -> PyTree:
-        # A copy: on a CPU the arrays would be views of memory that the next step is given.
-        return jax.tree.map(np.array, self._parts.program.agent.policy(self._state.learner.agent))
+    def _live(self) -> exporting.Live:
+        agent = self._parts.program.agent
+        with self._lock:
+            # A copy: on a CPU the arrays would be views of memory that the next step is given.
+            policy, version = jax.tree.map(np.array, agent.policy(self._state.learner.agent)), self.version
+        return saved.live(self.config, self.spec, agent, policy, version)
 
     def _save(self, where: files.LearnerFiles, extra: Mapping[str, Any] | None) -> dict[str, Any]:
         extra = dict(self.extra if extra is None else extra)

@@ -34,11 +34,18 @@ class LearnerPrograms(NamedTuple):
     abstract: State
 
 
+def abstract_state(parts: LearnerParts, hypers: Hypers) -> State:
+    """Shapes and types of a learner's state; allocates nothing."""
+    return jax.eval_shape(partial(compute.init, parts, hypers), _key())
+
+
+def _key() -> jax.ShapeDtypeStruct:
+    return jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
+
+
 def compile_learner(parts: LearnerParts, hypers: Hypers) -> LearnerPrograms:
     """Traces and compiles everything; XLA compiles in parallel threads."""
-    key = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
-    start = partial(compute.init, parts, hypers)
-    abstract = jax.eval_shape(start, key)
+    start, abstract = partial(compute.init, parts, hypers), abstract_state(parts, hypers)
     rings = (False, True) if parts.demonstrations is not None else (False,)
     stores = {(width, ring): _store(parts, abstract, hypers, width, ring) for width in WIDTHS for ring in rings}
     act = jax.jit(partial(compute.act, parts))
@@ -46,7 +53,7 @@ def compile_learner(parts: LearnerParts, hypers: Hypers) -> LearnerPrograms:
     improve = jax.jit(partial(_improve, parts), donate_argnums=0).lower(abstract, hypers, jnp.int32(0))
     info = jax.eval_shape(partial(compute.improve, parts), abstract, hypers, jnp.int32(0))[1]
     scalars = (*info.agent._fields, "finite")
-    init, improve, *rest = compiled(jax.jit(start).lower(key), improve, *stores.values(), *acts.values())
+    init, improve, *rest = compiled(jax.jit(start).lower(_key()), improve, *stores.values(), *acts.values())
     stores, acts = dict(zip(stores, rest, strict=False)), dict(zip(acts, rest[len(stores) :], strict=True))
     return LearnerPrograms(init, stores, improve, scalars, acts, abstract)
 

@@ -12,11 +12,11 @@ import jax
 
 from softrl.config import change, to_json
 from softrl.envs import Source, packages
-from softrl.errors import ConfigError
+from softrl.errors import CheckpointError, ConfigError
 from softrl.storage import directory
 from softrl.training import specs
 from softrl.training.assemble import Assembled
-from softrl.training.config import read
+from softrl.training.config import read as read_config
 
 PACKAGES = ("softrl", "jax", "jaxlib", "flax", "optax", "numpy")
 
@@ -29,6 +29,22 @@ def identity(assembled: Assembled) -> dict[str, Any]:
     if evaluation is not None:
         environment["evaluation"] = {"name": evaluation.name, **_known(evaluation)}
     return {"config": to_json(assembled.config), **own, "environment": environment, **surroundings()}
+
+
+def read(run: str | Path) -> dict[str, Any]:
+    """What `config.json` of a run holds.
+
+    Raises: CheckpointError where there is no run, saying what is there instead; or it is damaged.
+    """
+    about = directory.read_config(Path(run))
+    if "learner" in about:
+        raise CheckpointError(
+            f"{run} holds a learner and no run: it knows no environment to train, evaluate, film or report on; "
+            "softrl.Learner.load opens it, and `softrl export` writes its policy"
+        )
+    if "config" not in about:
+        raise CheckpointError(f"{run} is not a run: its config.json was written by something else")
+    return about
 
 
 def _known(source: Source) -> dict[str, Any]:
@@ -87,8 +103,8 @@ def agree(out: Path, assembled: Assembled) -> list[str]:
     """
     config, now, before = assembled.config, identity(assembled), None
     if (out / "config.json").exists():
-        before = directory.read_config(out)
-        old = read(before["config"])
+        before = read(out)
+        old = read_config(before["config"])
         _refuse_other(out, to_json(change(old, steps=config.training.steps)), now["config"])
         if "environment" in before:  # older versions did not write it
             _refuse_other(out, before["environment"], now["environment"])

@@ -212,7 +212,7 @@ def test_any_member_of_a_run_can_be_exported(run_directory, tmp_path):
     run = load(run_directory)
     both = [export.member_policy(run_directory, run.assembled, member) for member in (0, 1)]
     obs = np.ones((1, *run.assembled.program.env.spec.obs.shape), np.float32)
-    policies = [actor(run.config.agent, run.assembled.program.env.spec, policy) for policy in both]
+    policies = [actor(run.config.agent, run.assembled.program.env.spec, policy) for policy, _ in both]
     assert not np.array_equal(policies[0](obs), policies[1](obs))
     with pytest.raises(ConfigError, match=r"\[0, 1\], got 2"):
         export.member_policy(run_directory, run.assembled, 2)
@@ -220,7 +220,9 @@ def test_any_member_of_a_run_can_be_exported(run_directory, tmp_path):
 
 def test_onnx_says_what_it_is(run_directory, tmp_path):
     run = load(run_directory)
-    export.export(run.assembled, run.best_policy, tmp_path / "p.onnx", format="onnx")
+    run.export(tmp_path / "p.onnx")
     model = onnx.load(tmp_path / "p.onnx")
-    assert {entry.key: entry.value for entry in model.metadata_props}["env"] == "probe/bounded-lq"
+    props = {entry.key: entry.value for entry in model.metadata_props}
+    best = max(run.metrics, key=lambda line: max(line["eval"]["return_mean"]))
+    assert (props["env"], props["version"]) == ("probe/bounded-lq", str(best["updates"]))
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"

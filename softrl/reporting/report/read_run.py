@@ -9,7 +9,8 @@ import numpy as np
 from softrl.agents import algorithm
 from softrl.envs import physics
 from softrl.reporting.report.data import Member, Report
-from softrl.storage import directory, metrics
+from softrl.storage import metrics
+from softrl.training import identity
 from softrl.training.health import message
 from softrl.training.records import brief, described
 
@@ -22,7 +23,7 @@ def read(run: Path) -> Report:
 
     Raises: CheckpointError where there is no run, or it is damaged.
     """
-    about, records = directory.read_config(run), metrics.read(run / "metrics.jsonl")
+    about, records = identity.read(run), metrics.read(run / "metrics.jsonl")
     config = about["config"]
     env, training = config["env"], config["training"]
     entry = algorithm(config.get("algorithm", "sac"))
