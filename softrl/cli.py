@@ -18,6 +18,7 @@ USAGE = """\
 softrl {version}: control as inference, compiled
 
   softrl train [ENV] [--steps N] [--seed S | --seeds M] [--out DIR] ...   train, or resume the same command
+  softrl train --out DIR                                                  resume the run in DIR
   softrl sweep SPEC [--plan] [--out DIR] [--launcher local|ray|slurm] ... train a sweep, or go on with it
   softrl best DIR                                                         the winning command line of a sweep
   softrl eval RUN [--episodes N]                                          returns of a run's best policy
@@ -116,20 +117,17 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _train(argv: list[str]) -> int:
-    from softrl.cli_parts import peeked
-
     started = time.perf_counter()
-    env = argv.pop(0) if argv and not argv[0].startswith("-") else peeked(argv, "--env") or "brax/halfcheetah"
-    options, config = _parsed_train(env, argv)
+    options, config, pieces = _parsed_train(argv)
     from softrl import run as running
-    from softrl.reporting import show, sinks
+    from softrl.training.signals import Interrupted
 
-    out, wanted = Path(options.out or _default_out(config)), sinks.parse_sinks(options.sinks)
-    with show.training(config) as listener, sinks.opened(wanted, out, listener.note, after=listener) as listen:
-        run = running.train(config, out=out, from_run=options.from_run, listener=listen)
-        if run.stopped_by is None:
-            show.report(run.assembled, run.metrics, run.best_policy, out, video=options.video, note=listener.note)
-            listener.note(f"report      {_page(out, None, video=(out / 'replay.mp4').exists())}")
+    out = Path(options.out or _default_out(config))
+    how = {"from_run": options.from_run, "sinks": options.sinks, "video": options.video}
+    try:
+        run = running.train(config, out=out, **how, **pieces)
+    except Interrupted as stop:
+        run = stop.result
     if run.stopped_by is not None:
         done = int(run.state.clock.step) * config.env.num_envs
         print(f"stopped and saved after {done:,} steps; the same command goes on: {out}")
@@ -138,21 +136,44 @@ def _train(argv: list[str]) -> int:
     return 0
 
 
-def _parsed_train(env: str, argv: list[str]) -> tuple[TrainOptions, Any]:
-    """Options, and the config whose defaults are the robot's preset of the algorithm."""
+def _parsed_train(argv: list[str]) -> tuple[TrainOptions, Any, dict[str, Any]]:
+    """Options; the config; and what else a run that goes on needs. Without ENV it is the run in --out, if one is there;
+    otherwise the config's defaults are the robot's preset of the algorithm."""
     from softrl.cli_parts import parsed, peeked
-    from softrl.presets import preset
     from softrl.training.config import validated
 
-    name, algorithm = peeked(argv, "--preset") or "tuned", peeked(argv, "--algorithm") or "sac"
-    kwargs = peeked(argv, "--env-kwargs")
-    own = {} if kwargs is None else {"env_kwargs": kwargs}
-    default = preset(env, algorithm=algorithm, name=name, **own)
-    about = f"Train {algorithm} on {env}. Defaults: preset {name!r} for this kind of device."
+    env = argv.pop(0) if argv and not argv[0].startswith("-") else peeked(argv, "--env")
+    name, out, pieces = peeked(argv, "--preset") or "tuned", peeked(argv, "--out"), {}
+    if env is None and out is not None and (Path(out) / "config.json").exists():
+        default, pieces = _kept(Path(out))
+        env, about = default.env.env, f"Go on with the run in {out}. Defaults: its settings."
+    else:
+        env = env or "brax/halfcheetah"
+        default = _preset(env, name, argv)
+        about = f"Train {default.algorithm} on {env}. Defaults: preset {name!r} for this kind of device."
     config, options = parsed(
         default, {"run": TrainOptions(preset=name)}, argv, prog=f"softrl train {env}", description=about
     )
-    return options, validated(config)
+    return options, validated(config), pieces
+
+
+def _preset(env: str, name: str, argv: list[str]) -> Any:
+    from softrl.cli_parts import peeked
+    from softrl.presets import preset
+
+    kwargs = peeked(argv, "--env-kwargs")
+    own = {} if kwargs is None else {"env_kwargs": kwargs}
+    return preset(env, algorithm=peeked(argv, "--algorithm") or "sac", name=name, **own)
+
+
+def _kept(out: Path) -> tuple[Any, dict[str, Any]]:
+    """The config of the run in a directory, and its other arguments of `softrl.train`."""
+    from softrl.training import identity
+    from softrl.training.config import read
+
+    about = identity.read(out)
+    evaluation_env = identity.lasting(out, about, env=False, evaluation_env=False)
+    return read(about["config"]), {"members": about.get("members"), "evaluation_env": evaluation_env}
 
 
 def _default_out(config) -> str:
@@ -171,7 +192,7 @@ def _eval(argv: list[str]) -> int:
     from softrl.run import load
 
     run = load(options.run)
-    show.evaluation(run.assembled, run.best_policy, episodes=options.episodes, seed=options.seed)
+    show.print_returns(run.config, run.evaluate(episodes=options.episodes, seed=options.seed))
     return 0
 
 
@@ -179,30 +200,19 @@ def _render(argv: list[str]) -> int:
     options = tyro.cli(RenderOptions, args=argv, prog="softrl render", description="Film a run's best policy.")
     if options.format not in ("mp4", "gif", "html"):
         raise ConfigError(f"format must be mp4, gif or html, got {options.format!r}")
-    from softrl.reporting.film import film
     from softrl.run import load
 
-    path = Path(options.out or Path(options.run) / f"replay.{options.format}")
-    run = load(options.run)
-    print(film(run.assembled, run.best_policy, path, steps=options.steps, seed=options.seed, note=print))
+    path = options.out or Path(options.run) / f"replay.{options.format}"
+    print(load(options.run).render(path, steps=options.steps, seed=options.seed))
     return 0
 
 
 def _report(argv: list[str]) -> int:
     options = tyro.cli(ReportOptions, args=argv, prog="softrl report", description="One HTML page on a run or sweep.")
-    print(_page(Path(options.directory), options.out, video=options.video))
+    from softrl.run import report
+
+    print(report(options.directory, options.out, video=options.video))
     return 0
-
-
-def _page(directory: Path, out: str | None, *, video: bool) -> Path:
-    from softrl.reporting import report
-
-    page = report.read(directory)
-    if video:
-        from softrl.run import load
-
-        page = report.with_video(page, directory, load, print)
-    return report.write(page, out or directory / "report.html")
 
 
 def _envs(argv: list[str]) -> int:

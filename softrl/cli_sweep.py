@@ -62,20 +62,17 @@ def sweep(argv: list[str]) -> int:
         return _plan(options, memory)
     from softrl import sweep as sweeps
     from softrl.reporting import sinks, sweep_progress
+    from softrl.training.signals import Interrupted
 
     wanted = sinks.parse_sinks(options.sinks)
     out = Path(options.out or Path("runs") / Path(options.spec).stem)
     with sweep_progress.sweeping() as listener, sinks.opened(wanted, out, print, after=listener) as listen:
-        done = sweeps.run(
-            options.spec,
-            out,
-            per_batch=options.per_batch,
-            memory_bytes=memory,
-            launcher=options.launcher,
-            options=chosen,
-            keep_checkpoints=options.keep_checkpoints,
-            listener=listen,
-        )
+        how = {"launcher": options.launcher, "options": chosen, "keep_checkpoints": options.keep_checkpoints}
+        how |= {"per_batch": options.per_batch, "memory_bytes": memory}
+        try:
+            done = sweeps.run(options.spec, out, **how, listener=listen)
+        except Interrupted as stop:
+            done = stop.result
     sweep_progress.show_table(done.results)
     if done.stopped_by is not None:
         print(f"stopped and saved; the same command goes on: {out}")

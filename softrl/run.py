@@ -12,22 +12,25 @@ import numpy as np
 
 from softrl.agents.carry import afresh
 from softrl.config import change
-from softrl.envs import Source, found
-from softrl.errors import CheckpointError, ConfigError
+from softrl.envs import found
+from softrl.errors import CheckpointError, ConfigError, SoftRLError
 from softrl.export import Exported, export
+from softrl.reporting import show
+from softrl.reporting.curve import curve
+from softrl.reporting.film import film
+from softrl.reporting.watched import Note, ProgressFn, watched
 from softrl.storage import checkpoint, metrics
 from softrl.training import identity, signals, specs
 from softrl.training.assemble import Assembled, assemble
 from softrl.training.compilation import use_compilation_cache
 from softrl.training.config import Config, read
+from softrl.training.evaluate import Evaluation
+from softrl.training.inherit import inherit
 from softrl.training.opening import Past, abstract_policy, opened
 from softrl.training.programs import abstract_run
 from softrl.training.session import Listener, advance
 from softrl.training.state import RunState
 from softrl.types import PyTree
-
-ProgressFn = Callable[[int, dict[str, Any]], None]
-"""`progress_fn(env_steps, record)`, called after every evaluation with the line that went to metrics.jsonl."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,16 @@ class Run:
     best_policy: PyTree
     state: RunState | None = None
     stopped_by: int | None = None
+
+    def __repr__(self) -> str:
+        lines = [
+            f"Run of {self.config.algorithm} on {show.title(self.config)}",
+            show.summary(self.metrics),
+            f"meant for {self.config.training.steps:,} steps; settings in .config, numbers in .metrics",
+            f"in {self.directory}" if self.directory else "in memory only: give softrl.train out=… to keep it",
+            ".policy(obs) .plot() .evaluate() .render() .export() .resume(steps=…)",
+        ]
+        return "\n  ".join(lines)
 
     def policy(self, obs: Any, key: jax.Array | None = None) -> jax.Array:
         """The best-evaluated policy's actions for observations.
@@ -68,6 +81,27 @@ class Run:
     @functools.cached_property
     def _act(self):
         return jax.jit(lambda policy, obs, key: afresh(self.assembled.program.agent, policy, obs, key))
+
+    def plot(self, path: str | Path | None = None) -> Path:
+        """Draws the learning curve as .png, .svg or .pdf. Returns: `path`, by default curve.png as `export` says."""
+        return curve(self.metrics, self._place(path, "curve.png"), title=show.title(self.config))
+
+    def evaluate(self, *, episodes: int = 128, seed: int = 0) -> Evaluation:
+        """Undiscounted returns and lengths of episodes of the best policy, NumPy arrays of `episodes` each.
+
+        Args: `episodes`: so many by the policy's mode, and as many by sampling; `seed`: of the episodes; training
+          chose the policy on those of 0.
+        """
+        return show.evaluated(self.assembled, self.best_policy, episodes=episodes, seed=seed)
+
+    def render(self, path: str | Path | None = None, *, steps: int = 250, seed: int = 0, note: Note = print) -> Path:
+        """Films the best policy as .mp4, .gif or .html, by default replay.mp4 as `export` says.
+
+        Args: `steps`: environment steps to show; `seed`: of the episode; `note`: called where it matters how.
+        Returns: the file. Raises: ConfigError for an environment that cannot be seen. RenderError.
+        """
+        path = self._place(path, "replay.mp4")
+        return film(self.assembled, self.best_policy, path, steps=steps, seed=seed, note=note)
 
     @property
     def version(self) -> int:
@@ -107,8 +141,11 @@ def train(
     log_prior: Callable | None = None,
     members: Sequence[Mapping[str, Any]] | None = None,
     listener: Listener | None = None,
+    progress: bool = True,
+    sinks: str | Sequence[str] = (),
+    video: bool = False,
 ) -> Run:
-    """Trains, or resumes, a run.
+    """Trains, or resumes, a run. With `out` it leaves a learning curve and a report there at the end.
 
     Args:
       config: `softrl.preset(env, ...)`.
@@ -124,8 +161,12 @@ def train(
       members: what each of the `seeds` members has of its own, in place of seeds that follow one another:
         `[{"seed": 3, "critic_lr": 1e-3}, ...]`.
       listener: called at every chunk, evaluation and checkpoint (see `softrl.training.session`).
-    Returns: `Run`. On SIGTERM or SIGINT the chunk is finished, everything saved, and `stopped_by` set.
+      progress: whether to show on standard output how the run is getting on.
+      sinks: also send the numbers to these: `["tensorboard", "wandb"]`, or one text with commas; they need `out`.
+      video: film the best policy at the end, too.
+    Returns: `Run`. On SIGTERM the chunk is finished, everything saved, and `stopped_by` set.
     Raises:
+      KeyboardInterrupt: on Ctrl-C, the same has been done; its `result` is the run.
       ConfigError: a setting that cannot be, or one that differs from the run in `out`; nothing is changed.
       CheckpointError: the disk is full, read-only or damaged. DivergedError: every member froze.
     """
@@ -135,10 +176,15 @@ def train(
         own = {} if source.backend is None else {"backend": source.backend}
         env, config = source, change(config, env=source.name, **own)
     pieces = {"env": env, "evaluation_env": evaluation_env, "randomize": randomize, "log_prior": log_prior}
-    assembled = assemble(config, **pieces, members=members)
-    tell = _tellers(progress_fn, listener)
-    start = None if from_run is None else functools.partial(_inherit, from_run=from_run, env=assembled.source)
-    return _trained(assembled, None if out is None else Path(out), tell, start=start)
+    out = None if out is None else Path(out)
+    watching = {"progress": progress, "sinks": sinks, "progress_fn": progress_fn, "listener": listener}
+    with watched(config, out, **watching) as (tell, note):
+        assembled = assemble(config, **pieces, members=members)
+        start = None if from_run is None else functools.partial(inherit, from_run=from_run, env=assembled.source)
+        run = _trained(assembled, out, tell, start=start)
+        if out is not None and run.stopped_by is None:
+            _leave(run, note, video)
+    return run
 
 
 def _trained(assembled: Assembled, out: Path | None, tell: Listener, **how: Any) -> Run:
@@ -146,18 +192,45 @@ def _trained(assembled: Assembled, out: Path | None, tell: Listener, **how: Any)
     with opened(assembled, out, tell, **how) as session, signals.graceful() as request:
         advance(session, request, tell)
         stopped = None if request.requested is None else int(request.requested)
-    return Run(assembled.config, out, session.records, assembled, session.best_policy, session.run, stopped)
+    run = Run(assembled.config, out, session.records, assembled, session.best_policy, session.run, stopped)
+    kept = "the run is this exception's `result`" if out is None else f"all is saved, the same call goes on: {out}"
+    done = int(session.run.clock.step) * assembled.config.env.num_envs
+    return signals.returned(run, stopped, f"stopped after {done:,} steps; {kept}")
 
 
-def _resume_in_memory(
-    run: Run, config: Config, *, progress_fn: ProgressFn | None = None, listener: Listener | None = None
-) -> Run:
+def _leave(run: Run, note: Note, video: bool) -> None:
+    """Curve, film and report beside the numbers; without them the run is no less done."""
+    try:
+        show.report(run.assembled, run.metrics, run.best_policy, run.directory, video=video, note=note)
+        filmed = video and (run.directory / "replay.mp4").exists()
+        note(f"report      {report(run.directory, video=filmed, note=note)}")
+    except SoftRLError as error:
+        note(f"no curve or report: {error}")
+
+
+def report(directory: str | Path, out: str | Path | None = None, *, video: bool = True, note: Note = print) -> Path:
+    """Writes one HTML page on a run or a sweep. Returns: `out`, by default report.html in the directory.
+
+    Args: `video`: with a film of the best policy; `note`: called with a line where it matters how it was drawn.
+    Raises: CheckpointError where there is neither, or the page cannot be written.
+    """
+    from softrl.reporting import report as pages
+
+    directory = Path(directory)
+    page = pages.read(directory)
+    if video:
+        page = pages.with_video(page, directory, load, note)
+    return pages.write(page, out or directory / "report.html")
+
+
+def _resume_in_memory(run: Run, config: Config, **watching: Any) -> Run:
     assembled = run.assembled._replace(config=config)
     best = max(map(_best_return, run.metrics))
     past = Past(list(run.metrics), [], best, run.best_policy, run.metrics[-1]["timing"]["wall_s"])
     # Its own buffers: the chunk is donated its run, and `run.state` must stay readable.
     start = lambda _: jax.tree.map(jnp.copy, run.state)
-    return _trained(assembled, None, _tellers(progress_fn, listener), start=start, past=past)
+    with watched(config, None, **watching) as (tell, _):
+        return _trained(assembled, None, tell, start=start, past=past)
 
 
 def load(
@@ -195,31 +268,3 @@ def load(
 def _best_return(line: Mapping[str, Any]) -> float:
     returns = np.asarray(line["eval"]["return_mean"], float)
     return float(np.where(np.isfinite(returns), returns, -np.inf).max())
-
-
-def _tellers(progress_fn: ProgressFn | None, listener: Listener | None) -> Listener:
-    def tell(event: dict[str, Any]) -> None:
-        if listener is not None:
-            listener(event)
-        if progress_fn is not None and event["event"] == "evaluation":
-            progress_fn(event["record"]["env_steps"], event["record"])
-
-    return tell
-
-
-def _inherit(run: RunState, from_run: str | Path, env: Source) -> RunState:
-    """The new run with the old one's agent; replay, environments and clock start afresh. Args: `env`: the new run's."""
-    source = Path(from_run)
-    about = identity.read(source)
-    old = assemble(read(about["config"]), env=env if about.get("environment", {}).get("only_in_process") else None)
-    restored = checkpoint.restore(source / "checkpoints", abstract_run(old))
-    if restored is None:
-        raise CheckpointError(f"{source} has no checkpoint to start from")
-    agent, fresh = restored.state.learner.agent, run.learner.agent
-    shapes = [jax.tree.map(lambda x: (x.shape, str(x.dtype)), tree) for tree in (agent, fresh)]
-    if shapes[0] != shapes[1]:
-        raise ConfigError(
-            f"the learner of {source} has other shapes than this run's: use its env, algorithm, seeds and the "
-            f"{old.config.algorithm} settings that shape networks"
-        )
-    return run._replace(learner=run.learner._replace(agent=agent))

@@ -39,6 +39,7 @@ WORK = (
     "softrl.sweep.plan_text.planned",
     "softrl.sweep.folder.read",
     "softrl.run.load",
+    "softrl.learner.files.is_learner",
     "softrl.reporting.report.read",
     "softrl.serve.command.serve",
 )

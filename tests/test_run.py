@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import softrl
+from softrl import cli
 from softrl import run as running
 from softrl.config import change
 from softrl.run import load, train
@@ -109,6 +110,62 @@ def test_a_stopped_run_saves_says_so_and_goes_on(calm, user_environment, tmp_pat
     output = finish(tmp_path / "run", process)
     assert process.returncode == 0, output
     assert lines(tmp_path / "run") == calm
+
+
+def interrupt(steps: int, record: dict) -> None:
+    """Ctrl-C in the middle of a run: the real signal, to this process."""
+    if steps == 256:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_saves_and_then_stops_the_callers_next_line_too(tmp_path):
+    with pytest.raises(KeyboardInterrupt, match=f"after 256 steps.*goes on: {tmp_path}"):
+        train(tiny.config(), out=tmp_path, progress_fn=interrupt)
+    with pytest.raises(KeyboardInterrupt) as stop:
+        train(tiny.config(), progress_fn=interrupt)
+    in_memory = stop.value.result
+    assert in_memory.stopped_by == signal.SIGINT and in_memory.metrics[-1]["env_steps"] == 256
+    assert tiny.same_bits(in_memory.resume().state, train(tiny.config(), out=tmp_path).state)
+
+
+def test_the_command_without_an_environment_goes_on_with_the_run_that_is_there(tmp_path):
+    members = [{"seed": 3, "critic_lr": 1e-3}, {"seed": 9, "gamma": 0.9}]
+    train(tiny.config(seeds=2, steps=256), out=tmp_path, members=members)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["train", "--out", str(tmp_path), "--steps", "512", "--no-video"])
+    assert left.value.code == 0
+    assert [line["env_steps"] for line in truth(tmp_path / "metrics.jsonl")] == [0, 256, 512]
+    assert json.loads((tmp_path / "config.json").read_text())["members"] == members
+
+
+@pytest.mark.filterwarnings("ignore")  # what TensorBoard warns of is not ours
+def test_a_script_sees_progress_and_finds_curve_and_report_unless_it_wants_silence(tmp_path, capsys):
+    run = train(tiny.config(), out=tmp_path, sinks=["tensorboard"])
+    shown = capsys.readouterr().out
+    assert "100 %  512 of 512 steps" in shown and "report" in shown
+    assert {"curve.png", "report.html", "tensorboard"} <= {path.name for path in tmp_path.iterdir()}
+    run.resume(steps=1024, progress=False)
+    assert "".join(capsys.readouterr()) == ""
+    with pytest.raises(softrl.ConfigError, match="tensorboard write into the run's directory: give out="):
+        train(tiny.config(), sinks="tensorboard")
+
+
+def test_a_curve_that_cannot_be_written_loses_no_run(tmp_path, capsys):
+    (tmp_path / "curve.png").mkdir()
+    run = train(tiny.config(), out=tmp_path)
+    assert run.metrics[-1]["env_steps"] == 512 and "no curve or report" in capsys.readouterr().out
+
+
+def test_a_run_plots_and_evaluates_itself_and_is_shown_in_five_lines(tmp_path):
+    run = train(tiny.config())
+    assert run.plot(tmp_path / "curve.svg").read_text().startswith("<?xml")
+    best = max(max(line["eval"]["return_mean"]) for line in run.metrics)
+    result = run.evaluate(episodes=2)
+    np.testing.assert_allclose(result.deterministic_return.mean(), best, rtol=1e-5)  # the episodes that chose it
+    assert result.stochastic_length.shape == (2,)
+    assert len(repr(run).splitlines()) == 5 and len(repr(run)) < 800
+    with pytest.raises(softrl.ConfigError, match="no body to film"):
+        run.render(tmp_path / "film.mp4")
 
 
 def test_the_same_command_on_a_finished_run_changes_nothing(tmp_path):

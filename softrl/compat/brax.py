@@ -81,7 +81,7 @@ def train(
     Returns:
       `make_policy(params, deterministic=False)(obs, key) -> (action, extras)`, the newest parameters, and the last
       metrics: `eval/episode_reward`, `training/sps`, …, as `progress_fn(steps, metrics)` got them.
-    Raises: ConfigError: a setting that cannot be.
+    Raises: ConfigError: a setting that cannot be. KeyboardInterrupt: on Ctrl-C, once all is saved.
     """
     for name in settings.keys() & INSTEAD.keys():
         raise ConfigError(f"{name} is Brax's own; {INSTEAD[name]}")
@@ -132,7 +132,9 @@ def train(
     with opened(assembled, out, listen) as session, signals.graceful() as request:
         advance(session, request, listen)
         last = newest or _metrics(session.records[-1], action_repeat, deterministic_eval)
-        return make_policy, _params(assembled, session.run), last
+        result = make_policy, _params(assembled, session.run), last
+    kept = "this exception's `result` is what there is" if out is None else "all is saved, the same call goes on"
+    return signals.returned(result, request.requested, f"stopped; {kept}")
 
 
 def _source(environment: Any) -> Source:

@@ -1,4 +1,4 @@
-"""What the command line shows of a run: progress while it trains, a curve and a film afterwards, a table of returns."""
+"""What is shown of a run: progress while it trains, a curve, a film and a page afterwards, a table of returns."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from rich.console import Console
 
 from softrl.agents import algorithm
 from softrl.config import change
@@ -18,7 +19,7 @@ from softrl.reporting.progress import Progress
 from softrl.training import hosted
 from softrl.training.assemble import Assembled, acting, assemble
 from softrl.training.config import Config
-from softrl.training.evaluate import evaluate, evaluation_key
+from softrl.training.evaluate import Evaluation, evaluate, evaluation_key
 from softrl.training.health import message
 from softrl.types import PyTree
 
@@ -70,11 +71,13 @@ class RunWatcher:
 
 
 @contextlib.contextmanager
-def training(config: Config) -> Iterator[RunWatcher]:
-    """Progress of a training run: a listener for `softrl.train`."""
+def training(config: Config, *, progress: bool = True) -> Iterator[RunWatcher]:
+    """Progress of a training run: a listener for `softrl.train`. Args: `progress`: False shows nothing."""
+    console = None if progress else Console(quiet=True, force_terminal=False)
     many = f" × {config.training.seeds} seeds" if config.training.seeds > 1 else ""
-    with Progress.open(config.chunks * config.chunk_transitions, config.env.env + many) as progress:
-        yield RunWatcher(progress)
+    steps, label = config.chunks * config.chunk_transitions, config.env.env + many
+    with Progress.open(steps, label, console=console) as shown:
+        yield RunWatcher(shown)
 
 
 def report(
@@ -84,13 +87,7 @@ def report(
 
     Args: `policy`: the one to film; `out`: the run's directory; `note`: prints a line.
     """
-    last = records[-1]
-    best = max(max(record["eval"]["return_mean"]) for record in records)
-    fresh = f", {last['best']['return_mean']:.1f} on episodes that did not choose it" if "best" in last else ""
-    note(
-        f"return {np.mean(last['eval']['return_mean']):.1f} (best {best:.1f}{fresh}) after {last['env_steps']:,} "
-        f"steps, {last['timing']['wall_s']:.0f} s"
-    )
+    note(summary(records))
     note(f"curve       {curve(records, out / 'curve.png', title=title(assembled.config))}")
     if video:
         try:
@@ -98,6 +95,17 @@ def report(
         except (RenderError, ConfigError) as error:
             note(f"no video: {error}")
     note(f"checkpoint  {out / 'checkpoints'}")
+
+
+def summary(records: list[dict[str, Any]]) -> str:
+    """How far a run has come, in one line."""
+    last = records[-1]
+    best = max(max(record["eval"]["return_mean"]) for record in records)
+    fresh = f", {last['best']['return_mean']:.1f} on episodes that did not choose it" if "best" in last else ""
+    return (
+        f"return {np.mean(last['eval']['return_mean']):.1f} (best {best:.1f}{fresh}) after {last['env_steps']:,} "
+        f"steps, {last['timing']['wall_s']:.0f} s"
+    )
 
 
 def title(config: Config) -> str:
@@ -109,8 +117,8 @@ def title(config: Config) -> str:
     return ", ".join([*named, seeds])
 
 
-def evaluation(trained: Assembled, policy: PyTree, *, episodes: int, seed: int) -> None:
-    """Prints returns of a policy by its mode and by sampling, `episodes` of each. Args: `trained`: the run's pieces."""
+def evaluated(trained: Assembled, policy: PyTree, *, episodes: int, seed: int) -> Evaluation:
+    """Returns of a policy by its mode and by sampling, `episodes` of each. Args: `trained`: the run's pieces."""
     config, env = change(trained.config, eval_episodes=episodes), trained.evaluation_source or trained.source
     assembled = assemble(config, env=env)
     held_out, agent = assembled.evaluation, assembled.program.agent
@@ -118,8 +126,12 @@ def evaluation(trained: Assembled, policy: PyTree, *, episodes: int, seed: int) 
         result = hosted.evaluate(held_out, acting(assembled, policy), hosted.EVALUATION_SEED + seed)
     else:
         result = jax.jit(lambda policy, key: evaluate(held_out, agent, policy, key))(policy, evaluation_key(seed))
-    result = jax.tree.map(np.asarray, result)
-    print(f"{title(config)}: the best policy, {episodes} episodes each")
+    return jax.tree.map(np.asarray, result)
+
+
+def print_returns(config: Config, result: Evaluation) -> None:
+    """Prints what `evaluated` found."""
+    print(f"{title(config)}: the best policy, {len(result.deterministic_return)} episodes each")
     for name in ("deterministic", "stochastic"):
         returns, lengths = getattr(result, f"{name}_return"), getattr(result, f"{name}_length")
         print(f"  {name:13s} return {returns.mean():9.1f} ± {returns.std():.1f}   length {lengths.mean():.1f}")

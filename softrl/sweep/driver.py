@@ -59,7 +59,7 @@ def run(
       listener: called with the events `planned`, `begun`, `lines` (new ones of the ledger) and the launcher's own.
     Raises:
       ConfigError: a spec that cannot be, or another than the one in `out`; nothing is changed. CheckpointError: `out`
-      is in use, damaged or refuses.
+      is in use, damaged or refuses. KeyboardInterrupt: on Ctrl-C, once all is saved; its `result` is the outcome.
     """
     use_compilation_cache()
     require_known("launcher", launcher, LAUNCHERS)
@@ -79,7 +79,8 @@ def run(
                     _require_finished(waiting, ledger)
             rows = results.gather(sweep.members, ledger.lines())
         results.write(out, rows)
-    return Outcome(out, rows, None if request.requested is None else int(request.requested))
+    stopped = None if request.requested is None else int(request.requested)
+    return signals.returned(Outcome(out, rows, stopped), stopped, f"stopped and saved; the same call goes on: {out}")
 
 
 def _planned(spec: Spec, out: Path, per_batch: int | None, memory_bytes: int | None) -> Plan:

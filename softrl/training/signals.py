@@ -7,6 +7,9 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _WATCHED = (signal.SIGTERM, signal.SIGINT)
 _END = 0  # the number of no signal
@@ -19,6 +22,24 @@ class Request:
     """requested: the signal that asked to stop, None before. The one thing that a handler changes."""
 
     requested: signal.Signals | None = None
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, once everything is saved. result: what the call that was interrupted would have returned."""
+
+    def __init__(self, said: str, result: Any):
+        self.result = result
+        super().__init__(said)
+
+
+def returned(result: T, stopped_by: int | None, said: str) -> T:
+    """The result of a call that has saved what it did.
+
+    Raises: Interrupted where Ctrl-C stopped it, so that the caller's next line does not go on with half of it.
+    """
+    if stopped_by == signal.SIGINT:
+        raise Interrupted(said, result)
+    return result
 
 
 @contextlib.contextmanager

@@ -66,6 +66,21 @@ def calm(tmp_path_factory):
         return sweep.run(WORDS, out, per_batch=2)
 
 
+def test_ctrl_c_in_python_saves_the_sweep_and_then_stops_the_callers_next_line_too(calm, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "prepare", tiny.prepare)
+    pressed = []
+
+    def press_once(event):
+        if event["event"] == "lines" and not pressed:
+            pressed.append(signal.raise_signal(signal.SIGINT))
+
+    with pytest.raises(KeyboardInterrupt, match="goes on") as stop:
+        sweep.run(WORDS, tmp_path / "sweep", per_batch=2, listener=press_once)
+    assert stop.value.result.stopped_by == signal.SIGINT
+    again = sweep.run(WORDS, tmp_path / "sweep", per_batch=2)
+    assert truth(again.directory) == truth(calm.directory)
+
+
 def kill_until_done(directory: Path, environment: dict[str, str], kills: int, seed: int, expected: int) -> None:
     dice = random.Random(seed)
     directory.with_suffix(".toml").write_text(tiny.toml(WORDS))

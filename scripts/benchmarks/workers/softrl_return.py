@@ -31,7 +31,7 @@ def main() -> None:
             }
         )
 
-    softrl.train(config, out=settings["out"], progress_fn=tell)
+    softrl.train(config, out=settings["out"], progress_fn=tell, progress=False)
 
 
 if __name__ == "__main__":

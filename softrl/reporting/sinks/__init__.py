@@ -33,12 +33,13 @@ class Sink(Protocol):
         """No more will come of this run: its numbers are to be on the disk, or sent."""
 
 
-def parse_sinks(spelled: str) -> tuple[str, ...]:
-    """The sinks in `tensorboard,wandb`; none in an empty text.
+def parse_sinks(spelled: str | Sequence[str]) -> tuple[str, ...]:
+    """The sinks in `tensorboard,wandb`, or in a list of names; none in an empty text.
 
     Raises: ConfigError naming an unknown one with the nearest known.
     """
-    found = tuple(name.strip() for name in spelled.split(",") if name.strip())
+    spelled = spelled.split(",") if isinstance(spelled, str) else spelled
+    found = tuple(name.strip() for name in spelled if name.strip())
     for name in found:
         require_known("sink", name, MODULES)
     return found

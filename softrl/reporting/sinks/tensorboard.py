@@ -57,5 +57,5 @@ def open_sink(directory: Path) -> TensorBoard:
 
     Raises: ConfigError where nothing is installed that writes them.
     """
-    module = library("tensorboardX", "--sinks tensorboard needs tensorboardX", "tensorboard")
+    module = library("tensorboardX", "the sink tensorboard needs tensorboardX", "tensorboard")
     return TensorBoard(Path(directory) / "tensorboard", module.SummaryWriter)

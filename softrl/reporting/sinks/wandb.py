@@ -52,7 +52,7 @@ class WandB:
                 settings=self.wandb.Settings(console="off"),
             )
         except self.wandb.errors.UsageError as error:
-            raise ConfigError(f"--sinks wandb: {error}; run `wandb login`, or set WANDB_MODE=offline") from error
+            raise ConfigError(f"the sink wandb: {error}; run `wandb login`, or set WANDB_MODE=offline") from error
 
 
 def open_sink(directory: Path) -> WandB:
@@ -60,4 +60,4 @@ def open_sink(directory: Path) -> WandB:
 
     Raises: ConfigError where wandb is not installed.
     """
-    return WandB(directory, library("wandb", "--sinks wandb needs wandb", "wandb"))
+    return WandB(directory, library("wandb", "the sink wandb needs wandb", "wandb"))
