@@ -13,7 +13,7 @@ Files of the format before, softrl-policy-1, are read too. Imports NumPy; for fi
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -87,7 +87,7 @@ class NumpyPolicy:
           `[]` or `[B]`, int32.
         Raises: TensorError naming an observation that is missing or has another shape.
         """
-        parts, single = _checked(self.spec, obs)
+        parts, single = observed(self.spec.inputs, obs)
         noise = None if rng is None else self.draw_noise(rng, len(parts[0]))
         actions = self.scaled(self.spec.head.act(self.outputs(parts), noise))
         return actions[0] if single else actions
@@ -237,19 +237,29 @@ _DAMAGED = "the policy file's spec is damaged, or written by another version"
 _READ = {FORMAT: _read_2, "softrl-policy-1": _read_1}
 
 
-def _checked(spec: PolicySpec, obs: Any) -> tuple[list[np.ndarray], bool]:
-    """The observations as `[B, ...]` float32 each, and whether `obs` was a single one."""
+def observed(inputs: Sequence[Input], obs: Any) -> tuple[list[np.ndarray], bool]:
+    """The observations as `[B, ...]` float32 each, and whether `obs` was a single one.
+
+    Raises: TensorError naming an observation that is missing or has another shape.
+    """
     parts, batches = [], set()
-    for entry in spec.inputs:
+    for entry in inputs:
+        said, shape = f"observation {entry.name}" if entry.path else "obs", entry.shape
         try:
-            x, shape = np.asarray(at(obs, entry.path), np.float32), entry.shape
+            given = at(obs, entry.path)
         except (KeyError, IndexError, TypeError):
-            got = type(obs).__name__
-            raise TensorError(f"observation {entry.name}: expected a dictionary that has it, got {got}") from None
+            entries = ", ".join(map(str, obs)) if isinstance(obs, Mapping) else ""
+            got = f"one with {entries}" if entries else f"a {type(obs).__name__}"
+            raise TensorError(f"{said}: expected a dictionary that has it, got {got}") from None
+        try:
+            x = np.asarray(given, np.float32)
+        except (ValueError, TypeError):
+            got = f"a {type(given).__name__} that is no array of numbers"
+            raise TensorError(f"{said} must be {list(shape)} or a batch of it, got {got}") from None
         batch = x.shape[: x.ndim - len(shape)]
         batches.add(batch)
         if x.shape[x.ndim - len(shape) :] != shape or len(batch) > 1 or len(batches) > 1:
-            raise TensorError(f"observation {entry.name}: expected {list(shape)} or a batch of it, got {list(x.shape)}")
+            raise TensorError(f"{said} must be {list(shape)} or a batch of it, got {list(x.shape)}")
         parts.append(x.reshape(-1, *shape))
     return parts, not batch
 

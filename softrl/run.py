@@ -11,10 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from softrl.agents.carry import afresh
+from softrl.agents.observations import inputs, whole
 from softrl.config import change
 from softrl.envs import found
-from softrl.errors import CheckpointError, ConfigError, SoftRLError
+from softrl.errors import CheckpointError, ConfigError, SoftRLError, TensorError
 from softrl.export import Exported, export
+from softrl.numpy_policy import observed
 from softrl.reporting import show
 from softrl.reporting.curve import curve
 from softrl.reporting.film import film
@@ -63,18 +65,18 @@ class Run:
     def policy(self, obs: Any, key: jax.Array | None = None) -> jax.Array:
         """The best-evaluated policy's actions for observations.
 
-        Args: `obs`: one observation or a batch `[B, ...]`; `key`: to sample; without it the mode.
+        Args: `obs`: one observation or a batch `[B, ...]`, arrays or lists; what only the critic sees may be missing.
+          `key`: to sample; without it the mode.
         Returns: `[A]` or `[B, A]` in (−1, 1).
+        Raises: ConfigError naming an observation that is missing or has another shape.
         """
-        expected = jax.tree.leaves(self.assembled.program.env.spec.obs)[0]
-        single = np.ndim(jax.tree.leaves(obs)[0]) == len(expected.shape)
-        batch = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), obs)
-        batch = jax.tree.map(lambda x: x[None], batch) if single else batch
-        got = jax.tree.leaves(batch)[0].shape[1:]
-        if got != expected.shape:
-            raise ConfigError(
-                f"obs must be [{', '.join(map(str, expected.shape))}] or a batch of it, got {np.shape(obs)}"
-            )
+        spec = self.assembled.program.env.spec
+        try:
+            parts, single = observed(inputs(spec.obs, spec.actor_obs), obs)
+        except TensorError as error:
+            raise ConfigError(str(error)) from None
+        seen = spec.obs if spec.actor_obs is None else {spec.actor_obs: spec.obs[spec.actor_obs]}
+        batch = whole(spec, jax.tree.unflatten(jax.tree.structure(seen), parts))
         action = self._act(self.best_policy, batch, key)
         return action[0] if single else action
 

@@ -246,9 +246,12 @@ def test_a_loaded_run_acts_as_the_one_that_was_trained(tmp_path):
     obs = np.linspace(-2, 2, 5, dtype=np.float32)[:, None]
     assert np.array_equal(trained.policy(obs), loaded.policy(obs))
     assert loaded.policy(obs[0]).shape == (1,)
+    assert loaded.policy([0.5]).shape == (1,) and loaded.policy([[0.5], [1.0]]).shape == (2, 1)
     assert loaded.metrics == trained.metrics
-    with pytest.raises(softrl.ConfigError, match="obs must"):
-        loaded.policy(np.zeros((2, 3)))
+    wrong = {r"\[2, 3\]": np.zeros((2, 3)), r"\[\]": 0.5, "a dict": {"a": [0.5]}, "a list": [[0.5], []]}
+    for got, obs in wrong.items():
+        with pytest.raises(softrl.ConfigError, match=rf"obs must be \[1\] or a batch of it, got {got}"):
+            loaded.policy(obs)
 
 
 _MEMBERS = """

@@ -142,15 +142,17 @@ class Learner:
         """Makes gradient updates, in one compiled call however many.
 
         Until `learning_starts` transitions are there it makes none.
-        Returns: the agent's scalars averaged over the updates (of soft actor-critic `critic_loss`, `entropy`, …;
-          absent where there were none), `updates` made now and `version`.
+        Returns: the agent's scalars averaged over the updates (of soft actor-critic `critic_loss`, `entropy`, …),
+          `updates` made now and `version`; while it makes none, instead of scalars `waiting_for`, how many more
+          transitions it needs.
         Raises: ConfigError: not a whole number ≥ 1. DivergedError: learning stopped because losses became non-finite.
         """
         if isinstance(updates, bool) or not isinstance(updates, int | np.integer) or not 1 <= updates < 2**31:
             raise ConfigError(f"updates must be a whole number from 1 to 2³¹ − 1, got {updates!r}")
         with self._lock:
-            if self.stored + self.demonstrations < max(self.config.sampling.learning_starts, 1):
-                return {"updates": 0.0, "version": float(self.version)}
+            missing = max(self.config.sampling.learning_starts, 1) - self.stored - self.demonstrations
+            if missing > 0:
+                return {"updates": 0.0, "version": float(self.version), "waiting_for": float(missing)}
             if code := int(self._state.learner.health.code):
                 cure = "lower the learning rates or the rewards, or clip gradients"
                 raise DivergedError(f"the learner stopped ({message(code)}): {cure}")

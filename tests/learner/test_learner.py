@@ -109,7 +109,7 @@ def test_the_mode_is_one_action_and_draws_differ(shared):
 def test_before_learning_starts_nothing_is_learnt_and_actions_are_uniform():
     one = learner(learning_starts=20, demonstration_share=0.5)
     one.add(rows(10))
-    assert one.step(5) == {"updates": 0.0, "version": 0.0}
+    assert one.step(5) == {"updates": 0.0, "version": 0.0, "waiting_for": 10.0}
     drawn = one.act(rows(256)["obs"])
     assert np.abs(drawn).max() > 0.95  # the untrained policy itself stays near zero
     one.add(rows(10), demonstrations=True)
