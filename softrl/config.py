@@ -5,12 +5,13 @@ changed by name, written and read. Fields that shape the compiled program are st
 numbers that are traced, so that one program serves a whole sweep.
 """
 
+import functools
 import math
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from softrl.errors import ConfigError, suggestion
 
@@ -32,7 +33,12 @@ class Within:
 
     def __str__(self) -> str:
         left, right = "(" if self.above else "[", ")" if self.below else "]"
-        return f"{left}{self.low:g}, {self.high:g}{right}"
+        low, high = (str(x) if isinstance(x, int) else f"{x:g}" for x in (self.low, self.high))
+        return f"{left}{low}, {high}{right}"
+
+
+Seed = Annotated[int, Within(0, 2**31, below=True)]
+"""What every seed is."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,29 @@ def flat(config: Any) -> dict[str, Any]:
 def change(config: T, **flat_values: Any) -> T:
     """A copy with fields replaced by plain name, wherever in the parts they live, and checked.
 
+    NumPy's numbers are taken as Python's, and whole numbers in floats (1e5) for counts.
     Raises: ConfigError naming an unknown field with the nearest known one, or a value that does not fit.
     Example: `change(config, gamma=0.97, num_envs=128)`.
     """
-    known = flat(config)
+    known = _hints(config)
     for name in flat_values:
         if name not in known:
             raise ConfigError(f"unknown setting {name!r}{suggestion(name, known)}; `softrl train --help` lists all")
-    return checked(replaced(config, flat_values))
+    return checked(replaced(config, {name: _fitted(value, known[name]) for name, value in flat_values.items()}))
+
+
+@functools.cache
+def _declared(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind, include_extras=True)
+
+
+def _hints(config: Any) -> dict[str, Any]:
+    """The declared type of every leaf field, by plain name."""
+    hints, found = _declared(type(config)), {}
+    for field in fields(config):
+        value = getattr(config, field.name)
+        found |= _hints(value) if is_dataclass(value) else {field.name: hints[field.name]}
+    return found
 
 
 def replaced(config: T, flat_values: Mapping[str, Any]) -> T:
@@ -81,7 +102,7 @@ def checked(config: T) -> T:
 
     Raises: ConfigError with field, value and what was expected.
     """
-    hints = typing.get_type_hints(type(config), include_extras=True)
+    hints = _declared(type(config))
     for field in fields(config):
         value = getattr(config, field.name)
         if is_dataclass(value):
@@ -97,7 +118,7 @@ def checked(config: T) -> T:
 
 def exclusive(config: Any) -> dict[str, str]:
     """Fields that are another way to give a field -> that field, of one part of a config."""
-    hints = typing.get_type_hints(type(config), include_extras=True)
+    hints = _declared(type(config))
     notes = ((name, note) for name, hint in hints.items() for note in getattr(hint, "__metadata__", ()))
     return {name: note.field for name, note in notes if isinstance(note, Instead)}
 
@@ -126,6 +147,31 @@ def from_json(kind: type[T], data: Mapping[str, Any]) -> T:
         read = is_dataclass(hint) and not is_dataclass(value)
         values[name] = from_json(hint, value) if read else _parsed(value, hint)
     return checked(kind(**values))
+
+
+def setting(name: str, value: Any, hint: Any) -> Any:
+    """A value that is no field of a config, as `change` would take it. Args: `hint`: its type, `Seed` for example.
+
+    Raises: ConfigError with the name, the value and what was expected.
+    """
+    value = _fitted(value, hint)
+    _check(name, value, hint)
+    return value
+
+
+def python(value: Any) -> Any:
+    """NumPy's numbers and arrays (a data frame's, JAX's) as Python's numbers and lists, inside of containers too."""
+    if isinstance(value, Mapping):
+        return {name: python(entry) for name, entry in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(python, value))
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _fitted(value: Any, hint: Any) -> Any:
+    value = python(value)
+    count = isinstance(value, float) and value.is_integer() and not _fits(value, hint) and _fits(int(value), hint)
+    return int(value) if count else value
 
 
 def is_whole(value: Any) -> bool:

@@ -10,13 +10,13 @@ learning goes on exactly; there is no pickle in it. `softrl train gym/…` is fa
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import numpy as np
 
 from softrl.agents.spaces import spec_of
-from softrl.config import change, is_whole
+from softrl.config import Seed, Within, change, is_whole, setting
 from softrl.envs import boxes
 from softrl.envs.gymnasium import library
 from softrl.errors import ConfigError
@@ -62,7 +62,7 @@ class SAC:
         if not is_whole(train_freq) or train_freq < 1:
             raise ConfigError(f"train_freq must be a whole number of steps from 1, got {train_freq!r}")
         self.train_freq, self.gradient_steps = train_freq, int(gradient_steps)
-        self.seed = 0 if seed is None else seed
+        self.seed = setting("seed", 0 if seed is None else seed, Seed)
         config = change(
             LearnerConfig(),
             layer_norm=False,
@@ -82,8 +82,9 @@ class SAC:
             **_architecture(policy_kwargs or {}),
         )
         self.low, self.high = _bounds(self.env)
+        capacity = setting("buffer_size", buffer_size, Annotated[int, Within(config.sampling.batch_size, 2**30)])
         self.learner = Learner(
-            config, self.env.observation_space, len(self.low), replay_capacity=buffer_size, seed=self.seed
+            config, self.env.observation_space, len(self.low), replay_capacity=capacity, seed=self.seed
         )
         self._obs: PyTree = None
         self._return = 0.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from softrl.agents import algorithm
-from softrl.config import Within, checked, from_json, is_whole
+from softrl.config import Within, checked, from_json
 from softrl.errors import ConfigError
 from softrl.replay import ReplayHypers
 from softrl.training.config import with_parts, with_types
@@ -65,8 +65,6 @@ def validated(config: LearnerConfig, replay_capacity: int) -> LearnerConfig:
     checked(config)
     algorithm(config.algorithm).validate(config.agent, config.hypers)
     batch = config.sampling.batch_size
-    if not is_whole(replay_capacity):
-        raise ConfigError(f"replay_capacity must be a whole number of transitions, got {replay_capacity!r}")
     if not batch <= replay_capacity <= 2**30:
         raise ConfigError(f"replay_capacity must be from batch_size {batch} to 2³⁰, got {replay_capacity}")
     return config

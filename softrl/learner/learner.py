@@ -10,6 +10,7 @@ import numpy as np
 
 from softrl import export as exporting
 from softrl.agents.spaces import spec_of
+from softrl.config import Seed, setting
 from softrl.errors import BatchError, ConfigError, DivergedError
 from softrl.export import Exported
 from softrl.learner import compute, files, saved
@@ -70,6 +71,7 @@ class Learner:
           ConfigError: a setting that cannot be, or another than that of the learner in `dir`.
           CheckpointError: `dir` is in use, damaged or cannot be written to.
         """
+        replay_capacity, seed = setting("replay_capacity", replay_capacity, int), setting("seed", seed, Seed)
         self.config = validated(config, replay_capacity)
         self.spec = spec_of(obs_spec, action_spec, actor_obs=actor_obs, critic_obs=critic_obs)
         self._hypers = compute.numbers(self.config, self.spec)

@@ -65,8 +65,9 @@ def axis(name: str, form: Any, config: Config, *, sampled: bool = False) -> Axis
         raise ConfigError(f"axis {name} is empty: give at least one value")
     new = Axis(name, "list", tuple(form), static) if listed else _ranged(name, form, static, sampled)
     if name != "env":  # the registry knows environments, and says so when a group's preset is made
-        for value in new.values if listed else (new.low, new.high):
-            change(config, **{name: value})
+        held = [change(config, **{name: value}) for value in (new.values if listed else (new.low, new.high))]
+        if listed and all(map(is_number, new.values)):  # 1e5 for a count is 100000
+            new = new._replace(values=tuple(flat(one)[name] for one in held))
     keys = [(value, isinstance(value, bool)) for value in new.values]  # 1 is 1.0 and not true
     for i, key in enumerate(keys):
         if not new.drawn and key in keys[:i]:  # two equal draws are an accident, and both count

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
-from softrl.config import Within, checked
+from softrl.config import Seed, Within, change
 from softrl.errors import ConfigError, require_known, suggestion
 
 
@@ -27,7 +27,7 @@ class Pbt:
     """This share of the population, the worst, is replaced by copies of the best, the same share."""
     factor: Annotated[float, Within(1.0, above=True)] = 1.25
     """A copied hyperparameter is multiplied or divided by this, and kept within its axis."""
-    seed: Annotated[int, Within(0)] = 0
+    seed: Seed = 0
     """Selection and perturbation are drawn from this seed."""
 
 
@@ -39,7 +39,7 @@ class Optuna:
     """Optuna proposes this many settings in all, each trained with every seed."""
     batch: Annotated[int, Within(1)] = 8
     """This many proposals are made, and trained, together."""
-    seed: Annotated[int, Within(0)] = 0
+    seed: Seed = 0
     """Optuna's sampler has this seed."""
 
 
@@ -63,7 +63,7 @@ def search(form: Any) -> Search | None:
     for name in options:
         if name not in known:
             raise ConfigError(f"search {method}: unknown setting {name!r}{suggestion(name, known)}")
-    return checked(METHODS[method](**options))
+    return change(METHODS[method](), **options)
 
 
 def method(found: Search) -> str:

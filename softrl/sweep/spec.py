@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from softrl.config import exclusive, is_whole
+from softrl.config import exclusive, flat, is_number, is_whole, python
 from softrl.errors import ConfigError, require_known
 from softrl.presets import preset
 from softrl.sweep import search as searches
@@ -62,7 +62,7 @@ def load(source: str | Path | Mapping[str, Any] | Spec) -> Spec:
     """
     if isinstance(source, Spec):
         return source
-    words = source if isinstance(source, Mapping) else _read(Path(source))
+    words = python(source if isinstance(source, Mapping) else _read(Path(source)))
     for word in words:
         require_known("word of a sweep", word, WORDS)
     base = _table(words, "base")
@@ -71,6 +71,7 @@ def load(source: str | Path | Mapping[str, Any] | Spec) -> Spec:
     first = _first_env(env, axes_forms)
     _refuse_contradictions({"env": env, **base} if env else base, axes_forms)
     config = preset(first, name=name, **base)
+    base |= {field: value for field, value in flat(config).items() if is_number(base.get(field))}  # 1e5 for a count
     for one, other in exclusive(config.hypers).items():
         if {one, other} <= base.keys() | axes_forms.keys():
             raise ConfigError(f"{other} and {one} set the same thing: keep one of the two")
@@ -86,8 +87,7 @@ def load(source: str | Path | Mapping[str, Any] | Spec) -> Spec:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin a file with a mark
     except FileNotFoundError:
         raise ConfigError(f"there is no sweep spec {path}; see README.md for one") from None
     except (OSError, UnicodeDecodeError) as error:

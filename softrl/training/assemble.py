@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from softrl.agents import algorithm
-from softrl.config import change, flat
+from softrl.config import Seed, change, flat, python, setting
 from softrl.envs import Source, found, make_env
 from softrl.errors import ConfigError, suggestion
 from softrl.numpy_policy import NumpyPolicy
@@ -113,7 +113,8 @@ def with_members(assembled: Assembled, members: Sequence[Mapping[str, Any]]) -> 
                 raise ConfigError(f"a member cannot have a {name!r} of its own{suggestion(name, known)}")
         if "seed" not in member:
             raise ConfigError(f"every member needs a seed, got {dict(member)!r}")
-    assembled = assembled._replace(members=tuple(dict(member) for member in members))
+    own = tuple({**python(member), "seed": setting("seed", member["seed"], Seed)} for member in members)
+    assembled = assembled._replace(members=own)
     resolved(assembled)
     return assembled
 

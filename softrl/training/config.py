@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from softrl.agents import algorithm
 from softrl.algorithm import Algorithm
-from softrl.config import Within, checked, from_json
+from softrl.config import Seed, Within, checked, from_json
 from softrl.envs import EnvConfig
 from softrl.errors import ConfigError
 from softrl.replay import ReplayHypers
@@ -19,7 +19,7 @@ class TrainingConfig:
 
     steps: Annotated[int, Within(1)] = 1_000_000
     """Train each member for this many environment steps, rounded up to whole chunks; a resumed run may get more."""
-    seed: Annotated[int, Within(0, 2**31, below=True)] = 0
+    seed: Seed = 0
     """The first member has this seed."""
     seeds: Annotated[int, Within(1)] = 1
     """Train this many members, independent runs with seeds `seed`, `seed` + 1, …, in one compiled program."""
