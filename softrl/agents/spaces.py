@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from softrl.envs.boxes import require_own_names
 from softrl.errors import ConfigError
 from softrl.types import Action, Continuous, Discrete, PyTree, Spec, selectors
 
@@ -24,6 +25,7 @@ def spec_of(obs_spec: Any, action_spec: Any, *, actor_obs: str | None = None, cr
       unknown entry.
     """
     obs = _shapes(obs_spec)
+    require_own_names("obs_spec", obs)
     leaves = jax.tree.leaves(obs)
     if not leaves or not all(np.prod(leaf.shape) > 0 for leaf in leaves):
         raise ConfigError(f"obs_spec must hold at least one number, got {obs_spec!r}")
@@ -41,7 +43,10 @@ def spec_of(obs_spec: Any, action_spec: Any, *, actor_obs: str | None = None, cr
 def _shapes(spec: Any) -> PyTree:
     spec = getattr(spec, "spaces", spec)
     if hasattr(spec, "items"):
-        return {str(name): _shapes(entry) for name, entry in spec.items()}
+        entries = {str(name): _shapes(entry) for name, entry in spec.items()}
+        if len(entries) < len(spec):
+            raise ConfigError(f"obs_spec: two entries have one name, of {', '.join(map(repr, spec))}: rename one")
+        return entries
     if isinstance(spec, tuple | list):
         return tuple(_shapes(entry) for entry in spec)
     if not hasattr(spec, "shape") or getattr(spec, "dtype", None) is None:
@@ -49,9 +54,11 @@ def _shapes(spec: Any) -> PyTree:
             f"obs_spec: each entry needs a shape and a dtype, got {type(spec).__name__} {spec!r}; for example "
             "jax.ShapeDtypeStruct((17,), 'float32')"
         )
+    if hasattr(spec, "nvec") or (hasattr(spec, "n") and tuple(spec.shape) == ()):
+        raise ConfigError(f"obs_spec: what is one of n is given as n zeros and a one (FlattenObservation), got {spec}")
     dtype = np.dtype(spec.dtype)
-    # Simulators say float64 and learning is in float32.
-    dtype = np.dtype(np.float32) if dtype == np.float64 else dtype
+    # Simulators say float64 and int64, and learning is in 32 bits.
+    dtype = np.dtype(f"{dtype.kind}4") if dtype.kind in "fiu" and dtype.itemsize > 4 else dtype
     if dtype.kind not in "fiub" or jnp.zeros((), dtype).dtype != dtype:
         raise ConfigError(f"obs_spec: entries are float32, bool or integers of at most 32 bits, got {spec.dtype}")
     return jax.ShapeDtypeStruct(tuple(spec.shape), dtype)

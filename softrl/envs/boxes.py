@@ -1,7 +1,7 @@
 """Gymnasium's spaces and arrays as softrl's: shapes, actions, observations, rows that hold no numbers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -36,6 +36,7 @@ def boxes(env: str, observation: Any, action: Any) -> Boxes:
     """
     starts: list[int | None] = []
     obs = _observed(env, observation, starts)
+    require_own_names(env, obs)
     kind = acted(env, action)
     start = int(getattr(action, "start", 0))
     return Boxes(obs, tuple(starts), kind, tuple(action.shape), np.dtype(action.dtype), start)
@@ -55,13 +56,26 @@ def acted(env: str, space: Any) -> Action:
             f"{env}: softrl takes actions that are bounded floating-point numbers (Box) or one of n (Discrete); got "
             f"{space}: wrap the environment in one of the two"
         )
-    low, high = (np.broadcast_to(bound, space.shape).astype(np.float32).ravel() for bound in (space.low, space.high))
+    low, high = (np.broadcast_to(bound, space.shape).ravel() for bound in (space.low, space.high))
+    require_bounds(env, low, high, space)
+    return Continuous(low.size, *(tuple(np.float32(bound).tolist()) for bound in (low, high)))
+
+
+def require_bounds(env: str, low: Any, high: Any, space: Any) -> None:
+    """Raises: ConfigError for bounds of actions that say nothing. Args: `env`, `space`: for the error."""
     if not (np.all(np.abs(low) <= LARGEST_BOUND) and np.all(np.abs(high) <= LARGEST_BOUND) and np.all(low <= high)):
         raise ConfigError(
             f"{env}: softrl scales continuous actions to their bounds, numbers within ±{LARGEST_BOUND:g}, low ≤ high; "
             f"got {space}: give it narrower ones"
         )
-    return Continuous(low.size, tuple(low.tolist()), tuple(high.tolist()))
+
+
+def require_own_names(what: str, obs: PyTree) -> None:
+    """Raises: ConfigError where two entries of an observation have one flat name. Args: `what`: for the error."""
+    leaves = jax.tree_util.tree_flatten_with_path(obs)[0]
+    names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(f"{what}: two entries of the observation have the name {twice.pop()!r}: rename one")
 
 
 def _observed(env: str, space: Any, starts: list[int | None]) -> PyTree:
@@ -106,14 +120,18 @@ def scaled(low: np.ndarray, high: np.ndarray, action: np.ndarray) -> np.ndarray:
 def cast(boxes: Boxes, obs: PyTree) -> PyTree:
     """Observations, one or `[N, ...]`, in softrl's dtypes, one of n as `[n]` zeros and a one.
 
-    A copy, since simulators may hand out the same memory at every step.
+    Any mapping will do for a dictionary, any sequence for a tuple or an array. A copy, since simulators may hand out
+    the same memory at every step.
     """
-    shapes, structure = jax.tree.flatten(boxes.obs)
-    leaves = structure.flatten_up_to(obs)
-    return structure.unflatten(_cast(*leaf) for leaf in zip(shapes, boxes.starts, leaves, strict=True))
+    return _cast(boxes.obs, iter(boxes.starts), obs)
 
 
-def _cast(shape: jax.ShapeDtypeStruct, start: int | None, value: Any) -> np.ndarray:
+def _cast(shape: PyTree, starts: Iterator[int | None], value: Any) -> PyTree:
+    if isinstance(shape, dict):
+        return {name: _cast(part, starts, value[name]) for name, part in shape.items()}
+    if isinstance(shape, tuple):
+        return tuple(_cast(part, starts, entry) for part, entry in zip(shape, value, strict=True))
+    start = next(starts)
     if start is None:
         return np.array(value, shape.dtype)
     return (np.asarray(value)[..., None] == start + np.arange(shape.shape[0])).astype(shape.dtype)

@@ -14,7 +14,7 @@ import numpy as np
 
 from softrl.envs.config import EnvConfig
 from softrl.envs.quiet import quiet
-from softrl.envs.source import Motion, Source, called, copies, spelled
+from softrl.envs.source import Motion, Source, called, copies, require_32_bits, spelled
 from softrl.errors import ConfigError, require_known
 from softrl.types import Continuous, Env, Simulator
 
@@ -127,6 +127,7 @@ def _mend_fluid() -> None:
 
 
 def _made(made: Callable[[EnvConfig], Any], config: EnvConfig, *, stagger: bool, randomize: Randomize | None) -> Env:
+    require_32_bits(config.env)
     env = made(config)
     bare = getattr(env, "unwrapped", env)
     held = next((name for name in MODELS if hasattr(bare, name)), None)

@@ -166,7 +166,9 @@ def _own(env: Any, kwargs: dict[str, Any]) -> Source:
 
 
 def _gymnasium(function: Callable[..., Any] | None, env: Any, kwargs: dict[str, Any]) -> Source:
-    kind = type(env.unwrapped)
+    kind = type(getattr(env, "unwrapped", env))
+    if not isinstance(env, gymnasium.library().Env) and not hasattr(env, "num_envs"):
+        raise ConfigError(f"{spelled(kind)} must inherit from gymnasium.Env; one of gym's can be wrapped by shimmy")
     if function is None:
         raise ConfigError(
             f"softrl makes {kind.__name__} more than once, to train and to evaluate: give a function that makes one, "

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from softrl import errors
-from softrl.envs import boxes, gymnasium_state, host
+from softrl.envs import boxes, gymnasium_state, gymnasium_trial, host
 from softrl.envs.boxes import Boxes
 from softrl.envs.config import EnvConfig
 from softrl.envs.host import HostEnv, HostStep
@@ -66,12 +66,13 @@ def source(name: str, kwargs: dict[str, Any]) -> Source:
             found = gymnasium.spec(member)
     except gymnasium.error.Error as error:
         raise ConfigError(f"unknown Gymnasium environment {name!r}{suggestion(name, KNOWN)} ({error})") from None
-    lasting = isinstance(found.entry_point, str)  # a class was registered in this process only
-    of = found.entry_point if lasting else spelled(found.entry_point)
+    by_name = isinstance(found.entry_point, str)
+    lasting = by_name or bool(package)  # a class was registered in this process only, if not by its package
+    of = found.entry_point if by_name else spelled(found.entry_point)
     if of.startswith("gymnasium."):  # it may move from version to version
         of = f"gym/{member}"
     known = {"lasting": lasting, "time_limit": found.max_episode_steps}
-    return _source(f"gym/{name}", of, partial(_registered, member, kwargs), **known)
+    return _source(f"gym/{name}", of, partial(_registered, name, kwargs), **known)
 
 
 def _source(name: str, of: str, maker: Maker, **known: Any) -> Source:
@@ -93,9 +94,16 @@ def _registered(name: str, kwargs: dict[str, Any], episode_length: int, **more: 
     except ImportError as error:
         raise ConfigError(f"gym/{name} cannot be made: {error}; pip install 'softrl[gym]'") from None
     except TypeError as error:
+        if "gymnasium.Env" in str(error):
+            raise ConfigError(f"gym/{name} cannot be made: {error}") from None
         if not kwargs:
             raise
         raise ConfigError(f"gym/{name} cannot be made with env_kwargs {kwargs}: {error}") from None
+
+
+def _numbered(maker: Maker, episode_length: int) -> Any:
+    """An environment whose rewards are arrays of one number, with numbers."""
+    return library().wrappers.TransformReward(maker(episode_length), gymnasium_trial.number)
 
 
 def _limited(function: Callable[..., Any], episode_length: int, **more: Any) -> Any:
@@ -151,12 +159,14 @@ def _make(maker: Maker, config: EnvConfig, *, stagger: bool = True, randomize: A
         single = maker(limit)
     try:
         its = boxes.boxes(name, single.observation_space, single.action_space)
-        single.reset(seed=0)
+        with quiet():
+            plain = gymnasium_trial.tried(name, single, its)
+            single.reset(seed=0)
         size = num_envs * gymnasium_state.size(single) if how == "sync" else 0
         own_truncation = not gymnasium_state.is_gymnasiums(single, "mujoco", "classic_control")
     finally:
         single.close()
-    opened = OpenEnvs(name, maker, num_envs, limit, how, its)
+    opened = OpenEnvs(name, maker if plain else partial(_numbered, maker), num_envs, limit, how, its)
     return HostEnv(
         spec=boxes.spec(its, name, num_envs, limit, own_truncation=own_truncation),
         reset=partial(_reset, opened),
@@ -187,6 +197,7 @@ def _step(opened: OpenEnvs, action: np.ndarray) -> HostStep:
     final = obs
     if "final_obs" in info:
         final = _merged(opened, obs, info["final_obs"], info["_final_obs"])
+    reward, terminated, truncated = (np.reshape(x, opened.num_envs) for x in (reward, terminated, truncated))
     valid = boxes.finite(final, reward)
     terminated, truncated = terminated & valid, truncated & ~terminated & valid
     reward = np.where(valid, reward, 0.0).astype(np.float32)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from softrl.envs import boxes
 from softrl.envs.config import EnvConfig
 from softrl.envs.episodes import episodes
 from softrl.errors import ConfigError
@@ -60,6 +61,7 @@ def simulated(name: str, of: str, simulator: Callable[[EnvConfig], Simulator], *
 
 def _episodes(simulator: Callable[[EnvConfig], Simulator], config: EnvConfig, *, stagger: bool, randomize: Any) -> Env:
     require_plain(config, randomize)
+    require_32_bits(config.env)
     made = simulator(config)
     _require_sound(made, config.env)
     return copies(made, config, stagger)
@@ -69,8 +71,10 @@ def _require_sound(simulator: Simulator, name: str) -> None:
     """Raises: ConfigError where a user's functions do not fit together, of which XLA would speak in riddles."""
     kind = simulator.action
     bounds = (kind.low, kind.high) if isinstance(kind, Continuous) and kind.low is not None else ()
-    if any(bound is None or len(bound) != kind.size or not np.all(np.isfinite(bound)) for bound in bounds):
+    if any(bound is None or len(bound) != kind.size for bound in bounds):
         raise ConfigError(f"{name}: action needs as many finite low and high as it has numbers, got {kind}")
+    if bounds:
+        boxes.require_bounds(name, *map(np.asarray, bounds), kind)
     sim, obs = jax.eval_shape(simulator.reset, jax.random.key(0), jax.ShapeDtypeStruct((), np.int32))
     action = jax.ShapeDtypeStruct(kind.shape, kind.dtype)
     after = jax.eval_shape(simulator.step, sim, action)
@@ -90,6 +94,15 @@ def copies(simulator: Simulator, config: EnvConfig, stagger: bool) -> Env:
     """As many environments of a simulator as a config says, under the name that it has there."""
     sizes = {"num_envs": config.num_envs, "episode_length": config.episode_length}
     return episodes(simulator, name=config.env, **sizes, stagger=stagger)
+
+
+def require_32_bits(name: str) -> None:
+    """Raises: ConfigError where JAX makes numbers of 64 bits, which simulators mix with those of 32."""
+    if jax.config.jax_enable_x64:
+        raise ConfigError(
+            f"{name} is simulated in numbers of 32 bits, and JAX is set to 64: leave JAX_ENABLE_X64 out, or train "
+            "inside of `with jax.enable_x64(False):`"
+        )
 
 
 def require_plain(config: EnvConfig, randomize: Any) -> None:

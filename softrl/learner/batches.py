@@ -8,9 +8,11 @@ import numpy as np
 
 from softrl.errors import BatchError
 from softrl.learner.adapters import as_array, check_keys
-from softrl.types import PyTree, Spec
+from softrl.types import Discrete, PyTree, Spec
 
 _SHOWN = 8  # bad rows that an error lists
+_ROUNDING = 1e-6
+"""An action that rescaling in float32 has put so little beyond ±1 is taken as ±1."""
 
 
 class Rows(NamedTuple):
@@ -29,8 +31,8 @@ def checked_rows(spec: Spec, transitions: Mapping[str, Any]) -> Rows:
     Args:
       transitions: `obs` and `next_obs` (the true successor, also where the episode was cut) `[B, ...]`, `action`
         `[B, A]` in [−1, 1], `reward` `[B]`, `terminated` `[B]` bool, and if one likes `truncated` `[B]` bool, which
-        is checked and changes nothing: a truncated step is learned from like any other. Floats of any width are
-        converted to float32.
+        is checked and changes nothing: a truncated step is learned from like any other. Numbers of any width are
+        converted to the learner's, and those of lists whatever their type.
     Raises: BatchError: unknown or missing key, wrong rank, shape, dtype or length, no rows, NaN or ∞, |action| > 1.
     """
     if hasattr(transitions, "_asdict"):
@@ -46,11 +48,15 @@ def checked_rows(spec: Spec, transitions: Mapping[str, Any]) -> Rows:
     if transitions.get("truncated") is not None:
         named.append(("truncated", _numbers("truncated", transitions["truncated"], flag)))
     _require_rows("transitions", named)
-    outside = np.abs(rows.action) > 1.0
+    if isinstance(spec.action, Discrete):
+        return rows
+    outside = np.abs(rows.action) > 1.0 + _ROUNDING
     if outside.any():
         worst = float(np.abs(rows.action).max())
-        raise BatchError("action", "numbers in [−1, 1]: scale actions at the environment", f"{worst:g}", _rows(outside))
-    return rows
+        raise BatchError(
+            "action", "numbers in [−1, 1]: scale actions at the environment", f"{worst:.9g}", _rows(outside)
+        )
+    return rows._replace(action=np.clip(rows.action, -1.0, 1.0))
 
 
 def checked_obs(spec: Spec, obs: Any) -> tuple[PyTree, bool]:
@@ -60,12 +66,12 @@ def checked_obs(spec: Spec, obs: Any) -> tuple[PyTree, bool]:
     Raises: BatchError as `checked_rows`.
     """
     single = _is_single(spec, obs)
-    if isinstance(spec.obs, dict) and isinstance(obs, Mapping) and spec.actor_obs in obs:
-        lead = () if single else (len(jax.tree.leaves(obs[spec.actor_obs])[0]),)
-        obs = {**jax.tree.map(lambda s: np.zeros((*lead, *s.shape), s.dtype), spec.obs), **obs}
-    if single:
-        obs = jax.tree.map(lambda x: np.asarray(x)[None], obs)
-    checked = _tree("obs", obs, spec.obs)
+    part = spec.actor_obs
+    if isinstance(spec.obs, dict) and isinstance(obs, Mapping) and part in obs:
+        seen = _tree(f"obs.{part}", obs[part], spec.obs[part], single)
+        rows = () if single else (len(jax.tree.leaves(seen)[0]),)
+        obs = {**jax.tree.map(lambda s: np.zeros((*rows, *s.shape), s.dtype), spec.obs), **obs}
+    checked = _tree("obs", obs, spec.obs, single)
     _require_rows("obs", list(_leaves("obs", checked)))
     return checked, single
 
@@ -81,37 +87,49 @@ def _is_single(spec: Spec, obs: Any) -> bool:
     return hasattr(expected, "shape") and given is not None and np.ndim(given) == len(expected.shape)
 
 
-def _tree(field: str, given: Any, expected: PyTree) -> PyTree:
+def _tree(field: str, given: Any, expected: PyTree, single: bool = False) -> PyTree:
+    """The entries that are expected, checked. Args: `single`: one row is given without its axis."""
     if isinstance(expected, dict):
         if not isinstance(given, Mapping):
             raise BatchError(field, f"a mapping with {', '.join(expected)}", f"a {type(given).__name__}")
         check_keys(f"{field}.", given, tuple(expected))
-        return {name: _tree(f"{field}.{name}", given[name], part) for name, part in expected.items()}
+        return {name: _tree(f"{field}.{name}", given[name], part, single) for name, part in expected.items()}
     if isinstance(expected, tuple):
         if not isinstance(given, tuple | list) or len(given) != len(expected):
             raise BatchError(field, f"a tuple of {len(expected)}", f"a {type(given).__name__}")
-        return tuple(_tree(f"{field}.{i}", x, part) for i, (x, part) in enumerate(zip(given, expected, strict=True)))
+        pairs = enumerate(zip(given, expected, strict=True))
+        return tuple(_tree(f"{field}.{i}", x, part, single) for i, (x, part) in pairs)
     if isinstance(given, Mapping):
         raise BatchError(field, _spelled(expected), f"a mapping with {', '.join(map(str, given))}")
-    return _numbers(field, given, expected)
+    return _numbers(field, given, expected, single)
 
 
-def _numbers(field: str, given: Any, expected: jax.ShapeDtypeStruct) -> np.ndarray:
+def _numbers(field: str, given: Any, expected: jax.ShapeDtypeStruct, single: bool = False) -> np.ndarray:
     wanted, spelled = np.dtype(expected.dtype), _spelled(expected)
     array = as_array(field, given, spelled)
+    array = array[None] if single else array
     if array.dtype.kind not in "fiub":
         raise BatchError(field, spelled, f"dtype {array.dtype}")
     if array.ndim != len(expected.shape) + 1 or array.shape[1:] != expected.shape:
         raise BatchError(field, spelled, f"shape {array.shape}")
-    # Widening and narrowing among floats is harmless, anything else is a mistake somewhere.
-    if array.dtype != wanted and not (wanted.kind == "f" and array.dtype.kind == "f"):
+    # Widening and narrowing among numbers of one kind is harmless, and a list has no type; else it is a mistake.
+    alike = array.dtype.kind == wanted.kind or {array.dtype.kind, wanted.kind} == {"i", "u"}
+    listed = isinstance(given, list | tuple) and array.dtype.kind == "i" and wanted.kind == "f"
+    if array.dtype != wanted and not (alike or listed):
         raise BatchError(field, f"dtype {wanted}", f"dtype {array.dtype}")
+    if wanted.kind in "iu" and array.size and not _holds(wanted, array):
+        raise BatchError(field, f"numbers that {wanted} can hold", f"{array.min()} to {array.max()}")
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(array, wanted)
     if wanted.kind == "f" and not (finite := np.isfinite(array)).all():
         bad = array[~finite].flat[0]
         raise BatchError(field, "finite float32 numbers", f"{bad}", _rows(~finite))
     return array
+
+
+def _holds(wanted: np.dtype, array: np.ndarray) -> bool:
+    kind = np.iinfo(wanted)
+    return kind.min <= int(array.min()) and int(array.max()) <= kind.max
 
 
 def _require_rows(field: str, named: list[tuple[str, np.ndarray]]) -> None:
