@@ -1,6 +1,7 @@
 """Opening a run: claim its directory, compile, restore, and hand over a session that goes on from there."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,6 +54,7 @@ def opened(
       ConfigError: it does not fit into memory, or another run is in `out`; nothing is changed.
       CheckpointError: `out` is in use, damaged or refuses.
     """
+    began = time.perf_counter()
     abstract = abstract_run(assembled) if programs is None else programs.abstract
     size = memory.check_fits(abstract, replay=abstract.learner.replay, devices=assembled.config.training.data_shards)
     listener({"event": "assembled", "assembled": assembled, "memory": size})
@@ -77,8 +79,22 @@ def opened(
             afresh = isinstance(assembled.program.env, HostEnv) and not assembled.program.env.snapshot_size
             told = {"step": restored.step, "rejected": restored.rejected, "new_episodes": afresh}
             listener({"event": "resumed", **told})
-        before = {} if past is None else past._asdict()
-        yield Session(assembled, programs, run, **files, **before, between=between, save_every_s=save_every_s)
+        before = {"started": began} | ({} if past is None else past._asdict())
+        before |= {"between": between, "save_every_s": save_every_s}
+        with _telling_what_is_saved(Session(assembled, programs, run, **files, **before)) as session:
+            yield session
+
+
+@contextlib.contextmanager
+def _telling_what_is_saved(session: Session) -> Iterator[Session]:
+    """An error on the way, of a user's environment say, keeps its own traceback, with a line of ours below it."""
+    try:
+        yield session
+    except Exception as error:
+        if session.saved_step >= 0:
+            steps = session.saved_step * session.assembled.config.env.num_envs
+            error.add_note(f"{session.directory} is saved up to {steps:,} steps; the same call goes on from there")
+        raise
 
 
 def _files(stack: contextlib.ExitStack, out: Path, restored: checkpoint.Restored | None) -> dict[str, Any]:
