@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from softrl import __version__, cli_serve, cli_sweep
+from softrl import __version__, cli_output, cli_serve, cli_sweep
+from softrl.config import Seed, Within, setting
 from softrl.errors import ConfigError, SoftRLError, require_known
 
 USAGE = """\
@@ -91,6 +92,12 @@ class ReportOptions:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done; 2 a user's error, one line, no traceback; 130 and 143 stopped and saved."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    gone = "softrl: nobody reads the standard output any more; the command goes on"
+    with cli_output.patient(gone if argv[:1] in (["train"], ["sweep"], ["serve"]) else ""):
+        _called(argv)
+
+
+def _called(argv: list[str]) -> None:
     commands = {
         "train": _train,
         "sweep": cli_sweep.sweep,
@@ -113,6 +120,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(commands[argv[0]](argv[1:]))
     except SoftRLError as error:
         print(f"softrl: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:  # before there was anything to save
+        print("softrl: stopped", file=sys.stderr)
+        sys.exit(130)
+    except RuntimeError as error:
+        if not str(error).startswith(("Unable to initialize backend", "Unknown backend")):  # JAX's
+            raise
+        wanted = os.environ.get("JAX_PLATFORMS", "")
+        print(
+            f"softrl: JAX finds no device for JAX_PLATFORMS={wanted}: leave it out, or say JAX_PLATFORMS=cpu "
+            f"({' '.join(str(error).split())[:200]})",
+            file=sys.stderr,
+        )
         sys.exit(2)
 
 
@@ -191,8 +211,8 @@ def _eval(argv: list[str]) -> int:
     from softrl.reporting import show
     from softrl.run import load
 
-    run = load(options.run)
-    show.print_returns(run.config, run.evaluate(episodes=options.episodes, seed=options.seed))
+    seed, run = setting("seed", options.seed, Seed), load(options.run)
+    show.print_returns(run.config, run.evaluate(episodes=options.episodes, seed=seed))
     return 0
 
 
@@ -203,7 +223,8 @@ def _render(argv: list[str]) -> int:
     from softrl.run import load
 
     path = options.out or Path(options.run) / f"replay.{options.format}"
-    print(load(options.run).render(path, steps=options.steps, seed=options.seed))
+    seed, steps = setting("seed", options.seed, Seed), setting("steps", options.steps, Annotated[int, Within(1)])
+    print(load(options.run).render(path, steps=steps, seed=seed))
     return 0
 
 

@@ -42,6 +42,7 @@ LAYERS = {
     "serve": 6,
     "run": 7,
     "cli_parts": 6,
+    "cli_output": 6,
     "cli_sweep": 7,
     "cli_serve": 7,
     "cli": 8,

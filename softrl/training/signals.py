@@ -13,6 +13,7 @@ T = TypeVar("T")
 
 _WATCHED = (signal.SIGTERM, signal.SIGINT)
 _END = 0  # the number of no signal
+_CURSOR = b"\x1b[?25h\n"  # for a terminal: a live display hides its cursor, and cannot give it back here
 _wakeup: set[int] = set()
 """Descriptors by which this process is woken by signals."""
 
@@ -107,6 +108,8 @@ def _watch(descriptor: int) -> None:
     while (data := os.read(descriptor, 1)) and data[0] != _END:
         arrived += data[0] in _WATCHED
         if arrived == 2:
+            if os.isatty(1):
+                os.write(1, _CURSOR)
             os._exit(exit_code(data[0]))
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -82,10 +83,11 @@ def test_exit_codes_are_those_that_shells_expect():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a mutex of zeros is a valid one on Linux only")
-def test_a_second_signal_exits_at_once_even_while_the_main_thread_is_inside_c():
+def test_a_second_signal_exits_at_once_even_while_the_main_thread_is_inside_c_and_the_terminal_has_its_cursor_again():
+    controller, terminal = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen([sys.executable, "-c", _STUCK], stdout=subprocess.PIPE, env=environment) as process:
-        assert process.stdout.readline() == b"ready\n"
+    with subprocess.Popen([sys.executable, "-c", _STUCK], stdout=terminal, env=environment) as process:
+        assert os.read(controller, 100).strip() == b"ready"
         # Two different ones, because two equal ones that are pending together count as one.
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
@@ -93,6 +95,9 @@ def test_a_second_signal_exits_at_once_even_while_the_main_thread_is_inside_c():
             assert process.wait(timeout=60) in (130, 143)
         finally:
             process.kill()
+    assert b"\x1b[?25h" in os.read(controller, 100)
+    os.close(controller)
+    os.close(terminal)
 
 
 # A simulator's worker: forked meanwhile, it holds open whatever its parent had open, and outlives the context.
