@@ -14,6 +14,9 @@ from softrl import units
 LINES = 20
 """Lines that a whole run prints where there is no terminal, besides one for each evaluation."""
 
+ECHO = 4
+"""Columns at the end of the live display that stay free: `^C` at its edge would break the line, and shift all of it."""
+
 WINDOW = 64
 """Updates over which the time to go is reckoned, so that a run's quicker first steps are soon forgotten."""
 
@@ -25,7 +28,7 @@ class Progress:
     total_steps: environment steps; Python integers, so that nothing overflows. label: what is trained. console: of
     `rich`. bar, line: the live display, None where there is no terminal. shown: the latest values given to
     `update`. printed: environment steps at the last plain line. clock: seconds. past: (seconds, environment steps) of
-    late.
+    late. ahead: seconds of what is still to come beside the steps.
     """
 
     total_steps: int
@@ -37,6 +40,7 @@ class Progress:
     printed: int = 0
     clock: Callable[[], float] = time.monotonic
     past: deque = field(default_factory=lambda: deque(maxlen=WINDOW))
+    ahead: float = 0.0
 
     @staticmethod
     @contextlib.contextmanager
@@ -58,11 +62,14 @@ class Progress:
         with Live(Group(progress.bar, progress.line), console=console, refresh_per_second=4):
             yield progress
 
-    def update(self, *, env_steps: int | None = None, eval_return: float | None = None, **values: Any) -> None:
+    def update(
+        self, *, env_steps: int | None = None, eval_return: float | None = None, more: bool = False, **values: Any
+    ) -> None:
         """Shows what is new; what is left out, or None, keeps its last value.
 
         Args:
-          env_steps: of one member since the run began. eval_return: of the last evaluation.
+          env_steps: of one member since the run began. eval_return: of the last evaluation. more: whether another
+            update of these steps follows, for which a plain line waits.
           values: updates, of one member since the run began; env_steps_per_s, updates_per_s: rates of all members,
             compiling apart; compile_s: seconds spent compiling; members: how those of a sweep fare, in words.
         """
@@ -75,7 +82,8 @@ class Progress:
         if self.bar is not None:
             self.bar.update(self.bar.task_ids[0], completed=steps, left=self._left())
             self.line.plain = self._values()
-        elif eval_return is not None or another:
+            self.line.truncate(max(self.console.width - ECHO, 1), overflow="ellipsis")
+        elif eval_return is not None or (another and not more):
             self.printed = steps
             share = f"{100 * steps // whole:3d} %  {steps:,} of {self.total_steps:,} steps"
             self.note(f"{share}  {self._values()}{self._left('  ')}")
@@ -100,7 +108,8 @@ class Progress:
         if len(self.past) < 2 or self.past[-1][1] >= self.total_steps:
             return ""
         (began, first), (ended, last) = self.past[0], self.past[-1]
-        return f"{before}{units.duration((self.total_steps - last) * (ended - began) / (last - first))} left"
+        seconds = self.ahead + (self.total_steps - last) * (ended - began) / (last - first)
+        return f"{before}{units.duration(seconds)} left"
 
 
 def _bar(label: str, total_steps: int) -> Any:

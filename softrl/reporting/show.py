@@ -48,7 +48,8 @@ class RunWatcher:
         elif kind == "changed":
             self.note(f"continues, but perhaps not bit for bit: {', '.join(event['names'])} changed since")
         elif kind == "chunk":
-            self.progress.update(**{name: value for name, value in event.items() if name != "event"})
+            told = {name: value for name, value in event.items() if name not in ("event", "evaluates")}
+            self.progress.update(more=event["evaluates"], **told)
         elif kind == "evaluation":
             self._evaluation(event["record"])
 

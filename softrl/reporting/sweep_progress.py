@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from softrl.reporting.progress import Progress, number
 from softrl.sweep.plan import Plan
@@ -29,6 +29,9 @@ class SweepWatcher:
         self.ended: dict[str, str] = {}
         self.best, self.best_member = -math.inf, ""
         self.batch: tuple[str, ...] = ()
+        self.groups: dict[str, list[str]] = {}
+        self.begun: set[str] = set()
+        self.compiled_s: list[float] = []
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Shows one event of `softrl.sweep.driver` or of a launcher."""
@@ -39,6 +42,7 @@ class SweepWatcher:
     def _planned(self, event: dict[str, Any]) -> None:
         plan: Plan = event["plan"]
         self.members = plan.members
+        self.groups = {one.group.id: [member.id for member in one.group.members] for one in plan.groups}
         for line in text(plan):
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         total = sum(group.env_steps for group in plan.groups)
@@ -59,6 +63,7 @@ class SweepWatcher:
 
     def _batch(self, event: dict[str, Any]) -> None:
         self.batch = tuple(member.id for member in event["job"].members)
+        self.begun.add(event["job"].group)
 
     def _connected(self, event: dict[str, Any]) -> None:
         cpus, gpus = (event["resources"].get(name, 0) for name in ("CPU", "GPU"))
@@ -68,6 +73,8 @@ class SweepWatcher:
         self.progress.note(f"{'/'.join(event['directory'].parts[-2:])} was lost and goes on: {event['cause']}")
 
     def _compiled(self, event: dict[str, Any]) -> None:
+        self.compiled_s.append(event["seconds"])
+        self.progress.past.clear()  # no steps were made meanwhile
         self.progress.note(f"compiled in {event['seconds']:.1f} s")
 
     def _resumed(self, event: dict[str, Any]) -> None:
@@ -92,7 +99,14 @@ class SweepWatcher:
                 self.ended |= {member: "done" for member in line["members"] if member not in self.ended}
 
     def _show(self, ahead: int = 0, **rates: float) -> None:
+        self.progress.ahead = self._compiling()
         self.progress.update(env_steps=sum(self.steps.values()) + ahead, members=self._members(), **rates)
+
+    def _compiling(self) -> float:
+        """Seconds for the groups that are still to be compiled, if each takes as long as those so far."""
+        left = (name for name, members in self.groups.items() if not self.ended.keys() >= set(members))
+        waiting = sum(name not in self.begun for name in left)
+        return waiting * sum(self.compiled_s) / max(len(self.compiled_s), 1)
 
     def _members(self) -> str:
         kinds = list(self.ended.values())
@@ -124,8 +138,13 @@ def show_table(rows: list[Result], console: Console | None = None) -> None:
 
 def _show_settings(rows: list[Result], console: Console) -> None:
     found = table(rows)
-    axes = list(found[0].setting) if found else []
-    shown = Table(*axes, "n", "mean", "IQM", "95 %", "best", "diverged", box=None, header_style="bold")
+    setting = found[0].setting if found else {}
+    axes = [name for name in setting if name != "env"]
+    if "env" in setting:  # the same in all rows, and long
+        console.print(setting["env"], style="bold", markup=False, soft_wrap=True)
+    columns = [Column(name, overflow="fold") for name in axes]
+    columns += [Column(name, no_wrap=True) for name in ("n", "mean", "IQM", "95 %", "best", "diverged")]
+    shown = Table(*columns, box=None, header_style="bold")
     for cell in found[:ROWS]:
         spread = f"[{number(cell.low)}, {number(cell.high)}]" if math.isfinite(cell.low) else ""
         numbers = [str(cell.n), number(cell.mean), number(cell.iqm), spread, number(cell.best), str(cell.diverged)]

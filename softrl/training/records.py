@@ -30,7 +30,7 @@ METRICS = {
     "health.code": "0 learning, 1 frozen",
     "health.skipped": "updates skipped because they were not finite",
     "health.quarantined": "rows left out: non-finite numbers, or a cut too soon after another for replay to keep",
-    "timing.wall_s": "seconds since the run began, all its sessions added up",
+    "timing.wall_s": "seconds since the run began, compiling included, all its sessions added up",
     "timing.compile_s": "seconds that this session spent compiling",
     "timing.env_steps_per_s": "environment steps a second of training since the last line, all members",
     "timing.updates_per_s": "gradient updates a second of training since the last line, all members",

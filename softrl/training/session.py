@@ -25,7 +25,7 @@ from softrl.types import PyTree
 
 Listener = Callable[[dict[str, Any]], None]
 """Called with `{"event": name, ...}` as a session goes on: assembled, changed, compiled, resumed, chunk, evaluation,
-saved; the other keys are what the event is about."""
+saved; the other keys are what the event is about. `evaluates` of a chunk says whether an evaluation follows at once."""
 
 Between = Callable[[RunState, PyTree, dict[str, Any]], tuple[RunState, PyTree, dict[str, Any]]]
 """`(run, hypers, line) -> (run, hypers, what to say of it)`: what a search does to members after an evaluation that is
@@ -87,11 +87,16 @@ def advance(session: Session, request: Request, listener: Listener) -> None:
         _stop_if_all_frozen(session)
     while session.chunk < config.chunks and request.requested is None:
         _train(session, listener)
-        last = session.chunk >= config.chunks
-        if last or session.chunk % config.eval_chunks == 0:
-            _evaluate(session, listener, last=last)
+        if _evaluates(session):
+            _evaluate(session, listener, last=session.chunk >= config.chunks)
             _stop_if_all_frozen(session)
     save(session, listener)
+
+
+def _evaluates(session: Session) -> bool:
+    """Whether there is an evaluation behind the chunks that are done."""
+    config = session.assembled.config
+    return session.chunk >= config.chunks or session.chunk % config.eval_chunks == 0
 
 
 def save(session: Session, listener: Listener) -> None:
@@ -128,6 +133,7 @@ def _train(session: Session, listener: Listener) -> None:
             "updates": int(session.run.clock.update),
             "env_steps_per_s": env_steps / seconds,
             "updates_per_s": (int(session.run.clock.update) - before) * config.training.seeds / seconds,
+            "evaluates": _evaluates(session),
         }
     )
 
