@@ -113,7 +113,7 @@ def test_an_environment_behind_a_package_is_found_again_also_from_the_current_fo
 
 def test_an_error_of_the_environments_own_ends_in_a_saved_run_and_its_own_traceback(tmp_path):
     config = points.config(points.Broken)
-    points.Broken.left = 100
+    points.Broken.left = 115  # after the evaluation at step 64, before the one at 128
     with pytest.raises(OSError, match="motor 3") as error:
         softrl.train(config, env=points.Broken, out=tmp_path)
     assert error.traceback[-1].path.name == "points.py"
