@@ -67,6 +67,7 @@ BAD = [
     (["train", "--member-map", "pmap"], ["--member-map"]),
     (["train", "--log-std-min", "3"], ["log_std_min 3", "log_std_max"]),
     (["train", "--width", "0"], ["width"]),
+    (["train", "--policy-widths", "400,0"], ["policy_widths", "400,0", "commas"]),
     (["train", "--preset", "clasic"], ["clasic", "did you mean 'classic'"]),
     (["train", "probe/death", "--target-entropy", "1"], ["target_entropy 1", "0.683636"]),
     (["train", "probe/death", "--target-entropy", "-1", "--target-sigma", "0.1"], ["not both"]),

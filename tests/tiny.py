@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from softrl import networks, running_statistics
-from softrl.agents.sac.actor import layers, policy_layers
+from softrl.agents.sac.actor import critic_layers, policy_layers
 from softrl.config import change, replaced
 from softrl.training import members
 from softrl.training.assemble import Assembled, assemble, member_hypers, member_keys
@@ -110,7 +110,7 @@ def learned(assembled: Assembled, agent, obs, actions) -> Learned:
     size = int(np.prod(spec.obs.shape))
     bounds = {name: getattr(parts, name) for name in ("log_std_min", "log_std_max", "log_std_map")}
     policy = networks.policy(policy_layers(parts, spec.action.size), size, **bounds)
-    critic = networks.soft_q(layers(parts, 1), size, spec.action.size, num_critics=parts.num_critics)
+    critic = networks.soft_q(critic_layers(parts), size, spec.action.size, num_critics=parts.num_critics)
 
     @jax.jit
     def ask(agent, obs, actions):

@@ -283,6 +283,16 @@ def test_an_indifferent_policy_becomes_as_random_as_it_can():
     np.testing.assert_allclose(np.exp(found.log_std), 0.8744, atol=0.1)
 
 
+def test_policy_and_critics_have_the_widths_that_were_asked_for():
+    config = dataclasses.replace(SMALL, policy_widths="7,5", critic_widths="4", value_network=True)
+    hypers = resolve(SACHypers(), SPEC)
+    state = jax.eval_shape(partial(build(config, SPEC).init, hypers=hypers), jax.random.key(0))
+    networks = (state.policy.params, state.critic.params, state.value.params)
+    kernels = [[layer["kernel"].shape for layer in network["params"].values()] for network in networks]
+    critics = [(2, OBS + ACTIONS, 4), (2, 4, 1)]
+    assert kernels == [[(OBS, 7), (7, 5), (5, 2 * ACTIONS)], critics, [(OBS, 4), (4, 1)]]
+
+
 def test_a_delayed_policy_moves_only_when_it_is_due():
     there = bench(dataclasses.replace(SMALL, policy_delay=3))
     for at in range(4):

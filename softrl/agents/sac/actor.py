@@ -16,15 +16,20 @@ from softrl.numpy_policy import NumpyPolicy, PolicySpec, at
 from softrl.types import Action, EnvSpec, Spec
 
 
-def layers(config: SACConfig, out: int, *, head_scale: float = 1.0) -> Layers:
-    """The perceptron of this config that ends in `out` numbers."""
-    style = {"activation": config.activation, "layer_norm": config.layer_norm}
-    return perceptron((config.width,) * config.depth, out, head_scale=head_scale, **style)
+def critic_layers(config: SACConfig) -> Layers:
+    """A critic's or the value network's, which end in one number."""
+    return _layers(config, config.critic_widths, 1)
 
 
 def policy_layers(config: SACConfig, action_size: int) -> Layers:
     """The policy's; a small head starts every action near zero, and every raw log std too."""
-    return layers(config, 2 * action_size, head_scale=0.01)
+    return _layers(config, config.policy_widths, 2 * action_size, head_scale=0.01)
+
+
+def _layers(config: SACConfig, spelled: str, out: int, *, head_scale: float = 1.0) -> Layers:
+    widths = tuple(map(int, spelled.split(","))) if spelled else (config.width,) * config.depth
+    style = {"activation": config.activation, "layer_norm": config.layer_norm}
+    return perceptron(widths, out, head_scale=head_scale, **style)
 
 
 def actor(config: SACConfig, spec: Spec | EnvSpec, policy: Policy, *, version: int = 0) -> NumpyPolicy:

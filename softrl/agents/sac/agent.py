@@ -11,7 +11,7 @@ from softrl import networks, running_statistics
 from softrl.agents.carry import Stateless, stateless
 from softrl.agents.descent import begin
 from softrl.agents.observations import joined, size
-from softrl.agents.sac.actor import layers, policy_layers
+from softrl.agents.sac.actor import critic_layers, policy_layers
 from softrl.agents.sac.config import SACConfig, SACHypers
 from softrl.agents.sac.state import LogPrior, Parts, Policy, SACState
 from softrl.agents.sac.update import update
@@ -58,8 +58,8 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
         config,
         spec,
         networks.policy(policy_layers(config, spec.action.size), actor_size, **bounds),
-        networks.soft_q(layers(config, 1), critic_size, spec.action.size, num_critics=config.num_critics),
-        networks.soft_v(layers(config, 1), critic_size),
+        networks.soft_q(critic_layers(config), critic_size, spec.action.size, num_critics=config.num_critics),
+        networks.soft_v(critic_layers(config), critic_size),
         log_prior or partial(_constant_prior, base),
         base,
     )

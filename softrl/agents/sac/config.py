@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -21,6 +22,10 @@ class SACConfig:
     """Every hidden layer of every network has this many units."""
     depth: Annotated[int, Within(0)] = 2
     """Every network has this many hidden layers."""
+    policy_widths: str = ""
+    """The policy's hidden layers have these widths, 400,300 for example; by default `depth` of them have `width`."""
+    critic_widths: str = ""
+    """The hidden layers of critics and value network have these widths; by default `depth` of them have `width`."""
     activation: Literal["relu", "silu", "elu", "gelu", "tanh"] = "relu"
     """Hidden layers have this nonlinearity."""
     layer_norm: bool = True
@@ -86,6 +91,9 @@ def validate(config: SACConfig, hypers: SACHypers) -> None:
     low, high = config.log_std_min, config.log_std_max
     if low >= high:
         raise ConfigError(f"log_std_min {low:g} must be below log_std_max {high:g}")
+    for name in ("policy_widths", "critic_widths"):
+        if not re.fullmatch(r"|[1-9]\d*( *, *[1-9]\d*)*", given := getattr(config, name)):
+            raise ConfigError(f"{name} must be whole numbers from 1 with commas between them, got {given!r}")
 
 
 def resolve(hypers: SACHypers, spec: Spec | EnvSpec) -> SACHypers:
