@@ -62,8 +62,8 @@ def _written_today(description: dict[str, Any]) -> dict[str, Any]:
     today = dict(description)
     if "action_size" in today:
         today["action"] = {"size": today.pop("action_size")}
-        if isinstance(today.get("learner"), dict):
-            today["learner"] = to_json(read(today["learner"]))
+    if isinstance(today.get("learner"), dict):
+        today["learner"] = to_json(read(today["learner"]))
     return today
 
 

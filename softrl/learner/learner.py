@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from softrl import export as exporting
 from softrl.agents.spaces import spec_of
-from softrl.config import Seed, setting
-from softrl.errors import BatchError, ConfigError, DivergedError
+from softrl.config import Seed, change, flat, replaced, setting
+from softrl.errors import BatchError, ConfigError, DivergedError, require_known
 from softrl.export import Exported
 from softrl.learner import compute, files, saved
 from softrl.learner.adapters import adapted, renamed
@@ -75,6 +76,7 @@ class Learner:
         self.config = validated(config, replay_capacity)
         self.spec = spec_of(obs_spec, action_spec, actor_obs=actor_obs, critic_obs=critic_obs)
         self._hypers = compute.numbers(self.config, self.spec)
+        self.replay_capacity = replay_capacity
         self._parts = compute.parts(self.config, self.spec, replay_capacity)
         self._lock = threading.RLock()
         self._description = files.described(config, self.spec, replay_capacity, seed)
@@ -161,6 +163,19 @@ class Learner:
             self._state, scalars = self._programs.improve(self._state, self._hypers, np.int32(updates))
             metrics = dict(zip(self._programs.scalars, np.asarray(scalars).tolist(), strict=True))
             return {**metrics, "updates": float(updates), "version": float(self.version)}
+
+    def adjust(self, **numbers: float) -> None:
+        """Changes numbers such as learning rates by plain name, from the next call on; nothing is compiled again.
+
+        They stay those of the config on disk: a learner that is made again begins with these.
+        Raises: ConfigError: no number of the algorithm's or of the replay's, or out of its range.
+        """
+        with self._lock:
+            known = [name for name, value in flat(self._hypers).items() if value is not None]
+            for name in numbers:
+                require_known("number", name, known)
+            change(self.config.traced, **numbers)
+            self._hypers = replaced(self._hypers, {name: jnp.float32(value) for name, value in numbers.items()})
 
     def act(self, obs: Any, deterministic: bool = False) -> np.ndarray:
         """Actions in [−1, 1] for one observation, `[A]`, or for a batch of them, `[B, A]`.

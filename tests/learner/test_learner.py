@@ -1,5 +1,6 @@
 """The learner behind plain calls: what it stores, learns from, publishes, and finds again after a kill."""
 
+import json
 import os
 import signal
 import subprocess
@@ -199,6 +200,34 @@ def test_a_number_of_updates_that_is_none_is_refused(shared, updates):
     with pytest.raises(softrl.ConfigError, match="updates"):
         shared.step(updates)
     assert shared.state_sha256() == before
+
+
+def test_adjusted_numbers_count_from_the_next_update_on(shared):
+    shared.add(rows(40))
+    shared.add(rows(40), demonstrations=True)
+    before = shared.policy().arrays["policy/Dense_0/kernel"]
+    with pytest.raises(softrl.ConfigError, match="unknown number 'width'"):
+        shared.adjust(width=4)
+    with pytest.raises(softrl.ConfigError, match="policy_lr must be in"):
+        shared.adjust(policy_lr=-1.0)
+    shared.adjust(policy_lr=0.0)
+    shared.step(3)
+    np.testing.assert_array_equal(shared.policy().arrays["policy/Dense_0/kernel"], before)
+    shared.adjust(policy_lr=3e-4)
+    shared.step(3)
+    assert (shared.policy().arrays["policy/Dense_0/kernel"] != before).any()
+
+
+def test_a_directory_from_before_a_setting_was_there_goes_on(tmp_path):
+    with learner(dir=tmp_path) as one:
+        one.add(rows(5))
+        one.save()
+    path = tmp_path / "config.json"
+    written = json.loads(path.read_text())
+    del written["learner"]["agent"]["policy_widths"]
+    path.write_text(json.dumps(written))
+    with learner(dir=tmp_path) as again:
+        assert again.stored == 5
 
 
 def test_saving_needs_a_directory(shared):
