@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done; 2 a user's error, one line, no traceback; 130 and 143 stopped and saved."""
     argv = list(sys.argv[1:] if argv is None else argv)
     gone = "softrl: nobody reads the standard output any more; the command goes on"
-    with cli_output.patient(gone if argv[:1] in (["train"], ["sweep"], ["serve"]) else ""):
+    works = argv[:1] in (["train"], ["sweep"], ["serve"]) and not {"-h", "--help"} & set(argv)
+    with cli_output.patient(gone if works else ""):
         _called(argv)
 
 
@@ -124,15 +126,12 @@ def _called(argv: list[str]) -> None:
     except KeyboardInterrupt:  # before there was anything to save
         print("softrl: stopped", file=sys.stderr)
         sys.exit(130)
-    except RuntimeError as error:
-        if not str(error).startswith(("Unable to initialize backend", "Unknown backend")):  # JAX's
+    except (RuntimeError, AssertionError) as error:
+        if not traceback.extract_tb(error.__traceback__)[-1].filename.endswith("xla_bridge.py"):
             raise
-        wanted = os.environ.get("JAX_PLATFORMS", "")
-        print(
-            f"softrl: JAX finds no device for JAX_PLATFORMS={wanted}: leave it out, or say JAX_PLATFORMS=cpu "
-            f"({' '.join(str(error).split())[:200]})",
-            file=sys.stderr,
-        )
+        wanted, said = os.environ.get("JAX_PLATFORMS", ""), " ".join(str(error).split())[:200]
+        advice = "leave it out, or say JAX_PLATFORMS=cpu" + (f" ({said})" if said else "")
+        print(f"softrl: JAX finds no device for JAX_PLATFORMS={wanted}: {advice}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -28,11 +28,11 @@ class Dot(gymnasium.Env):
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self.x = np.round(8 * self.np_random.uniform(-1, 1, 2))
+        self.x = np.round(8 * self.np_random.uniform(-1, 1, 2)) + 0.0  # no -0.0, which whole numbers have not
         return self.see(), {}
 
     def step(self, action):
-        self.x = np.round(self.x + 2 * action)
+        self.x = np.round(self.x + 2 * action) + 0.0
         return self.see(), self.pay(), bool(abs(self.x[0]) > 9), False, {}
 
     def see(self):
