@@ -59,7 +59,7 @@ class EvalOptions:
     episodes: int = 128
     """Run this many episodes by the policy's mode, and as many by sampling."""
     seed: int = 0
-    """Draw the episodes from this seed; training uses 0."""
+    """Draw the episodes from this seed; training chose the policy by those of 0, and measured it on those of 1."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done; 2 a user's error, one line, no traceback; 130 and 143 stopped and saved."""
     argv = list(sys.argv[1:] if argv is None else argv)
     gone = "softrl: nobody reads the standard output any more; the command goes on"
-    works = argv[:1] in (["train"], ["sweep"], ["serve"]) and not {"-h", "--help"} & set(argv)
+    works = argv[:1] in (["train"], ["sweep"], ["serve"]) and not {"-h", "--help", "--plan"} & set(argv)
     with cli_output.patient(gone if works else ""):
         _called(argv)
 

@@ -14,7 +14,7 @@ from softrl.agents.carry import afresh
 from softrl.agents.observations import inputs, whole
 from softrl.config import change
 from softrl.envs import found
-from softrl.errors import CheckpointError, ConfigError, SoftRLError, TensorError
+from softrl.errors import CheckpointError, ConfigError, SoftRLError, TensorError, require_known
 from softrl.export import Exported, export
 from softrl.numpy_policy import observed
 from softrl.reporting import show
@@ -126,8 +126,11 @@ class Run:
         """Goes on to `steps` environment steps (by default the config's), as `train` would in the same directory."""
         config = self.config if steps is None else change(self.config, steps=steps)
         if self.directory is None:
+            for name in options:
+                require_known("option of a run in memory", name, ("progress", "sinks", "progress_fn", "listener"))
             return _resume_in_memory(self, config, **options)
         here = {"env": self.assembled.source, "evaluation_env": self.assembled.evaluation_source}
+        here |= self.assembled.functions
         return train(config, out=self.directory, members=self.assembled.members, **{**here, **options})
 
 

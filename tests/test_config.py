@@ -57,7 +57,7 @@ def test_a_field_is_found_by_its_plain_name_in_whatever_part_it_lives():
         ({"rate": "0.5"}, ["rate", "a number", "'0.5'"]),
         ({"rate": True}, ["rate", "a number", "True"]),
         ({"size": 0}, ["size", "[1, inf]"]),
-        ({"size": 2.0}, ["size", "a whole number", "2.0"]),
+        ({"size": 2.5}, ["size", "a whole number", "2.5"]),
         ({"size": True}, ["size", "a whole number"]),
         ({"kind": "c"}, ["kind", "'a', 'b'", "'c'"]),
         ({"flag": 1}, ["flag", "true or false"]),

@@ -230,6 +230,17 @@ def test_the_best_policy_is_judged_at_the_end_by_episodes_that_did_not_choose_it
     np.testing.assert_allclose(max(max(line["eval"]["return_mean"]) for line in run.metrics), chosen, rtol=1e-5)
 
 
+def test_a_resumed_run_keeps_its_own_action_prior(tmp_path):
+    """Without a word it would go on with plain entropy."""
+
+    def log_prior(obs, action):
+        return -10.0 * (action**2).sum(-1)
+
+    run = train(tiny.config(steps=256), log_prior=log_prior, out=tmp_path / "run").resume(steps=512)
+    straight = train(tiny.config(steps=512), log_prior=log_prior)
+    assert run.metrics[-1]["state_sha256"] == straight.metrics[-1]["state_sha256"]
+
+
 def test_a_run_inherits_a_learner_and_starts_its_own_clock(tmp_path):
     old = train(tiny.config(), out=tmp_path / "old")
     first = []

@@ -83,7 +83,7 @@ def source_of(function: Callable[..., Any], env: Any, name: str, of: str) -> Sou
     """Environments that a user's function makes, one at each call. Args: `env`: one of them."""
     if hasattr(env, "num_envs"):
         raise ConfigError(f"{name} makes {env.num_envs} environments at once: let it make one; softrl makes N of them")
-    wrapper = _limit(env)
+    wrapper = gymnasium_state.time_limit(env)
     limit = None if wrapper is None else wrapper._max_episode_steps
     return _source(name, of, partial(_limited, function), time_limit=limit)
 
@@ -109,20 +109,11 @@ def _numbered(maker: Maker, episode_length: int) -> Any:
 def _limited(function: Callable[..., Any], episode_length: int, **more: Any) -> Any:
     """One environment of a function's, its own time limit moved to ours."""
     env = function(**more)
-    wrapper = _limit(env)
+    wrapper = gymnasium_state.time_limit(env)
     if wrapper is None:
         return library().wrappers.TimeLimit(env, episode_length)
     wrapper._max_episode_steps = episode_length
     return env
-
-
-def _limit(env: Any) -> Any:
-    """The wrapper that cuts episodes; None where there is none."""
-    while env is not env.unwrapped:
-        if isinstance(env, library().wrappers.TimeLimit):
-            return env
-        env = env.env
-    return None
 
 
 @dataclass

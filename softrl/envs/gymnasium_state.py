@@ -27,15 +27,18 @@ def is_gymnasiums(env: Any, *packages: str) -> bool:
 def size(env: Any) -> int:
     """Bytes of a snapshot; 0 where not all of it is known. Args: `env`: one that was reset."""
     known = _teller(env) is not None or is_gymnasiums(env, "mujoco")
-    whole = known and type(env.unwrapped.np_random.bit_generator) is np.random.PCG64 and _limit(env) is not None
-    return len(read(env)) if whole else 0
+    whole = known and type(env.unwrapped.np_random.bit_generator) is np.random.PCG64 and time_limit(env) is not None
+    try:
+        return len(read(env)) if whole else 0
+    except (TypeError, ValueError):  # its get_state means something else
+        return 0
 
 
 def read(env: Any) -> np.ndarray:
     """The snapshot `uint8[S]`. Args: `env`: a Gymnasium environment that was reset."""
     generator = env.unwrapped.np_random.bit_generator.state
     state, inc = (divmod(generator["state"][part], 2**64) for part in ("state", "inc"))
-    words = [*state, *inc, generator["has_uint32"], generator["uinteger"], _limit(env)._elapsed_steps]
+    words = [*state, *inc, generator["has_uint32"], generator["uinteger"], time_limit(env)._elapsed_steps]
     arrays = [np.asarray(words, np.uint64), *_arrays(env)]
     return np.concatenate([np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays])
 
@@ -50,7 +53,7 @@ def write(env: Any, snapshot: np.ndarray) -> None:
         "has_uint32": words[4],
         "uinteger": words[5],
     }
-    _limit(env)._elapsed_steps = words[6]
+    time_limit(env)._elapsed_steps = words[6]
     now = _arrays(env)
     ends = 7 * 8 + np.cumsum([array.nbytes for array in now])
     parts = np.split(np.ascontiguousarray(snapshot), [7 * 8, *ends])[1:-1]
@@ -74,6 +77,12 @@ def require_size(env: Any, snapshot: np.ndarray, size: int) -> np.ndarray:
     return snapshot
 
 
+def time_limit(env: Any) -> Any:
+    """Gymnasium's wrapper that cuts episodes; None where there is none."""
+    both = ("_elapsed_steps", "_max_episode_steps")
+    return next((layer for layer in _layers(env)[:-1] if all(hasattr(layer, name) for name in both)), None)
+
+
 def physics(env: Any) -> Any:
     """MuJoCo's data of a Gymnasium environment; None for another kind of environment."""
     data = getattr(env.unwrapped, "data", None)
@@ -94,12 +103,8 @@ def _is_of(layer: Any, package: str) -> bool:
 
 def _teller(env: Any) -> Any:
     """The outermost layer that says itself what it is."""
-    return next((layer for layer in _layers(env) if hasattr(type(layer), "get_state")), None)
-
-
-def _limit(env: Any) -> Any:
-    """The wrapper that counts an episode's steps."""
-    return next((layer for layer in _layers(env)[:-1] if hasattr(layer, "_elapsed_steps")), None)
+    both = ("get_state", "set_state")
+    return next((layer for layer in _layers(env) if all(hasattr(type(layer), name) for name in both)), None)
 
 
 def _arrays(env: Any) -> list[np.ndarray]:
@@ -110,7 +115,10 @@ def _arrays(env: Any) -> list[np.ndarray]:
     teller = _teller(env)
     if teller is not None:
         state = teller.get_state()
-        return [np.asarray(array) for array in (state if isinstance(state, tuple) else (state,))]
+        arrays = [np.asarray(array) for array in (state if isinstance(state, tuple) else (state,))]
+        if any(array.dtype.kind not in "biuf" for array in arrays):
+            raise TypeError("get_state gave no numbers")
+        return arrays
     data = physics(env)
     found = [getattr(data, name) for name in dir(data) if not name.startswith(("_", *_COMPUTED))]
     return [np.asarray(data.time), *(array for array in found if isinstance(array, np.ndarray) and array.size)]

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from softrl import export as exporting
@@ -167,15 +166,16 @@ class Learner:
     def adjust(self, **numbers: float) -> None:
         """Changes numbers such as learning rates by plain name, from the next call on; nothing is compiled again.
 
-        They stay those of the config on disk: a learner that is made again begins with these.
+        They stay those of the config on disk: a learner that is made again begins with these. What is learned, as the
+        temperature can be, has begun already, and stays.
         Raises: ConfigError: no number of the algorithm's or of the replay's, or out of its range.
         """
         with self._lock:
             known = [name for name, value in flat(self._hypers).items() if value is not None]
             for name in numbers:
                 require_known("number", name, known)
-            change(self.config.traced, **numbers)
-            self._hypers = replaced(self._hypers, {name: jnp.float32(value) for name, value in numbers.items()})
+            changed = flat(compute.numbers(change(self.config, **numbers), self.spec))
+            self._hypers = replaced(self._hypers, {name: changed[name] for name in numbers})
 
     def act(self, obs: Any, deterministic: bool = False) -> np.ndarray:
         """Actions in [−1, 1] for one observation, `[A]`, or for a batch of them, `[B, A]`.

@@ -124,7 +124,7 @@ def evaluated(trained: Assembled, policy: PyTree, *, episodes: int, seed: int) -
     assembled = assemble(config, env=env)
     held_out, agent = assembled.evaluation, assembled.program.agent
     if isinstance(held_out, HostEnv):
-        result = hosted.evaluate(held_out, acting(assembled, policy), hosted.EVALUATION_SEED + seed)
+        result = hosted.evaluate(held_out, acting(assembled, policy), seed)
     else:
         result = jax.jit(lambda policy, key: evaluate(held_out, agent, policy, key))(policy, evaluation_key(seed))
     return jax.tree.map(np.asarray, result)

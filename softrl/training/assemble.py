@@ -26,7 +26,7 @@ class Assembled(NamedTuple):
 
     hypers: resolved for this robot, plain numbers. evaluation: its own Env. members: what each has of its own, as given
     to `assemble`; None: seeds that follow one another, hyperparameters as the config's. source: where the environments
-    come from; evaluation_source: those to evaluate in, None: the same.
+    come from; evaluation_source: those to evaluate in, None: the same. functions: `randomize` and `log_prior`.
     """
 
     config: Config
@@ -36,6 +36,7 @@ class Assembled(NamedTuple):
     members: tuple[Mapping[str, Any], ...] | None = None
     source: Source | None = None
     evaluation_source: Source | None = None
+    functions: Mapping[str, Any] = {}
 
 
 def assemble(
@@ -81,6 +82,7 @@ def assemble(
     evaluation = make_env(config.env, other or source, num_envs=2 * training.eval_episodes, stagger=False)
     specs.require_alike(specs.written(env.spec), evaluation.spec, "evaluation_env differs from env")
     assembled = Assembled(config, program, evaluation, hypers, source=source, evaluation_source=other)
+    assembled = assembled._replace(functions={"randomize": randomize, "log_prior": log_prior})
     return assembled if members is None else with_members(assembled, members)
 
 

@@ -130,8 +130,9 @@ def generator(words: np.ndarray, step: int, purpose: int) -> np.random.Generator
     return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, purpose, step]))
 
 
-def evaluate(env: HostEnv, policy: NumpyPolicy, seed: int = EVALUATION_SEED) -> Evaluation:
+def evaluate(env: HostEnv, policy: NumpyPolicy, seed: int = 0) -> Evaluation:
     """One episode in each of E environments, the first half by the mode, the second by sampling; `[E / 2]` leaves."""
+    seed += EVALUATION_SEED
     obs, count, half = env.reset(seed), env.spec.num_envs, env.spec.num_envs // 2
     total, length, alive = np.zeros(count), np.zeros(count, np.int32), np.ones(count, bool)
     words = np.asarray([0, seed], np.uint32)
@@ -151,7 +152,7 @@ def evaluate(env: HostEnv, policy: NumpyPolicy, seed: int = EVALUATION_SEED) -> 
 def evaluate_policies(hosted: Hosted, policies: PyTree, seed: int) -> Evaluation:
     """`evaluate` for the policy of the one member."""
     policy = acting(hosted.assembled, single(policies))
-    return joined(evaluate(hosted.assembled.evaluation, policy, EVALUATION_SEED + seed))
+    return joined(evaluate(hosted.assembled.evaluation, policy, seed))
 
 
 def _rejoined(hosted: Hosted, run: RunState, step: int) -> RunState:

@@ -29,7 +29,7 @@ METRICS = {
     "train.finite": "share of updates whose losses and gradients were numbers",
     "health.code": "0 learning, 1 frozen",
     "health.skipped": "updates skipped because they were not finite",
-    "health.quarantined": "rows left out: non-finite numbers, or a cut too soon after another for replay to keep",
+    "health.quarantined": "rows left out, of non-finite numbers",
     "timing.wall_s": "seconds since the run began, compiling included, all its sessions added up",
     "timing.compile_s": "seconds that this session spent compiling",
     "timing.env_steps_per_s": "environment steps a second of training since the last line, all members",

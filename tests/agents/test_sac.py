@@ -293,6 +293,13 @@ def test_policy_and_critics_have_the_widths_that_were_asked_for():
     assert kernels == [[(OBS, 7), (7, 5), (5, 2 * ACTIONS)], critics, [(OBS, 4), (4, 1)]]
 
 
+def test_a_fixed_temperature_is_the_one_that_is_asked_for_now():
+    """Population-based training and `Learner.adjust` change it on the way."""
+    there = bench(dataclasses.replace(SMALL, auto_temperature=False), temperature=1.0)
+    _, info = stepped(there, hypers=varied(there, temperature=0.25))
+    np.testing.assert_allclose(info.temperature, 0.25, rtol=1e-6)
+
+
 def test_a_delayed_policy_moves_only_when_it_is_due():
     there = bench(dataclasses.replace(SMALL, policy_delay=3))
     for at in range(4):

@@ -149,6 +149,9 @@ def test_a_model_takes_the_place_of_another_but_of_nothing_else(model, tmp_path)
         saved.save(tmp_path / "model.zip")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert SAC.load(tmp_path / "model").learner.state_sha256() == model.learner.state_sha256()
+    (tmp_path / "model" / "rl_model_1000_steps").mkdir()  # a callback's, which must not go with the model
+    with pytest.raises(softrl.ConfigError, match="another model, and rl_model_1000_steps: save elsewhere"):
+        other.save(tmp_path / "model")
     other.learner.save_copy(tmp_path / "arm", {"robot": "arm"})
     with pytest.raises(softrl.ConfigError, match="another"):
         model.save(tmp_path / "arm")

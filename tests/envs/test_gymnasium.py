@@ -287,6 +287,16 @@ class Counting(Counter):
         self.steps = int(steps)
 
 
+class Summary(Counter):
+    """Its `get_state` means something else."""
+
+    def get_state(self):
+        return {"steps": self.steps}
+
+    def set_state(self, steps):
+        raise AssertionError("nobody knows what this takes")
+
+
 def test_only_what_is_known_whole_is_snapshot():
     def size(make):
         config = EnvConfig(env="own", backend="sync", num_envs=2, episode_length=30)
@@ -297,6 +307,7 @@ def test_only_what_is_known_whole_is_snapshot():
     stacked = lambda: gymnasium.wrappers.FrameStackObservation(gymnasium.make("InvertedPendulum-v5"), 2)
     assert size(stacked) == 0
     assert size(Counter) == 0
+    assert size(Summary) == 0
 
 
 @pytest.mark.parametrize("kind", [Telling, Counting])

@@ -84,5 +84,5 @@ def test_a_death_taken_for_a_time_limit_would_promise_rewards_that_never_come(va
 
 
 def test_three_step_windows_have_the_same_answers():
-    q = values("death", [0.0, 1.0, 2.0], ACTIONS, n_step=3, chunks=8).q
+    q = values("death", [0.0, 1.0, 2.0], ACTIONS, n_step=3, chunks=12).q
     np.testing.assert_allclose(q, np.broadcast_to(TO_DEATH, q.shape), atol=TOLERANCE)

@@ -30,6 +30,8 @@ def update(
 
     Args: `batch`: `[B, ...]` as replay gives it; `hypers`: `[]` leaves; `key`: of this step; `clock`: for the delay.
     """
+    if not parts.config.auto_temperature:  # it may be changed on the way
+        state = state._replace(temperature=state.temperature._replace(params=jnp.log(hypers.temperature)))
     batch = _prepared(parts, state, batch, hypers)
     between = batch.between_discount.shape[-1]
     noise_next, noise, *noise_between = jax.random.normal(key, (2 + between, *batch.action.shape))

@@ -10,6 +10,7 @@ import numpy as np
 
 from softrl.envs import boxes, host
 from softrl.envs.gymnasium import library
+from softrl.envs.gymnasium_trial import number
 from softrl.errors import ConfigError
 from softrl.types import Continuous, PyTree
 
@@ -62,16 +63,19 @@ class VectorEnv:
         self.env.close()
 
     def get_attr(self, name: str, indices: Any = None) -> list[Any]:
-        """An attribute of every environment."""
-        return list(self.env.get_attr(name))
+        """An attribute of every environment, or of those at `indices`."""
+        every = list(self.env.get_attr(name))
+        return every if indices is None else [every[n] for n in np.atleast_1d(indices)]
 
     def env_method(self, name: str, *arguments: Any, indices: Any = None, **named: Any) -> list[Any]:
-        """Calls a method of every environment."""
+        """Calls a method of every environment. Raises: ConfigError: `indices`, which Gymnasium's cannot choose by."""
+        if indices is not None:
+            raise ConfigError(f"env_method({name!r}) calls every environment, got indices={indices!r}: leave it out")
         return list(self.env.call(name, *arguments, **named))
 
     def env_is_wrapped(self, wrapper: type, indices: Any = None) -> list[bool]:
         """Whether returns are watched, which is what callers ask with `Monitor`: they are."""
-        return [True] * self.num_envs
+        return [True] * (self.num_envs if indices is None else len(np.atleast_1d(indices)))
 
 
 def vectorised(env: Any) -> Any:
@@ -100,7 +104,7 @@ def vectorised(env: Any) -> Any:
         return VectorEnv(env)
     if not isinstance(env, library().Env):
         raise ConfigError(f"env must be a Gymnasium id, environment or vector environment, got {env!r}")
-    vector, plain = library().vector, library().wrappers.TransformReward(env, _as_number)
+    vector, plain = library().vector, library().wrappers.TransformReward(env, number)
     return VectorEnv(vector.SyncVectorEnv([lambda: plain], autoreset_mode=vector.AutoresetMode.DISABLED))
 
 
@@ -124,10 +128,6 @@ def read(obs: PyTree, saved: dict[str, Any]) -> boxes.Boxes:
     shape, starts = saved.get("shape", [len(low)]), saved.get("starts", [None] * len(jax.tree.leaves(obs)))
     action = Continuous(len(low), low, high)
     return boxes.Boxes(obs, tuple(starts), action, tuple(shape), np.dtype(np.float32))
-
-
-def _as_number(reward: Any) -> float:
-    return np.asarray(reward, np.float64).item()  # some give an array of one
 
 
 def _of_one(info: dict[str, Any], n: int) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class SAC:
         self.train_freq = arguments.frequency(self.train_freq)
         self.gradient_steps = arguments.whole("gradient_steps", self.gradient_steps, -1)
         self._boxes, self.env, self._obs, self._rate = its, None, None, None
-        self.num_timesteps, self._episodes = num_timesteps, 0
+        self.num_timesteps, self._episodes, self._start = num_timesteps, 0, (time.monotonic(), num_timesteps)
         self.ep_info_buffer: deque[dict[str, Any]] = deque(maxlen=self.stats_window_size)
         self._sink, self._own_logger, self.logger = logger.files(self.tensorboard_log), True, logger.Logger()
 
@@ -142,13 +142,15 @@ class SAC:
         calls = callbacks.listed(callback)
         callbacks.call(calls, "init_callback", self)
         callbacks.call(calls, "on_training_start", scope, globals())
-        while self.num_timesteps < total_timesteps and (steps := self._rollout(calls, scope)):
-            updates = steps if self.gradient_steps < 0 else self.gradient_steps
-            if updates:
-                self._improve(updates, max(1.0 - self.num_timesteps / total_timesteps, 0.0))
-        callbacks.call(calls, "on_training_end")
-        if self._own_logger:
-            self.logger.close()
+        try:
+            while self.num_timesteps < total_timesteps and (steps := self._rollout(calls, scope)):
+                updates = steps if self.gradient_steps < 0 else self.gradient_steps
+                if updates:
+                    self._improve(updates, max(1.0 - self.num_timesteps / total_timesteps, 0.0))
+            callbacks.call(calls, "on_training_end")
+        finally:
+            if self._own_logger:
+                self.logger.close()
         return self
 
     def predict(

@@ -8,6 +8,9 @@ from softrl.errors import ConfigError
 from softrl.learner import Learner
 from softrl.storage import folders, manifest
 
+OWN = {"config.json", "checkpoints", ".lock"}
+"""What a model's directory consists of."""
+
 
 def folder(path: str | Path) -> Path:
     """Where the model of this path is: `best_model` for `best_model.zip`.
@@ -29,8 +32,10 @@ def save(learner: Learner, path: Path, saved: dict[str, Any]) -> None:
     except ConfigError:
         if not _is_model(path):
             raise
+        if others := sorted({entry.name for entry in path.iterdir()} - OWN):
+            raise ConfigError(f"{path} holds another model, and {', '.join(others)}: save elsewhere") from None
         # Another one, which makes way as soon as the new one is whole.
-        new, old = (path.with_name(f".{path.name}.{what}") for what in ("new", "old"))
+        new, old = path.with_name(f".{path.name}.new"), _before(path)
         for left in (new, old):
             shutil.rmtree(left, ignore_errors=True)
         learner.save_copy(new, extra)
@@ -44,13 +49,18 @@ def load(path: Path) -> tuple[Learner, dict[str, Any]]:
 
     Raises: CheckpointError: there is none, or it is damaged. ConfigError: a learner that is no model.
     """
-    learner = Learner.load(path)
+    learner = Learner.load(path if path.exists() or not _before(path).exists() else _before(path))
     learner.close()
     saved = learner.extra.get("sb3")
     if saved is None:
         raise ConfigError(f"{path} holds a learner, but not a model saved by softrl.compat.sb3")
     rate = learner.config.hypers.policy_lr
     return learner, {"learning_rate": rate, "stats_window_size": 100, "tensorboard_log": None} | saved
+
+
+def _before(path: Path) -> Path:
+    """Where a model is while another one takes its place; a process that is killed then leaves it there."""
+    return path.with_name(f".{path.name}.old")
 
 
 def _is_model(path: Path) -> bool:
