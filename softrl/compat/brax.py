@@ -85,21 +85,16 @@ def train(
     """
     for name in settings.keys() & INSTEAD.keys():
         raise ConfigError(f"{name} is Brax's own; {INSTEAD[name]}")
-    actions = math.ceil(num_timesteps / action_repeat)
-    every = math.ceil(actions / max(num_evals - 1, 1))
     source = _source(environment)
     config = change(
         Config(),
         env=source.name,
         backend=source.backend or Config().env.backend,
         num_envs=num_envs,
-        episode_length=math.ceil(episode_length / action_repeat),
         action_repeat=action_repeat,
-        steps=actions,
+        **_in_actions(num_timesteps, episode_length, num_evals, num_envs, action_repeat),
         seed=seed,
-        eval_every=every,
         eval_episodes=num_eval_envs,
-        chunk_steps=max(1, min(128, every // num_envs)),
         policy_lr=learning_rate,
         critic_lr=learning_rate,
         temperature_lr=3e-4,  # as Brax has it
@@ -118,21 +113,40 @@ def train(
     other = None if eval_env is None else _source(eval_env)
     randomize = None if randomization_fn is None else partial(_randomized, randomization_fn)
     assembled = assemble(config, env=source, evaluation_env=other, randomize=randomize)
+    metrics_of = partial(_metrics, action_repeat=action_repeat, deterministic=deterministic_eval)
     out = None if run_directory is None else Path(run_directory)
+    return _run(assembled, out, metrics_of, progress_fn, policy_params_fn)
+
+
+def _in_actions(
+    num_timesteps: int, episode_length: int, num_evals: int, num_envs: int, action_repeat: int
+) -> dict[str, int]:
+    """Brax's lengths, which count physics steps, as softrl's, which count actions."""
+    steps = math.ceil(num_timesteps / action_repeat)
+    every = math.ceil(steps / max(num_evals - 1, 1))
+    lengths = {"steps": steps, "episode_length": math.ceil(episode_length / action_repeat), "eval_every": every}
+    return lengths | {"chunk_steps": max(1, min(128, every // num_envs))}
+
+
+def _run(
+    assembled: Assembled,
+    out: Path | None,
+    metrics_of: Callable[[dict[str, Any]], dict[str, float]],
+    progress_fn: Callable[..., None],
+    policy_params_fn: Callable[..., None],
+) -> tuple[Callable, Params, dict[str, float]]:
+    """Trains, and tells the caller's functions of every evaluation. Returns: as `train`."""
     make_policy = partial(_make_policy, assembled.program.agent)
-    newest: dict[str, float] = {}
 
     def listen(event: dict[str, Any]) -> None:
         if event["event"] == "evaluation":
-            steps = event["record"]["env_steps"] * action_repeat
-            newest.update(_metrics(event["record"], action_repeat, deterministic_eval))
-            progress_fn(steps, dict(newest))
+            steps = event["record"]["env_steps"] * assembled.config.env.action_repeat
+            progress_fn(steps, metrics_of(event["record"]))
             policy_params_fn(steps, make_policy, _params(assembled, session.run))
 
     with opened(assembled, out, listen) as session, signals.graceful() as request:
         advance(session, request, listen)
-        last = newest or _metrics(session.records[-1], action_repeat, deterministic_eval)
-        result = make_policy, _params(assembled, session.run), last
+        result = make_policy, _params(assembled, session.run), metrics_of(session.records[-1])
     kept = "this exception's `result` is what there is" if out is None else "all is saved, the same call goes on"
     return signals.returned(result, request.requested, f"stopped; {kept}")
 

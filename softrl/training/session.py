@@ -32,7 +32,7 @@ Between = Callable[[RunState, PyTree, dict[str, Any]], tuple[RunState, PyTree, d
 not the last. A function of its arguments alone; it may consume the run. What it says stands in the line as `search`."""
 
 
-CHOOSING, HELD_OUT = 0, 1
+CHOOSING, JUDGING = 0, 1
 """Sets of episodes: those by which policies are compared, and those on which the best one is evaluated at the end."""
 
 
@@ -175,7 +175,7 @@ def _held_out(session: Session, policies: PyTree) -> dict[str, float]:
     best = jax.tree.map(
         lambda x, like: jax.device_put(np.broadcast_to(x, like.shape), like.sharding), session.best_policy, policies
     )
-    part = records.eval_part(session.programs.evaluate(best, HELD_OUT))
+    part = records.eval_part(session.programs.evaluate(best, JUDGING))
     return {name: part[name][0] for name in records.HELD_OUT}
 
 

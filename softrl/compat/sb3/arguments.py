@@ -1,12 +1,11 @@
 """Stable-Baselines3's arguments as softrl's settings; what has no counterpart is refused in one line."""
 
 import contextlib
-import numbers
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from softrl.config import change
+from softrl.config import Within, change, setting
 from softrl.errors import ConfigError, require_known
 from softrl.learner import LearnerConfig
 
@@ -81,7 +80,7 @@ def config(
             log_std_map="clip",
             auto_temperature=isinstance(ent_coef, str) and ent_coef.startswith("auto"),
             temperature=_temperature(ent_coef),
-            target_entropy=None if target_entropy == "auto" else _number("target_entropy", target_entropy),
+            target_entropy=None if target_entropy == "auto" else setting("target_entropy", target_entropy, float),
             **rates(rate(learning_rate, 1.0)),
             **_networks(dict(policy_kwargs)),
             **same,
@@ -90,7 +89,7 @@ def config(
 
 def rate(learning_rate: float | Schedule, remaining: float) -> float:
     """The learning rate. Args: `remaining`: the share of `learn` that is to come, for a schedule."""
-    return _number("learning_rate", learning_rate(remaining) if callable(learning_rate) else learning_rate)
+    return setting("learning_rate", learning_rate(remaining) if callable(learning_rate) else learning_rate, float)
 
 
 def rates(rate: float) -> dict[str, float]:
@@ -108,23 +107,16 @@ def frequency(train_freq: Any) -> tuple[int, str]:
 
 def whole(name: str, value: Any, least: int = 1) -> int:
     """A whole number, 1e5 among them. Raises: ConfigError for anything else."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not float(value).is_integer() or value < least:
-        raise ConfigError(f"{name} must be a whole number from {least}, got {value!r}")
-    return int(value)
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ConfigError(f"{name} must be a number, got {value!r}") from None
+    return setting(name, value, Annotated[int, Within(least)])
 
 
 def _temperature(ent_coef: str | float) -> float:
     if ent_coef == "auto":
         return 1.0
-    return _number("ent_coef (auto, auto_<first value> or a number)", str(ent_coef).removeprefix("auto_"))
+    try:
+        return float(str(ent_coef).removeprefix("auto_"))
+    except ValueError:
+        raise ConfigError(f"ent_coef must be auto, auto_<first value> or a number, got {ent_coef!r}") from None
 
 
 def _networks(policy_kwargs: dict[str, Any]) -> dict[str, Any]:
