@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 
 from softrl.clock import Clock
-from softrl.types import EnvSpec, PyTree, Replay, Spec, Transition
+from softrl.types import Continuous, Discrete, EnvSpec, PyTree, Replay, Spec, Transition
 
 
 class Feedback(NamedTuple):
@@ -105,6 +105,7 @@ class Algorithm(NamedTuple):
     actor: `(config, spec, policy) -> NumpyPolicy`, the policy without JAX: for files, servers and hosts' loops.
     metrics: of its updates, in order. summary: `(config, hypers, spec)` in a few words, hypers resolved.
     presets: name -> `(env, device) -> flat settings`, device `cpu`, `accelerator` or `host`.
+    actions: the kinds of actions that it learns. off_policy: whether it learns from what others did, too.
     old_fields: `(config) -> {field: what it then did}` of the fields that an older config, as JSON has it, lacks.
     """
 
@@ -119,4 +120,6 @@ class Algorithm(NamedTuple):
     metrics: Mapping[str, Metric]
     summary: Callable[[Any, Any, Spec | EnvSpec], str]
     presets: Mapping[str, Callable[[str, str], Mapping[str, Any]]]
+    actions: tuple[type, ...] = (Continuous, Discrete)
+    off_policy: bool = True
     old_fields: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda config: {}

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from softrl.distributions.categorical import Categorical
 from softrl.distributions.tanh_gaussian import TanhGaussian
 from softrl.layers import Activation, Dense, LayerNorm, Layers, named
 from softrl.types import Network
@@ -62,23 +63,60 @@ def policy(
     return Network(init, apply)
 
 
+def categorical_policy(layers: Layers, obs_size: int) -> Network:
+    """π_φ(·|s) over n actions: `apply(params, batch_stats, obs[..., O], train) -> (Categorical[..., n], batch_stats)`.
+    The layers end in the n logits."""
+    init, forward = network(layers, obs_size)
+
+    def apply(params, batch_stats, obs, *, train=False):
+        logits, batch_stats = forward(params, batch_stats, obs, train=train)
+        return Categorical(logits), batch_stats
+
+    return Network(init, apply)
+
+
 def soft_q(layers: Layers, obs_size: int, action_size: int, *, num_critics: int) -> Network:
     """Q_θk(s, a), k = 1…K: `apply(params, batch_stats, obs[B, O], action[B, A], train) -> (q[K, B], batch_stats)`.
 
     The layers end in size 1. Parameters are stacked on a leading axis K, so the ensemble is one batched matrix product
     a layer.
     """
-    one, forward = network(layers, obs_size + action_size)
-
-    def init(key):
-        return jax.vmap(one)(jax.random.split(key, num_critics))
+    init, forward = _ensemble(layers, obs_size + action_size, num_critics)
 
     def apply(params, batch_stats, obs, action, *, train=False):
-        inputs = jnp.concatenate([obs, action], axis=-1)
-        # A copy for each critic: products that share their left side come out in a layout that must be transposed.
-        inputs = jnp.broadcast_to(inputs[None], (num_critics, *inputs.shape))
-        q, batch_stats = jax.vmap(lambda *args: forward(*args, train=train))(params, batch_stats, inputs)
+        q, batch_stats = forward(params, batch_stats, jnp.concatenate([obs, action], axis=-1), train=train)
         return q[..., 0], batch_stats
+
+    return Network(init, apply)
+
+
+def discrete_soft_q(layers: Layers, obs_size: int, *, num_critics: int) -> Network:
+    """Q_θk(s, a) of one of n actions: `apply(params, batch_stats, obs[B, O], action, train) -> (q, batch_stats)`, with
+    `action[B]` integers and `q[K, B]`, or several a state, `action[B, m]` and `q[K, B, m]`.
+
+    The layers end in size n, the values of all actions. The ensemble is as in `soft_q`.
+    """
+    init, forward = _ensemble(layers, obs_size, num_critics)
+
+    def apply(params, batch_stats, obs, action, *, train=False):
+        q, batch_stats = forward(params, batch_stats, obs, train=train)
+        at = action.reshape(len(action), -1)
+        return jnp.take_along_axis(q, at[None], axis=-1).reshape(num_critics, *action.shape), batch_stats
+
+    return Network(init, apply)
+
+
+def _ensemble(layers: Layers, size: int, num: int) -> Network:
+    """`num` networks of these layers, parameters stacked, for one input: `[B, size] -> [num, B, O]`."""
+    one, forward = network(layers, size)
+
+    def init(key):
+        return jax.vmap(one)(jax.random.split(key, num))
+
+    def apply(params, batch_stats, x, *, train=False):
+        # A copy for each: products that share their left side come out in a layout that must be transposed.
+        x = jnp.broadcast_to(x[None], (num, *x.shape))
+        return jax.vmap(lambda *args: forward(*args, train=train))(params, batch_stats, x)
 
     return Network(init, apply)
 

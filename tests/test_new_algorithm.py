@@ -89,6 +89,10 @@ def test_its_settings_are_settings_like_any_other():
         assemble(config(horizon=3), env=arms())
 
 
-def test_soft_actor_critic_says_in_one_line_that_it_cannot_learn_discrete_actions():
-    with pytest.raises(ConfigError, match=r"continuous actions.*Discrete"):
-        assemble(tiny.config(**SIZES), env=arms())
+def test_it_says_in_one_line_what_it_cannot_do():
+    with pytest.raises(ConfigError, match=r"toy learns discrete actions, one of n; got Continuous"):
+        assemble(config(env="probe/death"))
+    with pytest.raises(ConfigError, match="learning_starts 0, got 64"):
+        assemble(config(learning_starts=64), env=arms())
+    with pytest.raises(ConfigError, match="own actions only"):
+        softrl.Learner(softrl.LearnerConfig("toy"), jax.ShapeDtypeStruct((1,), "float32"), Discrete(3))

@@ -109,7 +109,7 @@ def learned(assembled: Assembled, agent, obs, actions) -> Learned:
     parts, spec = assembled.config.agent, assembled.program.env.spec
     size = int(np.prod(spec.obs.shape))
     bounds = {name: getattr(parts, name) for name in ("log_std_min", "log_std_max", "log_std_map")}
-    policy = networks.policy(policy_layers(parts, spec.action.size), size, **bounds)
+    policy = networks.policy(policy_layers(parts, spec.action), size, **bounds)
     critic = networks.soft_q(critic_layers(parts), size, spec.action.size, num_critics=parts.num_critics)
 
     @jax.jit

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 
 from softrl.algorithm import Agent, Algorithm, Feedback, Metric
 from softrl.config import Within
-from softrl.errors import ConfigError
 from softrl.types import Discrete, Replay, Transition
 
 
@@ -102,12 +101,6 @@ def rollout(config, spec, *, capacity, batch_size, n_step, shards) -> Replay:
     return Replay(init, add, lambda state, step, key, hypers: state, lambda *_: None, horizon=horizon)
 
 
-def resolve(hypers, spec):
-    if not isinstance(spec.action, Discrete):
-        raise ConfigError("toy learns discrete actions")
-    return hypers
-
-
 def no_actor(config, spec, policy):
     raise NotImplementedError
 
@@ -117,11 +110,13 @@ ALGORITHM = Algorithm(
     config=ToyConfig,
     hypers=ToyHypers,
     validate=lambda config, hypers: None,
-    resolve=resolve,
+    resolve=lambda hypers, spec: hypers,
     build=build,
     replay=rollout,
     actor=no_actor,
     metrics={"loss": Metric("E[−log π r]", "nats reward", brief=True), "longest": Metric("rows of an update", "")},
     summary=lambda config, hypers, spec: f"{spec.action.n} arms",
     presets={"tuned": lambda env, device: {}, "classic": lambda env, device: {}},
+    actions=(Discrete,),
+    off_policy=False,
 )

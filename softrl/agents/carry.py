@@ -1,11 +1,12 @@
-"""What agents carry from step to step: one without noise or memory, only how many environments there are."""
+"""What agents carry from step to step: one without noise or memory, only how many environments there are; and how they
+explore by it."""
 
 from dataclasses import dataclass
 
 import jax
 
 from softrl.algorithm import Agent
-from softrl.types import PyTree
+from softrl.types import Action, Discrete, PyTree
 
 
 @jax.tree_util.register_static
@@ -19,6 +20,13 @@ class Stateless:
 def stateless(num_envs: int, key: jax.Array) -> Stateless:
     """The carry of N environments; nothing is drawn."""
     return Stateless(num_envs)
+
+
+def uniform_actions(kind: Action, carry: Stateless, key: jax.Array) -> tuple[jax.Array, Stateless]:
+    """Exploration that knows nothing: uniform on (−1, 1)^A, or any of n actions."""
+    if isinstance(kind, Discrete):
+        return jax.random.randint(key, (carry.num_envs,), 0, kind.n), carry
+    return jax.random.uniform(key, (carry.num_envs, *kind.shape), minval=-1.0, maxval=1.0), carry
 
 
 def afresh(agent: Agent, policy: PyTree, obs: PyTree, key: jax.Array | None) -> jax.Array:

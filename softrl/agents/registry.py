@@ -1,10 +1,12 @@
 """Algorithms by name. The only place outside their own folders that knows which there are."""
 
 import importlib
+from typing import Any
 
 from softrl.algorithm import Algorithm
-from softrl.errors import require_known
+from softrl.errors import ConfigError, require_known
 from softrl.lazy import exported
+from softrl.types import Continuous, Discrete, EnvSpec, Spec
 
 ALGORITHMS = {"sac": "softrl.agents.sac"}
 """Name -> package with an `ALGORITHM`, imported when it is used."""
@@ -21,6 +23,20 @@ def algorithm(name: str) -> Algorithm:
     require_known("algorithm", name, ALGORITHMS)
     return importlib.import_module(ALGORITHMS[name]).ALGORITHM
 
+
+def numbers_for(name: str, hypers: Any, spec: Spec | EnvSpec) -> Any:
+    """The hyperparameters of the algorithm of this name, every number of them known for a robot.
+
+    Raises: ConfigError where the robot cannot have them, or has actions that the algorithm does not learn.
+    """
+    entry = algorithm(name)
+    if not isinstance(spec.action, entry.actions):
+        kinds = " and ".join(_KINDS[kind] for kind in entry.actions)
+        raise ConfigError(f"algorithm {name} learns {kinds}; got {spec.action}: choose another algorithm")
+    return entry.resolve(hypers, spec)
+
+
+_KINDS = {Continuous: "continuous actions, a row of bounded numbers", Discrete: "discrete actions, one of n"}
 
 __getattr__, _ = exported(__name__, PUBLIC)
 """Here too, since `sac` of `softrl.agents` is the folder once that has been imported."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from softrl.agents import algorithm
+from softrl.agents import algorithm, numbers_for
 from softrl.clock import Clock, Counter, Purpose, at
 from softrl.learner.config import LearnerConfig
 from softrl.replay import add_demonstrations, flat, mixed
@@ -55,7 +55,7 @@ def parts(config: LearnerConfig, spec: Spec, replay_capacity: int) -> LearnerPar
 
 def numbers(config: LearnerConfig, spec: Spec) -> Hypers:
     """The hyperparameters of a learner, resolved for its robot, float32."""
-    hypers = Hypers(algorithm(config.algorithm).resolve(config.hypers, spec), config.replay)
+    hypers = Hypers(numbers_for(config.algorithm, config.hypers, spec), config.replay)
     return jax.tree.map(jnp.float32, hypers)
 
 

@@ -63,7 +63,13 @@ def validated(config: LearnerConfig, replay_capacity: int) -> LearnerConfig:
     Raises: ConfigError saying what was given, what was expected and what to do.
     """
     checked(config)
-    algorithm(config.algorithm).validate(config.agent, config.hypers)
+    entry = algorithm(config.algorithm)
+    if not entry.off_policy:
+        raise ConfigError(
+            f"algorithm {config.algorithm} learns from its own actions only, and a learner from what others did: use "
+            "softrl.train, or another algorithm"
+        )
+    entry.validate(config.agent, config.hypers)
     batch = config.sampling.batch_size
     if not batch <= replay_capacity <= 2**30:
         raise ConfigError(f"replay_capacity must be from batch_size {batch} to 2³⁰, got {replay_capacity}")

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from softrl.agents import algorithm
+from softrl.agents import algorithm, numbers_for
 from softrl.config import Seed, change, flat, python, setting
 from softrl.envs import Source, found, make_env
 from softrl.errors import ConfigError, suggestion
@@ -75,6 +75,11 @@ def assemble(
         raise ConfigError(
             f"chunk_steps must be a multiple of the {replay.horizon} vector steps that {config.algorithm} learns from "
             f"at once, got {training.chunk_steps}"
+        )
+    if not entry.off_policy and training.learning_starts:
+        raise ConfigError(
+            f"{config.algorithm} learns from its own actions only, so it cannot explore by others: set learning_starts "
+            f"0, got {training.learning_starts}"
         )
     starts = max(math.ceil(training.learning_starts / config.env.num_envs), replay.least)
     agent = entry.build(config.agent, env.spec, log_prior=log_prior)
@@ -142,7 +147,7 @@ def resolve(config: Config, traced: Hypers, spec: EnvSpec) -> Hypers:
 
     Raises: ConfigError where the robot cannot have them.
     """
-    return replace(traced, agent=algorithm(config.algorithm).resolve(traced.agent, spec))
+    return replace(traced, agent=numbers_for(config.algorithm, traced.agent, spec))
 
 
 def member_hypers(assembled: Assembled) -> Hypers:

@@ -267,7 +267,7 @@ def test_an_n_step_target_counts_the_entropies_of_the_steps_in_between(value_net
         _, feedback, _ = update(there.state, rows, there.hypers, jax.random.key(0), Clock.start())
         told.append(feedback.td_error.reshape(2, copies).mean(1))
     bounds = {"log_std_min": config.log_std_min, "log_std_max": config.log_std_max}
-    policy = networks.policy(policy_layers(config, ACTIONS), OBS, **bounds)
+    policy = networks.policy(policy_layers(config, Continuous(ACTIONS)), OBS, **bounds)
     dist, _ = policy.apply(there.state.policy.params, (), jnp.asarray(obs))
     nodes, weights = np.polynomial.hermite_e.hermegauss(200)
     mean, std = (np.asarray(x, np.float64)[..., None] for x in (dist.mean, jnp.exp(dist.log_std)))

@@ -1,15 +1,16 @@
 """Soft actor-critic's entry in the registry."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from softrl.agents.sac.actor import actor
 from softrl.agents.sac.agent import build
-from softrl.agents.sac.config import SACConfig, SACHypers, resolve, validate
+from softrl.agents.sac.config import HIGH_SHARE, SACConfig, SACHypers, resolve, validate
 from softrl.agents.sac.presets import classic, tuned
 from softrl.algorithm import Algorithm, Metric
 from softrl.replay import time_major
-from softrl.types import EnvSpec, Replay, Spec
+from softrl.types import Continuous, EnvSpec, Replay, Spec
 
 METRICS = {
     "entropy": Metric("E[−log π]", "nats", brief=True),
@@ -30,7 +31,19 @@ def replay(config: SACConfig, spec: EnvSpec, **sizes: int) -> Replay:
 
 def summary(config: SACConfig, hypers: SACHypers, spec: Spec | EnvSpec) -> str:
     """What differs from library to library, and is therefore always said."""
-    return f"target entropy {hypers.target_entropy:.3g} nats over {spec.action.size} actions"
+    if isinstance(spec.action, Continuous):
+        return f"target entropy {hypers.target_entropy:.3g} nats over {spec.action.size} actions"
+    most, target = math.log(spec.action.n), hypers.target_entropy
+    said = f"target entropy {target:.3g} of at most {most:.3g} nats over {spec.action.n} actions"
+    doubtful = config.auto_temperature and target > HIGH_SHARE * most
+    return (
+        said
+        + (
+            ": where episodes can end it may be out of reach, and the temperature then grows without end; "
+            "lower target_entropy"
+        )
+        * doubtful
+    )
 
 
 def old_fields(config: Mapping[str, Any]) -> dict[str, Any]:

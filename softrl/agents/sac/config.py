@@ -11,7 +11,14 @@ import jax
 from softrl.config import Instead, Within
 from softrl.distributions.tanh_gaussian import SUPREMUM_ENTROPY, entropy_of_sigma
 from softrl.errors import ConfigError
-from softrl.types import Continuous, EnvSpec, Spec
+from softrl.types import Continuous, Discrete, EnvSpec, Spec
+
+DISCRETE_SHARE = 1.0 / 3.0
+"""Of log n, the target entropy over discrete actions where none is given."""
+
+HIGH_SHARE = 0.9
+"""Of log n: a target entropy above it is doubtful, since policies that live longer earn more entropy, and where
+episodes can end none may have as much, so that the temperature grows without end."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +46,8 @@ class SACConfig:
     auto_temperature: bool = True
     """Learn the temperature by dual ascent on the entropy; otherwise it stays at `temperature`."""
     action_prior: Literal["lebesgue", "uniform"] = "lebesgue"
-    """The policy's KL has this base measure: lebesgue is plain entropy; uniform, the uniform density on (−1, 1)^A, also
-    costs α A log 2 a step, which matters where episodes can terminate."""
+    """The policy's KL has this base measure: lebesgue is plain entropy; uniform, that density on (−1, 1)^A or over n
+    actions, also costs α A log 2 or α log n a step, which matters where episodes can terminate."""
     n_step_entropy: bool = True
     """Count the entropies of the steps in between in n-step targets; without them another objective is optimised, in
     which only the last of every n steps is paid for its entropy."""
@@ -75,7 +82,8 @@ class SACHypers:
     temperature: Annotated[float, Within(0.0, above=True)] = 1.0
     """The temperature α begins here, or stays here where it is not learned, in units of (scaled) reward."""
     target_entropy: float | None = None
-    """The temperature aims at this entropy H̄ in nats; by default it is minus the number of actions."""
+    """The temperature aims at this entropy H̄ in nats; by default it is minus the number of continuous actions, or a
+    third of the uniform policy's log n over discrete ones."""
     target_sigma: Annotated[float | None, Within(0.0, above=True), Instead("target_entropy")] = None
     """Set H̄ = ½ A log(2πe σ²) by this action noise σ a dimension, instead of `target_entropy`."""
     reward_scale: Annotated[float, Within(0.0, above=True)] = 1.0
@@ -97,26 +105,41 @@ def validate(config: SACConfig, hypers: SACHypers) -> None:
 
 
 def resolve(hypers: SACHypers, spec: Spec | EnvSpec) -> SACHypers:
-    """The hyperparameters with the target entropy as one number of nats for a robot's A actions.
+    """The hyperparameters with the target entropy as one number of nats for a robot's actions.
 
-    Raises: ConfigError for actions that are not continuous, or where no tanh-Gaussian can have that much entropy
-    (supremum 0.683636 nats a dimension).
+    Raises: ConfigError where no policy can have that much entropy: no tanh-Gaussian (supremum 0.683636 nats a
+    dimension), nothing over n actions (log n).
     """
-    if not isinstance(spec.action, Continuous):
-        raise ConfigError(
-            f"algorithm sac learns continuous actions, a row of bounded numbers; got {spec.action}: it cannot learn "
-            "discrete ones yet"
-        )
-    entropy, sigma, action_size = hypers.target_entropy, hypers.target_sigma, spec.action.size
+    entropy = _discrete_target if isinstance(spec.action, Discrete) else _continuous_target
+    return dataclasses.replace(hypers, target_entropy=float(entropy(hypers, spec.action)), target_sigma=None)
+
+
+def _continuous_target(hypers: SACHypers, action: Continuous) -> float:
+    entropy, sigma = hypers.target_entropy, hypers.target_sigma
     if sigma is not None:
-        entropy = entropy_of_sigma(sigma, action_size)
+        entropy = entropy_of_sigma(sigma, action.size)
     elif entropy is None:
-        entropy = -float(action_size)
-    ceiling = SUPREMUM_ENTROPY * action_size
+        entropy = -float(action.size)
+    ceiling = SUPREMUM_ENTROPY * action.size
     if entropy >= ceiling:
         given = f"target_entropy {entropy:g}" if sigma is None else f"target_sigma {sigma:g} (entropy {entropy:.4g})"
         raise ConfigError(
-            f"{given} is out of reach: a tanh-Gaussian over {action_size} actions has less than {ceiling:.6g} nats; "
-            f"try {-action_size}"
+            f"{given} is out of reach: a tanh-Gaussian over {action.size} actions has less than {ceiling:.6g} nats; "
+            f"try {-action.size}"
         )
-    return dataclasses.replace(hypers, target_entropy=float(entropy), target_sigma=None)
+    return entropy
+
+
+def _discrete_target(hypers: SACHypers, action: Discrete) -> float:
+    if hypers.target_sigma is not None:
+        raise ConfigError("target_sigma is a width of continuous actions; give target_entropy, in nats")
+    ceiling = math.log(action.n)
+    entropy = hypers.target_entropy
+    if entropy is None:
+        return DISCRETE_SHARE * ceiling
+    if entropy >= ceiling:
+        raise ConfigError(
+            f"target_entropy {entropy:g} is out of reach: no policy over {action.n} actions has more than "
+            f"{ceiling:.6g} nats; try {DISCRETE_SHARE * ceiling:.3g}"
+        )
+    return entropy

@@ -6,12 +6,14 @@ from typing import NamedTuple
 import jax
 
 from softrl.agents.descent import Trained
+from softrl.agents.sac.actions import ActionKind
 from softrl.agents.sac.config import SACConfig
 from softrl.running_statistics import Statistics
 from softrl.types import EnvSpec, Network, PyTree, Spec
 
 LogPrior = Callable[[PyTree, jax.Array], jax.Array]
-"""Action prior: `(obs [B, ...], action [B, A]) -> log density [B]`, in nats; obs as the environment gives it."""
+"""Action prior: `(obs [B, ...], action [B, A]) -> log density [B]`, in nats; obs as the environment gives it. Of n
+discrete actions it is asked about all at once: `action [B, n] -> log probability [B, n]`."""
 
 
 class SACState(NamedTuple):
@@ -25,14 +27,6 @@ class SACState(NamedTuple):
     value: Trained | tuple[()]
     target: PyTree
     temperature: Trained
-    statistics: Statistics
-
-
-class Policy(NamedTuple):
-    """What one publishes of a learner: enough to act."""
-
-    params: PyTree
-    batch_stats: PyTree
     statistics: Statistics
 
 
@@ -58,8 +52,7 @@ class Parts(NamedTuple):
 
     config: SACConfig
     spec: Spec | EnvSpec
-    policy: Network
-    critic: Network
+    kind: ActionKind
     value: Network
     log_prior: LogPrior
     base: float

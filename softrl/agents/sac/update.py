@@ -1,13 +1,14 @@
 """One gradient step, in the order critics, value, policy, temperature, targets.
 
 With `value_network` it is the message passing of Levine 2018 §4.2 and Haarnoja et al. 2018a (arXiv:1801.01290): V is a
-network of its own and the critics' target is r + γ V̄(s′). Without it, Haarnoja et al. 2018b (arXiv:1812.05905): V is a
-one-sample estimate from twin target critics. Over a window of m steps the target is
-y = Σ_{i<m} γⁱ rᵢ − α Σ_{0<i<m} γⁱ log π(ãᵢ|sᵢ) + γᵐ V(s_m): a soft value counts the entropies of the steps in between.
+network of its own and the critics' target is r + γ V̄(s′). Without it, Haarnoja et al. 2018b (arXiv:1812.05905): V comes
+from twin target critics. What is expected over actions is one draw of continuous ones, and exact of discrete ones.
+Over a window of m steps the target is y = Σ_{i<m} γⁱ rᵢ − α Σ_{0<i<m} γⁱ log π(ãᵢ|sᵢ) + γᵐ V(s_m): a soft value counts
+the entropies of the steps in between.
 """
 
-from functools import partial, reduce
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +16,11 @@ import jax.numpy as jnp
 from softrl import losses, running_statistics, soft
 from softrl.agents.descent import descend
 from softrl.agents.observations import joined
+from softrl.agents.sac.actions import Expected
 from softrl.agents.sac.config import SACHypers
 from softrl.agents.sac.state import Parts, SACInfo, SACState
 from softrl.algorithm import Feedback
 from softrl.clock import Clock
-from softrl.distributions import tanh_gaussian
 from softrl.types import Batch, PyTree
 
 
@@ -34,10 +35,9 @@ def update(
         state = state._replace(temperature=state.temperature._replace(params=jnp.log(hypers.temperature)))
     batch = _prepared(parts, state, batch, hypers)
     between = batch.between_discount.shape[-1]
-    noise_next, noise, *noise_between = jax.random.normal(key, (2 + between, *batch.action.shape))
+    noise_next, noise, *noise_between = parts.kind.noise(key, 2 + between, batch.action)
     if between:
-        reward = batch.reward + _value_of_entropies(parts, state, batch, jnp.stack(noise_between, 1))
-        batch = batch._replace(reward=reward)
+        batch = batch._replace(reward=batch.reward + _value_of_entropies(parts, state, batch, noise_between))
     critic, critic_loss, td_error, critic_norm, finite = _update_critic(parts, state, batch, hypers, noise_next)
     state = state._replace(critic=critic)
     value_loss = jnp.float32(0.0)
@@ -106,32 +106,33 @@ def _seen(parts: Parts, state: SACState, given: PyTree) -> Seen:
     return Seen(joined(obs, parts.spec.actor_obs), joined(obs, parts.spec.critic_obs), given)
 
 
-def _value_of_entropies(parts: Parts, state: SACState, batch: Prepared, noise: jax.Array) -> jax.Array:
-    """Σ_{0<i<m} γⁱ (−α log π(ãᵢ|sᵢ)/p(ãᵢ|sᵢ)) `[B]`, ãᵢ ~ π: what a soft value earns between the ends of a window."""
-    dist, _ = parts.policy.apply(state.policy.params, state.policy.batch_stats, batch.between.actor)
-    action, log_prob = tanh_gaussian.transform(noise.reshape(-1, noise.shape[-1]), dist)
-    prior = parts.log_prior(batch.between.given, action)
-    values = soft.sampled_value(0.0, log_prob, jnp.exp(state.temperature.params), prior)
+def _expected(
+    parts: Parts, state: SACState, policy: PyTree, critic: PyTree, seen: Seen, noise: Any, *, train: bool = False
+) -> tuple[Expected, PyTree]:
+    """What a policy's actions are worth to critics, by the parameters of both; and the policy's batch statistics."""
+    dist, batch_stats = parts.kind.policy.apply(policy, state.policy.batch_stats, seen.actor, train=train)
+    q_of = lambda action: parts.kind.critic.apply(critic, state.critic.batch_stats, seen.critic, action)[0]
+    return parts.kind.expected(dist, q_of, partial(parts.log_prior, seen.given), noise), batch_stats
+
+
+def _value_of_entropies(parts: Parts, state: SACState, batch: Prepared, noise: list[Any]) -> jax.Array:
+    """Σ_{0<i<m} γⁱ E[−α log π(ãᵢ|sᵢ)/p(ãᵢ|sᵢ)] `[B]`: what a soft value earns between the ends of a window."""
+    noise = jax.tree.map(lambda *steps: jnp.stack(steps, 1).reshape(-1, *steps[0].shape[1:]), *noise)
+    expected, _ = _expected(parts, state, state.policy.params, state.critic.params, batch.between, noise)
+    values = soft.sampled_value(0.0, expected.log_ratio, jnp.exp(state.temperature.params))
     return jnp.sum(batch.between_discount * values.reshape(batch.between_discount.shape), axis=-1)
 
 
-def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: jax.Array):
+def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: Any):
     if parts.config.value_network:
         next_value, _ = parts.value.apply(state.target, state.value.batch_stats, batch.next_obs.critic)
     else:
-        dist, _ = parts.policy.apply(state.policy.params, state.policy.batch_stats, batch.next_obs.actor)
-        next_action, log_prob = tanh_gaussian.transform(noise, dist)
-        next_q, _ = parts.critic.apply(state.target, state.critic.batch_stats, batch.next_obs.critic, next_action)
-        next_value = soft.sampled_value(
-            _reduced(parts, next_q),
-            log_prob,
-            jnp.exp(state.temperature.params),
-            parts.log_prior(batch.next_obs.given, next_action),
-        )
+        after, _ = _expected(parts, state, state.policy.params, state.target, batch.next_obs, noise)
+        next_value = soft.sampled_value(after.q, after.log_ratio, jnp.exp(state.temperature.params))
     target = soft.backup(batch.reward, batch.discount, next_value)
 
     def loss(params):
-        q, batch_stats = parts.critic.apply(
+        q, batch_stats = parts.kind.critic.apply(
             params, state.critic.batch_stats, batch.obs.critic, batch.action, train=True
         )
         total, td_error = losses.critic(q, target, batch.weight)
@@ -142,12 +143,9 @@ def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHy
     return critic, total, td_error, norm, finite
 
 
-def _update_value(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: jax.Array):
-    dist, _ = parts.policy.apply(state.policy.params, state.policy.batch_stats, batch.obs.actor)
-    action, log_prob = tanh_gaussian.transform(noise, dist)
-    q, _ = parts.critic.apply(state.critic.params, state.critic.batch_stats, batch.obs.critic, action)
-    prior = parts.log_prior(batch.obs.given, action)
-    target = soft.sampled_value(_reduced(parts, q), log_prob, jnp.exp(state.temperature.params), prior)
+def _update_value(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: Any):
+    now, _ = _expected(parts, state, state.policy.params, state.critic.params, batch.obs, noise)
+    target = soft.sampled_value(now.q, now.log_ratio, jnp.exp(state.temperature.params))
 
     def loss(params):
         v, batch_stats = parts.value.apply(params, state.value.batch_stats, batch.obs.critic, train=True)
@@ -158,31 +156,21 @@ def _update_value(parts: Parts, state: SACState, batch: Prepared, hypers: SACHyp
     return value, total, finite
 
 
-def _update_policy(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: jax.Array):
+def _update_policy(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: Any):
     def loss(params):
-        dist, batch_stats = parts.policy.apply(params, state.policy.batch_stats, batch.obs.actor, train=True)
-        action, log_prob = tanh_gaussian.transform(noise, dist)
-        q, _ = parts.critic.apply(state.critic.params, state.critic.batch_stats, batch.obs.critic, action)
-        q, prior = _reduced(parts, q), parts.log_prior(batch.obs.given, action)
-        total = losses.policy(q, log_prob, batch.weight, temperature=alpha, log_prior=prior)
-        return total, (log_prob, log_prob - prior, q, batch_stats)
+        now, batch_stats = _expected(parts, state, params, state.critic.params, batch.obs, noise, train=True)
+        return losses.policy(now.q, now.log_ratio, batch.weight, temperature=alpha), (now, batch_stats)
 
     alpha = jnp.exp(state.temperature.params)
-    (total, (log_prob, log_ratio, q, batch_stats)), grads = jax.value_and_grad(loss, has_aux=True)(state.policy.params)
+    (total, (now, batch_stats)), grads = jax.value_and_grad(loss, has_aux=True)(state.policy.params)
     policy, norm, finite = descend(state.policy, total, grads, batch_stats, hypers.policy_lr, hypers)
     state = state._replace(policy=policy)
     if parts.config.auto_temperature:
         # The target is given as an entropy; relative to a prior both sides move by the uniform density's constant.
         target = hypers.target_entropy + parts.base
         dual, grad = jax.value_and_grad(losses.temperature)(
-            state.temperature.params, log_ratio, batch.weight, target_entropy=target
+            state.temperature.params, now.log_ratio, batch.weight, target_entropy=target
         )
         temperature, _, _ = descend(state.temperature, dual, grad, (), hypers.temperature_lr, hypers)
         state = state._replace(temperature=temperature)
-    return state, (total, -jnp.mean(log_prob), jnp.mean(q), norm, finite)
-
-
-def _reduced(parts: Parts, q: jax.Array) -> jax.Array:
-    # Pairwise, since the gradient of jnp.min divides by the number of critics that equal the minimum, and that is none
-    # where XLA computes q twice and rounds it differently (seen on CPUs under vmap).
-    return reduce(jnp.minimum, q) if parts.config.critic_reduction == "min" else jnp.mean(q, axis=0)
+    return state, (total, -jnp.mean(now.log_prob), jnp.mean(now.q), norm, finite)

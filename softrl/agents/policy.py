@@ -1,0 +1,64 @@
+"""What one publishes of a learner, the policy; and the same in NumPy: for files, for servers, and for a host that acts
+while the device learns, where XLA would let it wait until the update is done."""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from softrl.agents.observations import inputs
+from softrl.layers import NORMALIZER, Layers
+from softrl.numpy_network import Head
+from softrl.numpy_policy import NumpyPolicy, PolicySpec, at
+from softrl.running_statistics import Statistics
+from softrl.types import Action, Continuous, EnvSpec, PyTree, Spec
+
+
+class Policy(NamedTuple):
+    """Enough to act. statistics: of observations, by which they are normalised."""
+
+    params: PyTree
+    batch_stats: PyTree
+    statistics: Statistics
+
+
+def widths(spelled: str, width: int, depth: int) -> tuple[int, ...]:
+    """Of hidden layers: as spelled, `400,300` for example; `depth` times `width` where nothing is."""
+    return tuple(map(int, spelled.split(","))) if spelled else (width,) * depth
+
+
+def in_numpy(
+    policy: Policy, spec: Spec | EnvSpec, layers: Layers, head: Head, *, normalize: bool, version: int = 0
+) -> NumpyPolicy:
+    """A published policy in NumPy, with nothing that only a critic sees; waits for it, and copies nothing on a CPU.
+
+    Args: `layers`: of its network; `head`: how their output becomes actions; `normalize`: whether observations are.
+    Raises: ExportError for observations that are more than arrays in dictionaries and tuples.
+    """
+    leaves, structure = jax.tree.flatten(spec.obs)
+    known, bounds = _static(structure, tuple(leaves), spec.actor_obs, spec.action, layers, head, normalize)
+    weights, seen = policy.params["params"], (policy.statistics.mean, policy.statistics.variance)
+    arrays = {f"policy/{name}/{part}": np.asarray(x) for name, parts in weights.items() for part, x in parts.items()}
+    for entry in known.inputs if normalize else ():
+        arrays |= {name: np.asarray(at(x, entry.path)) for name, x in zip(entry.moments, seen, strict=True)}
+    return NumpyPolicy(known, arrays | bounds, version)
+
+
+@lru_cache(maxsize=8)
+def _static(
+    structure: Any,
+    leaves: tuple[Any, ...],
+    actor_obs: str | None,
+    action: Action,
+    layers: Layers,
+    head: Head,
+    normalize: bool,
+) -> tuple[PolicySpec, dict[str, np.ndarray]]:
+    """What does not change while a policy learns: how to read it, and the actions' bounds."""
+    seen = inputs(jax.tree.unflatten(structure, leaves), actor_obs)
+    spec = PolicySpec(seen, layers, head, NORMALIZER if normalize else None)
+    if not isinstance(action, Continuous):
+        return spec, {}
+    ends = {"action/low": action.low or -1.0, "action/high": action.high or 1.0}
+    return spec, {name: np.array(np.broadcast_to(end, action.size), np.float32) for name, end in ends.items()}
