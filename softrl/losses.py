@@ -7,6 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from softrl import soft
+from softrl.inference import gumbel_loss
+
+GUMBEL_CLIP = 5.0
+"""Of the optimistic critic's residuals, in units of α: e⁵ is the greatest slope."""
 
 
 def weighted_mean(x: jax.Array, weight: jax.Array) -> jax.Array:
@@ -29,6 +33,23 @@ def critic(q: jax.Array, target: jax.Array, weight: jax.Array) -> tuple[jax.Arra
     """
     td_error = q - jax.lax.stop_gradient(target)[None, :]
     return jnp.sum(weighted_mean(0.5 * td_error * td_error, weight)), td_error
+
+
+def optimistic_critic(
+    q: jax.Array, target: jax.Array, weight: jax.Array, *, temperature: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Gumbel regression of the ensemble, Σ_k α² E[w (e^z − z − 1)] with z = (y − Q_k(s,a))/α, least at
+    Q = α log E exp(y/α): the exact posterior's backup from samples of it, which infers the dynamics too.
+
+    Beyond z = `GUMBEL_CLIP` the exponential goes on as its tangent.
+    Args: as `critic`; temperature: α `[]`, no gradient flows through it.
+    Returns: Scalar loss (return²), to second order `critic`'s, and Q − y `[K, B]`.
+    Source: Garg et al. 2023, arXiv:2301.02328, over successors; Levine 2018, §2.3–2.4.
+    """
+    target = jnp.broadcast_to(jax.lax.stop_gradient(target)[None], q.shape)
+    alpha = jax.lax.stop_gradient(temperature)
+    loss = alpha * alpha * gumbel_loss(q, target, beta=alpha, clip=GUMBEL_CLIP)
+    return jnp.sum(weighted_mean(loss, weight)), q - target
 
 
 def value(v: jax.Array, target: jax.Array, weight: jax.Array) -> jax.Array:

@@ -65,6 +65,7 @@ NEIGHBOURS = {
     ("numpy_policy", "layers"),
     ("numpy_network", "layers"),  # a network is data
     ("cli_serve", "run"),
+    ("envs", "inference"),  # a table that is solved exactly is an environment, too
     ("learner", "export"),  # a learner's policy leaves as a run's does
     ("networks", "distributions"),  # the policy's head is a distribution
     ("sweep", "presets"),  # every robot of a sweep starts from its own preset

@@ -28,28 +28,12 @@ from matplotlib import patheffects
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout need not be installed
 
 from softrl import inference
+from softrl.envs.gridworld import BRIDGE, LAVA_REWARD, SLIP, STEP_REWARD, World, gridworld, where
 
-GRID = (
-    ".........",
-    ".#######.",
-    ".#~~~~~#.",
-    "S.......G",
-    ".#~~~~~#.",
-)
-MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))
-SLIP = 0.2  # chance that a move goes to one of its two sides instead
-STEP_REWARD, LAVA_REWARD = -1.0, -50.0
 HORIZON = 40
 SHOWN_TEMPERATURE = 0.5
 BELIEF, EARNED, CAREFUL = "#b5179e", "#f77f00", "#0077b6"
 LEGEND = {"fontsize": 8, "facecolor": "white", "edgecolor": "none", "framealpha": 0.9}
-
-
-class World(NamedTuple):
-    """mdp: the model; its last state is the end, which pays nothing. cells: (row, column) to state."""
-
-    mdp: inference.TabularMDP
-    cells: dict[tuple[int, int], int]
 
 
 class Outcome(NamedTuple):
@@ -78,7 +62,7 @@ def main() -> None:
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     with jax.enable_x64(True):
-        world = bridge_world()
+        world = gridworld()
         temperatures = jnp.geomspace(0.1, 10.0, 81)
         prices = jnp.geomspace(1.0, 100.0, 81)
         by_temperature = jax.jit(jax.vmap(functools.partial(solve, world)))(temperatures)
@@ -89,37 +73,6 @@ def main() -> None:
     (out / "optimism.json").write_text(json.dumps(numbers, indent=1) + "\n")
     print(json.dumps(numbers["at_shown_temperature"], indent=1))
     print(f"written: {out / 'optimism.png'}, {out / 'optimism.json'}")
-
-
-def bridge_world() -> World:
-    """The grid as a TabularMDP with a uniform action prior; lava and goal lead to the end by their single action."""
-    cells = {(i, j): 0 for i, row in enumerate(GRID) for j, mark in enumerate(row) if mark != "#"}
-    cells = {cell: index for index, cell in enumerate(cells)}
-    end = len(cells)
-    transition = np.zeros((end + 1, len(MOVES), end + 1))
-    reward = np.full((end + 1, len(MOVES)), STEP_REWARD)
-    log_prior = np.full((end + 1, len(MOVES)), -np.log(len(MOVES)))
-    single = np.where(np.arange(len(MOVES)) == 0, 0.0, -np.inf)
-    for (row, column), state in cells.items():
-        mark = GRID[row][column]
-        if mark in "~G":
-            transition[state, :, end] = 1.0
-            reward[state], log_prior[state] = (LAVA_REWARD if mark == "~" else 0.0), single
-            continue
-        for action in range(len(MOVES)):
-            for turn, chance in ((0, 1 - SLIP), (1, SLIP / 2), (-1, SLIP / 2)):
-                down, right = MOVES[(action + turn) % len(MOVES)]
-                reached = cells.get((row + down, column + right), state)
-                transition[state, action, reached] += chance
-    transition[end, :, end] = 1.0
-    reward[end], log_prior[end] = 0.0, single
-    initial = np.zeros(end + 1)
-    initial[cells[where("S")]] = 1.0
-    return World(inference.TabularMDP(transition, reward, initial, log_prior), cells)
-
-
-def where(mark: str) -> tuple[int, int]:
-    return next((i, row.index(mark)) for i, row in enumerate(GRID) if mark in row)
 
 
 def solve(world: World, temperature: jax.Array) -> Solution:
@@ -151,13 +104,13 @@ def execute(mdp: inference.TabularMDP, log_policy: jax.Array) -> jax.Array:
 
 
 def outcome(world: World, visits: jax.Array) -> Outcome:
-    lava = [state for (i, j), state in world.cells.items() if GRID[i][j] == "~"]
+    lava = [state for (i, j), state in world.cells.items() if BRIDGE[i][j] == "~"]
     # Lava and goal are left for good after one step, so a sum over time is a probability.
     by_state = visits.sum((0, 2))
     return Outcome(
         expected=jnp.sum(visits * jnp.asarray(world.mdp.reward)[None]),
         fall=by_state[jnp.asarray(lava)].sum(),
-        goal=by_state[world.cells[where("G")]],
+        goal=by_state[world.cells[where(BRIDGE, "G")]],
     )
 
 
@@ -166,7 +119,7 @@ def summary(world: World, shown: Solution, temperatures, by_temperature: Solutio
     flip = np.asarray(by_price[1].fall) < 0.5
     listed = lambda tree: jax.tree.map(lambda x: np.asarray(x).tolist(), tree)
     return {
-        "world": {"grid": GRID, "slip": SLIP, "step": STEP_REWARD, "lava": LAVA_REWARD, "horizon": HORIZON},
+        "world": {"grid": BRIDGE, "slip": SLIP, "step": STEP_REWARD, "lava": LAVA_REWARD, "horizon": HORIZON},
         "versions": {name: importlib.metadata.version(name) for name in ("jax", "numpy", "matplotlib")},
         "temperature": SHOWN_TEMPERATURE,
         "at_shown_temperature": named(listed(shown)),
@@ -214,26 +167,26 @@ def draw_maps(figure, world: World) -> None:
 def draw_map(axis, world: World, visits: np.ndarray, title: str, colour: str) -> None:
     result = outcome(world, jnp.asarray(visits))
     rgb = np.array(matplotlib.colors.to_rgb(colour))
-    picture = np.ones((len(GRID), len(GRID[0]), 3))
+    picture = np.ones((len(BRIDGE), len(BRIDGE[0]), 3))
     for (row, column), state in world.cells.items():
         # How often a cell is entered, roughly: visits without waiting; the square root shows the rare ones.
         weight = np.sqrt(min(visits[:, state].sum(), 1.0))
-        ground = np.array([1.0, 0.86, 0.80]) if GRID[row][column] == "~" else np.ones(3)
+        ground = np.array([1.0, 0.86, 0.80]) if BRIDGE[row][column] == "~" else np.ones(3)
         picture[row, column] = (1 - weight) * ground + weight * rgb
-    for row, column in np.argwhere(np.array([list(line) for line in GRID]) == "#"):
+    for row, column in np.argwhere(np.array([list(line) for line in BRIDGE]) == "#"):
         picture[row, column] = 0.35
     axis.imshow(picture)
-    axis.set_xticks(np.arange(-0.5, len(GRID[0])), [])
-    axis.set_yticks(np.arange(-0.5, len(GRID)), [])
+    axis.set_xticks(np.arange(-0.5, len(BRIDGE[0])), [])
+    axis.set_yticks(np.arange(-0.5, len(BRIDGE)), [])
     axis.grid(color="0.8", linewidth=0.6)
     axis.tick_params(length=0)
     for spine in axis.spines.values():
         spine.set_visible(False)
     for mark in "SG":
-        text = axis.text(*reversed(where(mark)), mark, ha="center", va="center", fontweight="bold")
+        text = axis.text(*reversed(where(BRIDGE, mark)), mark, ha="center", va="center", fontweight="bold")
         text.set_path_effects([patheffects.withStroke(linewidth=2.5, foreground="white")])
     for row, column in world.cells:
-        if GRID[row][column] == "~":
+        if BRIDGE[row][column] == "~":
             axis.text(column, row, "lava", ha="center", va="center", color="#9d0208", fontsize=6.5)
     axis.set_title(title, color=colour, fontweight="bold")
     fall = 100 * float(result.fall)

@@ -4,6 +4,7 @@ from softrl.envs.config import EnvConfig
 from softrl.envs.families import found, make_env, names, packages, physics, register
 from softrl.envs.host import HostEnv, HostStep
 from softrl.envs.source import Frames, Motion, Source
+from softrl.envs.tables import tabular
 
 __all__ = [
     "EnvConfig",
@@ -18,4 +19,5 @@ __all__ = [
     "packages",
     "physics",
     "register",
+    "tabular",
 ]

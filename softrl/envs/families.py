@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from softrl.envs import brax, envpool, gymnasium, gymnax
+from softrl.envs.classics import CLASSICS
 from softrl.envs.config import EnvConfig
 from softrl.envs.host import HostEnv
 from softrl.envs.modules import attribute
@@ -38,6 +39,13 @@ def _probe(name: str, kwargs: dict[str, Any]) -> Source | None:
     return simulated(full, full, lambda config: called(full, PROBES[name], kwargs))
 
 
+def _classic(name: str, kwargs: dict[str, Any]) -> Source | None:
+    if name not in CLASSICS:
+        return None
+    full, (make, time_limit) = f"classic/{name}", CLASSICS[name]
+    return simulated(full, full, lambda config: called(full, make, kwargs), time_limit=time_limit)
+
+
 def _gone(name: str, kwargs: dict[str, Any]) -> Source | None:
     raise ConfigError(f"own/{name} was an object of another process, so its name alone is not enough: give it as env=")
 
@@ -46,6 +54,7 @@ FAMILIES: Mapping[str, Family] = {
     "brax": Family(brax.ROBOTS, brax.source, True, ("brax", "mujoco", "mujoco-mjx")),
     "gym": Family(gymnasium.KNOWN, gymnasium.source, packages=("gymnasium", "mujoco")),
     "envpool": Family(envpool.KNOWN, envpool.source, packages=("envpool",)),
+    "classic": Family(tuple(CLASSICS), _classic),
     "probe": Family(tuple(PROBES), _probe),
     "own": Family((), _gone),
 }

@@ -6,6 +6,7 @@ The idea is Andy Jones', "Debugging reinforcement learning systems" (2021). Valu
 import jax
 import jax.numpy as jnp
 
+from softrl.envs.gridworld import bridge
 from softrl.types import Continuous, Simulator
 
 
@@ -95,4 +96,5 @@ PROBES = {
     "death": death,
     "nan-emitter": nan_emitter,
     "bounded-lq": bounded_lq,
+    "gridworld": bridge,
 }

@@ -20,7 +20,7 @@ def load():
 def test_the_published_numbers_are_those_of_the_code_and_of_the_caption():
     run = load()
     published = json.loads((FOLDER / "optimism.json").read_text())
-    solution = jax.jit(lambda temperature: run.solve(run.bridge_world(), temperature))(run.SHOWN_TEMPERATURE)
+    solution = jax.jit(lambda temperature: run.solve(run.gridworld(), temperature))(run.SHOWN_TEMPERATURE)
     ours, theirs = run.named(solution), published["at_shown_temperature"]
     for name in ("log_evidence", "best_bound", "gap"):
         np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-9)

@@ -51,6 +51,9 @@ class SACConfig:
     n_step_entropy: bool = True
     """Count the entropies of the steps in between in n-step targets; without them another objective is optimised, in
     which only the last of every n steps is paid for its entropy."""
+    backup: Literal["variational", "optimistic"] = "variational"
+    """Critics learn the expected value of what follows; optimistic ones learn α log E exp(value/α), that of the exact
+    posterior, which believes in luck (Levine §2.4)."""
     policy_delay: Annotated[int, Within(1)] = 1
     """Update policy and temperature once for every so many updates of the critics."""
     normalize_obs: bool = True

@@ -135,12 +135,18 @@ def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHy
         q, batch_stats = parts.kind.critic.apply(
             params, state.critic.batch_stats, batch.obs.critic, batch.action, train=True
         )
-        total, td_error = losses.critic(q, target, batch.weight)
+        total, td_error = _critic_loss(parts, state, q, target, batch.weight)
         return total, (td_error, batch_stats)
 
     (total, (td_error, batch_stats)), grads = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
     critic, norm, finite = descend(state.critic, total, grads, batch_stats, hypers.critic_lr, hypers)
     return critic, total, td_error, norm, finite
+
+
+def _critic_loss(parts: Parts, state: SACState, q: jax.Array, target: jax.Array, weight: jax.Array):
+    if parts.config.backup == "optimistic":
+        return losses.optimistic_critic(q, target, weight, temperature=jnp.exp(state.temperature.params))
+    return losses.critic(q, target, weight)
 
 
 def _update_value(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: Any):
