@@ -10,7 +10,7 @@ from softrl import soft
 from softrl.inference import gumbel_loss
 
 GUMBEL_CLIP = 5.0
-"""Of the optimistic critic's residuals, in units of α: e⁵ is the greatest slope."""
+"""Of the optimistic critic's residuals, in units of β: e⁵ is the greatest slope."""
 
 
 def weighted_mean(x: jax.Array, weight: jax.Array) -> jax.Array:
@@ -36,19 +36,18 @@ def critic(q: jax.Array, target: jax.Array, weight: jax.Array) -> tuple[jax.Arra
 
 
 def optimistic_critic(
-    q: jax.Array, target: jax.Array, weight: jax.Array, *, temperature: jax.Array
+    q: jax.Array, target: jax.Array, weight: jax.Array, *, beta: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Gumbel regression of the ensemble, Σ_k α² E[w (e^z − z − 1)] with z = (y − Q_k(s,a))/α, least at
-    Q = α log E exp(y/α): the exact posterior's backup from samples of it, which infers the dynamics too.
+    """Gumbel regression of the ensemble, Σ_k β² E[w (e^z − z − 1)], z = (y − Q_k(s,a))/β; least at β log E exp(y/β).
 
-    Beyond z = `GUMBEL_CLIP` the exponential goes on as its tangent.
-    Args: as `critic`; temperature: α `[]`, no gradient flows through it.
+    With y = r + γ V(s′) and β = γ α that is r + γ α log E exp(V(s′)/α), the optimistic backup from samples, which
+    infers dynamics too. Beyond z = `GUMBEL_CLIP` the exponential goes on as its tangent.
+    Args: as `critic`; beta: `[]` > 0, in units of return, no gradient flows through it.
     Returns: Scalar loss (return²), to second order `critic`'s, and Q − y `[K, B]`.
     Source: Garg et al. 2023, arXiv:2301.02328, over successors; Levine 2018, §2.3–2.4.
     """
-    target = jnp.broadcast_to(jax.lax.stop_gradient(target)[None], q.shape)
-    alpha = jax.lax.stop_gradient(temperature)
-    loss = alpha * alpha * gumbel_loss(q, target, beta=alpha, clip=GUMBEL_CLIP)
+    target, beta = jnp.broadcast_to(jax.lax.stop_gradient(target)[None], q.shape), jax.lax.stop_gradient(beta)
+    loss = beta * beta * gumbel_loss(q, target, beta=beta, clip=GUMBEL_CLIP)
     return jnp.sum(weighted_mean(loss, weight)), q - target
 
 

@@ -25,7 +25,7 @@ def solve(transition, reward, final, alpha: float, gamma: float = GAMMA, *, opti
     value, log_prior = np.zeros(len(reward)), np.broadcast_to(log_prior, reward.shape)
     for _ in range(20_000):
         if optimistic:
-            ahead = alpha * np.log(np.einsum("sax,x->sa", transition, np.exp(gamma * value / alpha)))
+            ahead = gamma * alpha * np.log(np.einsum("sax,x->sa", transition, np.exp(value / alpha)))
         else:
             ahead = gamma * transition @ value
         q = reward + ahead

@@ -52,8 +52,8 @@ class SACConfig:
     """Count the entropies of the steps in between in n-step targets; without them another objective is optimised, in
     which only the last of every n steps is paid for its entropy."""
     backup: Literal["variational", "optimistic"] = "variational"
-    """Critics learn the expected value of what follows; optimistic ones learn α log E exp(value/α), that of the exact
-    posterior, which believes in luck (Levine §2.4)."""
+    """Critics learn γ E[V] of what follows, or, optimistic, γ α log E[exp(V/α)], the exact posterior's, which believes
+    in luck (Levine §2.4); with windows of one step."""
     policy_delay: Annotated[int, Within(1)] = 1
     """Update policy and temperature once for every so many updates of the critics."""
     normalize_obs: bool = True

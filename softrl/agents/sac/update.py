@@ -129,24 +129,20 @@ def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHy
     else:
         after, _ = _expected(parts, state, state.policy.params, state.target, batch.next_obs, noise)
         next_value = soft.sampled_value(after.q, after.log_ratio, jnp.exp(state.temperature.params))
-    target = soft.backup(batch.reward, batch.discount, next_value)
+    target, bellman = soft.backup(batch.reward, batch.discount, next_value), losses.critic
+    if parts.config.backup == "optimistic":
+        bellman = partial(losses.optimistic_critic, beta=hypers.gamma * jnp.exp(state.temperature.params))
 
     def loss(params):
         q, batch_stats = parts.kind.critic.apply(
             params, state.critic.batch_stats, batch.obs.critic, batch.action, train=True
         )
-        total, td_error = _critic_loss(parts, state, q, target, batch.weight)
+        total, td_error = bellman(q, target, batch.weight)
         return total, (td_error, batch_stats)
 
     (total, (td_error, batch_stats)), grads = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
     critic, norm, finite = descend(state.critic, total, grads, batch_stats, hypers.critic_lr, hypers)
     return critic, total, td_error, norm, finite
-
-
-def _critic_loss(parts: Parts, state: SACState, q: jax.Array, target: jax.Array, weight: jax.Array):
-    if parts.config.backup == "optimistic":
-        return losses.optimistic_critic(q, target, weight, temperature=jnp.exp(state.temperature.params))
-    return losses.critic(q, target, weight)
 
 
 def _update_value(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: Any):
