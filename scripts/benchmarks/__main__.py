@@ -15,6 +15,7 @@
                                10,000 members; the driver's memory over 1,000 chunks
     scripts/bench inference    exact inference on tables against the same recursion in numpy and scipy, many models and
                                one large one; the associative scan against the sequential one
+    scripts/bench family       every algorithm's returns, seed by seed, beside Stable-Baselines3's PPO and DQN
     scripts/bench compat       Stable-Baselines3's own callbacks, environments and loggers with softrl.compat.sb3
     scripts/bench against COMMIT  this tree against an older commit, turn by turn: updates, and steps on the host
     scripts/bench same COMMIT  whether this tree makes the same bits as an older commit: checkpoints and metrics
@@ -33,7 +34,21 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import against, compat, endtoend, host, inference, learning, memory, report, same, start, sweep, updates
+from benchmarks import (
+    against,
+    compat,
+    endtoend,
+    family,
+    host,
+    inference,
+    learning,
+    memory,
+    report,
+    same,
+    start,
+    sweep,
+    updates,
+)
 
 COMMANDS = {
     "updates": updates,
@@ -44,6 +59,7 @@ COMMANDS = {
     "start": start,
     "sweep": sweep,
     "inference": inference,
+    "family": family,
     "compat": compat,
     "against": against,
     "same": same,

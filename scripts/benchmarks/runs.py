@@ -16,7 +16,13 @@ class Watched(NamedTuple):
     evaluations: list[dict[str, Any]]
 
 
-def watch(module: str, wishes: dict[str, Any], log: Path, enough: Callable[[dict[str, Any]], bool]) -> Watched:
+def watch(
+    module: str,
+    wishes: dict[str, Any],
+    log: Path,
+    enough: Callable[[dict[str, Any]], bool],
+    environment: str = "softrl",
+) -> Watched:
     """Runs a streaming worker, with an empty compilation cache, until it ends or `enough(evaluation)`.
 
     A worker finds a fresh folder for its run as `out` among its settings.
@@ -25,7 +31,7 @@ def watch(module: str, wishes: dict[str, Any], log: Path, enough: Callable[[dict
     with tempfile.TemporaryDirectory() as folder:
         # Nothing compiled earlier may be found.
         extra = {**protocol.AS_TRAINED, "JAX_COMPILATION_CACHE_DIR": f"{folder}/xla"}
-        for event in protocol.stream("softrl", module, wishes | {"out": f"{folder}/run"}, log, extra):
+        for event in protocol.stream(environment, module, wishes | {"out": f"{folder}/run"}, log, extra):
             if event.pop("event") == "about":
                 about = event
                 continue

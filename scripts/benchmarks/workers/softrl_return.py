@@ -9,7 +9,7 @@ from benchmarks import protocol
 def main() -> None:
     """Trains on `env` by its preset with `changes`, into the directory `out`."""
     settings = protocol.settings()
-    config = softrl.preset(settings["env"], **settings["changes"])
+    config = softrl.preset(settings["env"], algorithm=settings.get("algorithm", "sac"), **settings["changes"])
     packages = ("softrl", "jax", "jaxlib", "flax", "optax", "brax", "mujoco", "mujoco-mjx")
     protocol.send(
         {
