@@ -32,6 +32,9 @@ SIZES = {
     "steps": 512,
 }
 
+OWN = {}
+"""Settings that an algorithm needs to be as small, by its name."""
+
 
 def config(algorithm: str = "sac", **changes) -> Config:
     """A tiny run; any field by its flat name."""

@@ -1,0 +1,123 @@
+"""What every algorithm keeps, by either kind of actions that it learns: resume, isolation, members, export, devices."""
+
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import softrl
+from softrl.agents import ALGORITHMS, algorithm
+from softrl.config import flat
+from softrl.errors import ConfigError
+from softrl.training import members
+from softrl.training.assemble import assemble, member_hypers, member_keys
+from softrl.training.config import Config
+from softrl.training.programs import abstract_run
+from softrl.types import Continuous, Discrete
+from tests import tiny
+
+ROOT = Path(__file__).resolve().parents[1]
+WORLDS = {Continuous: "tests.wanderer:continuous", Discrete: "tests.wanderer:discrete"}
+ON_POLICY = {"learning_starts": 0, "updates_per_step": 1}
+CASES = [
+    pytest.param(name, kind, id=f"{name}-{kind.__name__.lower()}")
+    for name in ALGORITHMS
+    for kind in algorithm(name).actions
+]
+each_case = pytest.mark.parametrize("name, kind", CASES)
+
+
+def config(name: str, kind: type, **changes) -> Config:
+    """A run of a few hundred steps in the world of this kind of actions, its networks as small as they come."""
+    sizes = tiny.SIZES | {"env": WORLDS[kind]} | ({} if algorithm(name).off_policy else ON_POLICY)
+    known = flat(Config(name))
+    return softrl.change(
+        Config(name), **{k: v for k, v in sizes.items() if k in known}, **tiny.OWN.get(name, {}), **changes
+    )
+
+
+@each_case
+def test_a_run_that_goes_on_ends_as_one_that_never_stopped_beside_a_failing_environment(name, kind, tmp_path):
+    whole = softrl.train(config(name, kind), progress=False).state
+    softrl.train(config(name, kind, steps=256), out=tmp_path, progress=False)
+    parts = softrl.train(config(name, kind), out=tmp_path, progress=False)
+    assert tiny.same_bits(whole, parts.state)
+    learner = whole.learner
+    assert int(learner.health.quarantined[0]) > 0, "an environment must fail here"
+    assert int(learner.health.skipped[0]) == 0, "its rows must not reach an update"
+    assert all(np.isfinite(np.asarray(x)).all() for x in jax.tree.leaves(learner.agent) if x.dtype == np.float32)
+    for format in softrl.export.FORMATS:
+        assert parts.export(format=format).difference < 1e-4
+    loaded = softrl.load(tmp_path)
+    seen = np.float32([[0.3, -0.2], [-1.0, 0.5]])
+    np.testing.assert_array_equal(loaded.policy(seen), parts.policy(seen))
+
+
+@each_case
+def test_a_member_is_the_same_however_many_its_neighbours_are(name, kind):
+    def after_a_chunk(count: int, first: int):
+        assembled = assemble(config(name, kind, seeds=count, seed=first))
+        keys, hypers = member_keys(assembled.config), member_hypers(assembled)
+
+        def run(keys, hypers):
+            run = members.init_members(assembled.program, keys, hypers)
+            return members.chunk_members(assembled.program, run, hypers, length=32, how="sequential")[0]
+
+        return tiny.compiled(run, keys, hypers)(keys, hypers).learner
+
+    four, two = after_a_chunk(4, 0), after_a_chunk(2, 2)
+    for one, other in zip(jax.tree.leaves(four.agent), jax.tree.leaves(two.agent), strict=True):
+        # Two programs, each of which rounds in its own order; a member that read its neighbour's rows would be far off.
+        np.testing.assert_allclose(one[2:], other, rtol=1e-4, atol=1e-5)
+    policies = [np.concatenate([np.ravel(x[m]) for x in jax.tree.leaves(four.agent)]) for m in range(4)]
+    assert all(not np.array_equal(policies[0], other) for other in policies[1:])
+
+
+@each_case
+def test_a_chunk_that_does_not_lower_for_tpu_and_cuda_trains_on_cpus_only(name, kind):
+    assembled = assemble(config(name, kind, seeds=2))
+    step = jax.jit(partial(members.chunk_members, assembled.program, length=16, how="vmap"), donate_argnums=0)
+    run, hypers = abstract_run(assembled), jax.eval_shape(lambda: member_hypers(assembled))
+    assert jax.export.export(step, platforms=("tpu", "cuda"))(run, hypers).platforms == ("tpu", "cuda")
+
+
+@each_case
+def test_a_learner_learns_from_what_others_push_or_says_in_one_line_that_it_cannot(name, kind):
+    spec = assemble(config(name, kind)).program.env.spec
+    small = {k: v for k, v in {**tiny.SIZES, "learning_starts": 16}.items() if k in flat(softrl.LearnerConfig(name))}
+    made = partial(softrl.Learner, softrl.change(softrl.LearnerConfig(name), **small), spec.obs, spec.action)
+    if not algorithm(name).off_policy:
+        with pytest.raises(ConfigError, match="own actions only"):
+            made(replay_capacity=64)
+        return
+    learner, rng = made(replay_capacity=64), np.random.default_rng(0)
+    obs = rng.normal(size=(33, 2)).astype(np.float32)
+    action = learner.act(obs[:32])
+    assert action.shape == (32, *spec.action.shape) and action.dtype == spec.action.dtype
+    rows = {"obs": obs[:-1], "next_obs": obs[1:], "reward": -np.square(obs[1:, 0]), "terminated": obs[1:, 0] > 2.0}
+    learner.add(rows | {"action": action})
+    assert learner.step(updates=4)["finite"] == 1.0
+
+
+_SOLO = """
+import sys, softrl
+from softrl.types import Continuous, Discrete
+from tests import test_contracts, tiny
+name, kind = sys.argv[1], {"Continuous": Continuous, "Discrete": Discrete}[sys.argv[2]]
+sweep = softrl.train(test_contracts.config(name, kind, seeds=2, seed=4), progress=False)
+for member in range(2):
+    solo = softrl.train(test_contracts.config(name, kind, seed=4 + member), progress=False)
+    assert tiny.same_bits(tiny.member(sweep.state.learner, member), tiny.member(solo.state.learner, 0))
+"""
+
+
+@pytest.mark.slow
+@each_case
+def test_a_member_of_a_sweep_is_the_solo_run_with_its_seed(name, kind, user_environment):
+    """As XLA compiles for a user; two programs of one kind need not round alike without its fusions."""
+    environment = user_environment | {"XLA_FLAGS": "", "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", _SOLO, name, kind.__name__], env=environment, check=True)
