@@ -35,9 +35,8 @@ def config(name: str, kind: type, **changes) -> Config:
     """A run of a few hundred steps in the world of this kind of actions, its networks as small as they come."""
     sizes = tiny.SIZES | {"env": WORLDS[kind]} | ({} if algorithm(name).off_policy else ON_POLICY)
     known = flat(Config(name))
-    return softrl.change(
-        Config(name), **{k: v for k, v in sizes.items() if k in known}, **tiny.OWN.get(name, {}), **changes
-    )
+    sizes = {field: value for field, value in sizes.items() if field in known} | tiny.OWN.get(name, {})
+    return softrl.change(Config(name), **{**sizes, **changes})
 
 
 @each_case

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from softrl.types import Action, Continuous, Discrete, Simulator
 
-FAILING, PERIOD = 3, 17
+FAILING, PERIOD = 3, 5
 """Environment `FAILING` returns NaN at every `PERIOD`-th step of an episode."""
 
 
