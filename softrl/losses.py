@@ -82,6 +82,36 @@ def policy(
     return -weighted_mean(soft.sampled_value(q, log_prob, jax.lax.stop_gradient(temperature), log_prior), weight)
 
 
+def score(log_prob: jax.Array, advantage: jax.Array, weight: jax.Array, *, ratio: jax.Array | float = 1.0) -> jax.Array:
+    """J = −E[w ρ Â log π(a|s)], whose gradient is minus the policy gradient, −E[w ρ Â ∇ log π(a|s)].
+
+    Args:
+      log_prob: `[B]` log π(a|s) of the actions that were taken, in nats.
+      advantage: `[B]` Â, of soft returns; no gradient flows through it.
+      weight: `[B]`, 0 for rows to ignore.
+      ratio: `[B]` ρ = π(a|s)/μ(a|s) where another policy μ took them, 1 where π did; no gradient flows through it.
+    Returns: scalar, in units of return.
+    Source: Levine 2018, §4.1. Differs: importance weights, of the step alone.
+    """
+    return -weighted_mean(jax.lax.stop_gradient(ratio * advantage) * log_prob, weight)
+
+
+def clipped(moved: jax.Array, advantage: jax.Array, weight: jax.Array, *, clip_range: jax.Array | float) -> jax.Array:
+    """J = −E[w min(ρ Â, clip(ρ, 1 − ε, 1 + ε) Â)]: where ρ has moved by ε to the advantage's side, nothing is gained.
+
+    Args:
+      moved: `[B]` log ρ = log π(a|s) − log π_old(a|s), in nats, π_old the policy that took the actions.
+      advantage: `[B]` Â, of soft returns; no gradient flows through it.
+      weight: `[B]`, 0 for rows to ignore.
+      clip_range: ε `[]`.
+    Returns: scalar, in units of return.
+    Source: Schulman et al. 2017, arXiv:1707.06347, Eq 7.
+    """
+    ratio, advantage = jnp.exp(moved), jax.lax.stop_gradient(advantage)
+    bounded = jnp.clip(ratio, 1.0 - clip_range, 1.0 + clip_range)
+    return -weighted_mean(jnp.minimum(ratio * advantage, bounded * advantage), weight)
+
+
 def temperature(
     log_temperature: jax.Array, log_prob: jax.Array, weight: jax.Array, *, target_entropy: jax.Array
 ) -> jax.Array:

@@ -15,8 +15,9 @@ from softrl.agents.registry import PUBLIC
 
 PACKAGE = Path(__file__).resolve().parents[1] / "softrl"
 
-GENERAL = {"gamma", "temperature", "width", "depth", "activation", "tau"}
-"""Words that mean the same in other places: an environment's discount, a layer's width, the tutorial's α."""
+GENERAL = {"gamma", "temperature", "width", "depth", "activation", "tau", "horizon"}
+"""Words that mean the same in other places: an environment's discount, a layer's width, the tutorial's α, a replay's
+horizon."""
 
 MAY_KNOW = (
     "agents",

@@ -3,6 +3,7 @@
 from softrl.replay.flat import FlatState, flat
 from softrl.replay.mixed import MixedState, add_demonstrations, mixed
 from softrl.replay.recency import ReplayHypers
+from softrl.replay.rollout import rollout
 from softrl.replay.time_major import TimeMajorState, time_major
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "add_demonstrations",
     "flat",
     "mixed",
+    "rollout",
     "time_major",
 ]

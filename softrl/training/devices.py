@@ -8,7 +8,7 @@ from jax.sharding import PartitionSpec as P
 from softrl.errors import ConfigError
 from softrl.replay import TimeMajorState
 from softrl.training.state import LearnerState, RunState
-from softrl.types import PyTree
+from softrl.types import PyTree, Transition
 
 
 def make_mesh(members: int, data_shards: int, devices: list | None = None) -> Mesh | None:
@@ -42,8 +42,8 @@ def shardings(mesh: Mesh, run: RunState) -> RunState:
         return jax.tree.map(lambda _: NamedSharding(mesh, P(*axes)), tree)
 
     replay = run.learner.replay
-    if not isinstance(replay, TimeMajorState):
-        raise ConfigError(f"only time-major replay is sharded, got {type(replay).__name__}")
+    if not isinstance(replay, TimeMajorState | Transition):
+        raise ConfigError(f"only time-major replay and rollouts are sharded, got {type(replay).__name__}")
     env = spread(run.env, "member", "data")._replace(key=NamedSharding(mesh, P("member")))
     learner = LearnerState(
         agent=spread(run.learner.agent, "member"),

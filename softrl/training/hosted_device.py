@@ -1,4 +1,5 @@
-"""The device's part of a run whose environments are on the host: store vector steps, learn from each."""
+"""The device's part of a run whose environments are on the host: store vector steps, learn after each, or after as many
+as the replay's horizon."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from softrl.agents import algorithm
 from softrl.clock import Clock, Counter, Purpose, at
 from softrl.envs.host import HostEnv
 from softrl.errors import ConfigError
@@ -27,8 +29,8 @@ class DevicePrograms(NamedTuple):
     """Executables; store and improve donate their state.
 
     start: `(key, hypers) -> (learner, carry)`. store: `(state, hypers, rows) -> (state, policy)` adds the `train_freq`
-    vector steps of `rows`, `[F, N, ...]`. improve: the same, learning after each; also returns what `learn` returns as
-    one array `[F, I]`. info: its type, filled with what to put in its place.
+    vector steps of `rows`, `[F, N, ...]`. improve: the same, learning after every S of them, the replay's horizon; also
+    returns what `learn` returns as one array `[F / S, I]`. info: its type, filled with what to put in its place.
     """
 
     start: Callable[..., tuple[LearnerState, PyTree]]
@@ -41,8 +43,11 @@ def compile_device(program: Program, abstract: RunState, hypers: Hypers, steps: 
     """Compiles everything. Args: `abstract`: shapes of the run; `hypers`: `[1]` leaves; `steps`: of a call."""
     state = (abstract.clock, abstract.learner, abstract.rollout.carry)
     row = _transition_shapes(program.env)
-    rows = jax.tree.map(lambda s: jax.ShapeDtypeStruct((steps, *s.shape), s.dtype), row)
-    info = jax.eval_shape(partial(_improve, program, hypers), state, row)[1]
+    rows, once = (
+        jax.tree.map(lambda s, count=count: jax.ShapeDtypeStruct((count, *s.shape), s.dtype), row)
+        for count in (steps, program.replay.horizon)
+    )
+    info = jax.eval_shape(partial(_improve, program, hypers), state, once)[1]
     key = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
     programs = compiled(
         jax.jit(partial(init, program)).lower(key, hypers),
@@ -73,8 +78,9 @@ def _store(program: Program, state: State, hypers: Hypers, rows: Transition):
 
 
 def _learn(program: Program, state: State, hypers: Hypers, rows: Transition):
-    """Adds F vector steps and learns from each. Returns: as `_store`, and what `learn` returns, `[F, I]`."""
-    state, info = jax.lax.scan(partial(_improve, program, hypers), state, rows)
+    """Adds F vector steps and learns after every S. Returns: as `_store`, and what `learn` returns, `[F / S, I]`."""
+    calls = jax.tree.map(lambda x: x.reshape(-1, program.replay.horizon, *x.shape[1:]), rows)
+    state, info = jax.lax.scan(partial(_improve, program, hypers), state, calls)
     numbers = jnp.stack(jax.tree.leaves(info), axis=-1)  # one array, since each costs the host a call
     return state, program.agent.policy(single(state[1]).agent), numbers
 
@@ -86,9 +92,11 @@ def _add(program: Program, hypers: Hypers, state: State, row: Transition) -> tup
     return (clock._replace(step=clock.step.plus(1)), *joined((learner, carry))), None
 
 
-def _improve(program: Program, hypers: Hypers, state: State, row: Transition) -> tuple[State, LearnInfo]:
+def _improve(program: Program, hypers: Hypers, state: State, rows: Transition) -> tuple[State, LearnInfo]:
+    add = partial(_add, program, hypers)
+    state, _ = jax.lax.scan(add, state, rows, unroll=program.replay.horizon == 1)
     # Without the barrier XLA writes the row once for those who read it and once for the result: two copies of replay.
-    clock, learner, carry = jax.lax.optimization_barrier(_add(program, hypers, state, row)[0])
+    clock, learner, carry = jax.lax.optimization_barrier(state)
     clock, learner, info = learn(program, clock, single(learner), single(hypers))
     return (clock, joined(learner), carry), info
 
@@ -109,6 +117,23 @@ def require_possible(assembled: Assembled) -> None:
         raise ConfigError(
             f"chunk_steps must be a multiple of train_freq, {training.train_freq}; got {training.chunk_steps}: change "
             "either"
+        )
+    _require_whole_rollouts(assembled)
+
+
+def _require_whole_rollouts(assembled: Assembled) -> None:
+    """Refuses calls that are not of whole rollouts; for who learns from its own actions only, of more than one."""
+    training, name = assembled.config.training, assembled.config.algorithm
+    horizon, own = assembled.program.replay.horizon, not algorithm(name).off_policy
+    if own and (training.overlap or training.train_freq != horizon):
+        raise ConfigError(
+            f"{name} learns from what its newest policy did, {horizon} vector steps at once: set overlap False and "
+            f"train_freq {horizon}, got {training.overlap} and {training.train_freq}"
+        )
+    if training.train_freq % horizon:
+        raise ConfigError(
+            f"{name} learns from {horizon} vector steps at once: set train_freq to a multiple of {horizon}, got "
+            f"{training.train_freq}"
         )
 
 

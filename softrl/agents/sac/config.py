@@ -1,20 +1,16 @@
 """What can be set about soft actor-critic: static fields shape the program, hyperparameters are traced numbers."""
 
-import dataclasses
 import math
-import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import jax
 
+from softrl.agents.actor import require_networks
+from softrl.agents.target_entropy import resolve
 from softrl.config import Instead, Within
-from softrl.distributions.tanh_gaussian import SUPREMUM_ENTROPY, entropy_of_sigma
-from softrl.errors import ConfigError
-from softrl.types import Continuous, Discrete, EnvSpec, Spec
 
-DISCRETE_SHARE = 1.0 / 3.0
-"""Of log n, the target entropy over discrete actions where none is given."""
+__all__ = ["HIGH_SHARE", "SACConfig", "SACHypers", "resolve", "validate"]
 
 HIGH_SHARE = 0.9
 """Of log n: a target entropy above it is doubtful, since policies that live longer earn more entropy, and where
@@ -99,50 +95,4 @@ class SACHypers:
 
 def validate(config: SACConfig, hypers: SACHypers) -> None:
     """Raises: ConfigError where settings contradict one another."""
-    low, high = config.log_std_min, config.log_std_max
-    if low >= high:
-        raise ConfigError(f"log_std_min {low:g} must be below log_std_max {high:g}")
-    for name in ("policy_widths", "critic_widths"):
-        if not re.fullmatch(r"|[1-9]\d*( *, *[1-9]\d*)*", given := getattr(config, name)):
-            raise ConfigError(f"{name} must be whole numbers from 1 with commas between them, got {given!r}")
-
-
-def resolve(hypers: SACHypers, spec: Spec | EnvSpec) -> SACHypers:
-    """The hyperparameters with the target entropy as one number of nats for a robot's actions.
-
-    Raises: ConfigError where no policy can have that much entropy: no tanh-Gaussian (supremum 0.683636 nats a
-    dimension), nothing over n actions (log n).
-    """
-    entropy = _discrete_target if isinstance(spec.action, Discrete) else _continuous_target
-    return dataclasses.replace(hypers, target_entropy=float(entropy(hypers, spec.action)), target_sigma=None)
-
-
-def _continuous_target(hypers: SACHypers, action: Continuous) -> float:
-    entropy, sigma = hypers.target_entropy, hypers.target_sigma
-    if sigma is not None:
-        entropy = entropy_of_sigma(sigma, action.size)
-    elif entropy is None:
-        entropy = -float(action.size)
-    ceiling = SUPREMUM_ENTROPY * action.size
-    if entropy >= ceiling:
-        given = f"target_entropy {entropy:g}" if sigma is None else f"target_sigma {sigma:g} (entropy {entropy:.4g})"
-        raise ConfigError(
-            f"{given} is out of reach: a tanh-Gaussian over {action.size} actions has less than {ceiling:.6g} nats; "
-            f"try {-action.size}"
-        )
-    return entropy
-
-
-def _discrete_target(hypers: SACHypers, action: Discrete) -> float:
-    if hypers.target_sigma is not None:
-        raise ConfigError("target_sigma is a width of continuous actions; give target_entropy, in nats")
-    ceiling = math.log(action.n)
-    entropy = hypers.target_entropy
-    if entropy is None:
-        return DISCRETE_SHARE * ceiling
-    if entropy >= ceiling:
-        raise ConfigError(
-            f"target_entropy {entropy:g} is out of reach: no policy over {action.n} actions has more than "
-            f"{ceiling:.6g} nats; try {DISCRETE_SHARE * ceiling:.3g}"
-        )
-    return entropy
+    require_networks(config, "policy_widths", "critic_widths")
