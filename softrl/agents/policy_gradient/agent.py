@@ -30,9 +30,7 @@ def build(config: PolicyGradientConfig, spec: Spec | EnvSpec, *, log_prior: LogP
         + A log 2 (of n discrete actions + log n).
     Returns: `Agent` with `PolicyGradientState`, `PolicyGradientInfo` and `Policy`.
     """
-    uniform = -(math.log(spec.action.n) if isinstance(spec.action, Discrete) else spec.action.size * math.log(2.0))
-    value = networks.soft_v(layers(config, config.value_widths, 1), size(spec.obs, spec.critic_obs))
-    parts = Parts(config, spec, kind_of(config, spec), value, log_prior, 0.0 if log_prior is None else uniform)
+    parts = parts_of(config, spec, log_prior)
     return Agent(
         init=partial(_init, parts),
         carry=stateless,
@@ -42,6 +40,13 @@ def build(config: PolicyGradientConfig, spec: Spec | EnvSpec, *, log_prior: LogP
         update=partial(update, parts),
         policy=lambda state: Policy(state.policy.params, state.policy.batch_stats, state.acting),
     )
+
+
+def parts_of(config: PolicyGradientConfig, spec: Spec | EnvSpec, log_prior: LogPrior | None = None) -> Parts:
+    """What an update is made of; arguments as of `build`."""
+    uniform = -(math.log(spec.action.n) if isinstance(spec.action, Discrete) else spec.action.size * math.log(2.0))
+    value = networks.soft_v(layers(config, config.value_widths, 1), size(spec.obs, spec.critic_obs))
+    return Parts(config, spec, kind_of(config, spec), value, log_prior, 0.0 if log_prior is None else uniform)
 
 
 def _init(parts: Parts, key: jax.Array, hypers: PolicyGradientHypers) -> PolicyGradientState:
