@@ -48,12 +48,12 @@ HOST: Mapping[str, Any] = {
     "chunk_steps": 128,
     "epochs": 10,
     "minibatches": 8,
-    "policy_lr": 1e-3,
+    "policy_lr": 5e-4,
     "value_lr": 1e-3,
     "max_grad_norm": 0.5,
     "eval_episodes": 5,
     "eval_every": 10_240,
-    "steps": 102_400,
+    "steps": 99_328,
 }
 """Simulators on the host, whatever the device."""
 
