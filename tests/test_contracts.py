@@ -14,7 +14,7 @@ from softrl.agents import ALGORITHMS, algorithm
 from softrl.config import flat
 from softrl.errors import ConfigError
 from softrl.training import members
-from softrl.training.assemble import assemble, member_hypers, member_keys
+from softrl.training.assemble import assemble, member_hypers
 from softrl.training.config import Config
 from softrl.training.programs import abstract_run
 from softrl.types import Continuous, Discrete
@@ -54,26 +54,6 @@ def test_a_run_that_goes_on_ends_as_one_that_never_stopped_beside_a_failing_envi
     loaded = softrl.load(tmp_path)
     seen = np.float32([[0.3, -0.2], [-1.0, 0.5]])
     np.testing.assert_array_equal(loaded.policy(seen), parts.policy(seen))
-
-
-@each_case
-def test_a_member_is_the_same_however_many_its_neighbours_are(name, kind):
-    def after_a_chunk(count: int, first: int):
-        assembled = assemble(config(name, kind, seeds=count, seed=first))
-        keys, hypers = member_keys(assembled.config), member_hypers(assembled)
-
-        def run(keys, hypers):
-            run = members.init_members(assembled.program, keys, hypers)
-            return members.chunk_members(assembled.program, run, hypers, length=32, how="sequential")[0]
-
-        return tiny.compiled(run, keys, hypers)(keys, hypers).learner
-
-    four, two = after_a_chunk(4, 0), after_a_chunk(2, 2)
-    for one, other in zip(jax.tree.leaves(four.agent), jax.tree.leaves(two.agent), strict=True):
-        # Two programs, each of which rounds in its own order; a member that read its neighbour's rows would be far off.
-        np.testing.assert_allclose(one[2:], other, rtol=1e-4, atol=1e-5)
-    policies = [np.concatenate([np.ravel(x[m]) for x in jax.tree.leaves(four.agent)]) for m in range(4)]
-    assert all(not np.array_equal(policies[0], other) for other in policies[1:])
 
 
 @each_case

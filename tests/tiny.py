@@ -32,7 +32,7 @@ SIZES = {
     "steps": 512,
 }
 
-OWN = {}
+OWN = {"policy-gradient": {"horizon": 8, "epochs": 2, "minibatches": 2}}
 """Settings that an algorithm needs to be as small, by its name."""
 
 
