@@ -45,6 +45,11 @@ class TanhGaussian(NamedTuple):
         """How many numbers the layers end in."""
         return 2 * self.size
 
+    @property
+    def noise_inputs(self) -> int:
+        """How many numbers of noise the layers take beside the observations."""
+        return 0
+
     def act(self, out: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
         """Actions in (−1, 1) `[B, A]`: the mode, or with `noise` `[B, A]` a draw."""
         mean, raw = out[..., : self.size], out[..., self.size :]  # np.split takes ten times as long
@@ -71,6 +76,11 @@ class Categorical(NamedTuple):
         """How many numbers the layers end in."""
         return self.n
 
+    @property
+    def noise_inputs(self) -> int:
+        """How many numbers of noise the layers take beside the observations."""
+        return 0
+
     def act(self, out: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
         """Actions `[B]` int32: the mode, or with `noise` `[B, n]` a draw."""
         return np.argmax(out if noise is None else out + noise, axis=-1).astype(np.int32)
@@ -84,7 +94,36 @@ class Categorical(NamedTuple):
         return rng.integers(0, self.n, lead).astype(np.int32)
 
 
-Head = TanhGaussian | Categorical
+class Sampler(NamedTuple):
+    """The layers take observations and noise ξ, `[B, O + A]`, and end in f `[B, A]`: the action is tanh(ξ + f); A is
+    `size`."""
+
+    size: int
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the layers end in."""
+        return self.size
+
+    @property
+    def noise_inputs(self) -> int:
+        """How many numbers of noise the layers take beside the observations."""
+        return self.size
+
+    def act(self, out: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
+        """Actions in (−1, 1) `[B, A]`, of the noise `[B, A]` that the layers took; None: of zeros, the mode."""
+        return np.tanh(out if noise is None else out + noise)
+
+    def noise(self, rng: np.random.Generator, *lead: int) -> np.ndarray:
+        """Standard normal, `[*lead, A]`."""
+        return rng.standard_normal((*lead, self.size), np.float32)
+
+    def explore(self, rng: np.random.Generator, *lead: int) -> np.ndarray:
+        """Actions uniform on (−1, 1), `[*lead, A]`."""
+        return rng.uniform(-1.0, 1.0, (*lead, self.size)).astype(np.float32)
+
+
+Head = TanhGaussian | Categorical | Sampler
 """How the layers' output becomes actions."""
 
 

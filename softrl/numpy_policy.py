@@ -25,11 +25,11 @@ from softrl import layers as network_layers
 from softrl import numpy_network
 from softrl.errors import TensorError
 from softrl.layers import Layers, Normalizer
-from softrl.numpy_network import Categorical, Head, TanhGaussian
+from softrl.numpy_network import Categorical, Head, Sampler, TanhGaussian
 
 FORMAT = "softrl-policy-2"
 
-_HEADS = {"tanh_gaussian": TanhGaussian, "categorical": Categorical}
+_HEADS = {"tanh_gaussian": TanhGaussian, "categorical": Categorical, "sampler": Sampler}
 
 
 class Input(NamedTuple):
@@ -89,7 +89,7 @@ class NumpyPolicy:
         """
         parts, single = observed(self.spec.inputs, obs)
         noise = None if rng is None else self.draw_noise(rng, len(parts[0]))
-        actions = self.scaled(self.spec.head.act(self.outputs(parts), noise))
+        actions = self.scaled(self.spec.head.act(self.outputs(parts, noise), noise))
         return actions[0] if single else actions
 
     def act(self, obs: Any, noise: np.ndarray | None = None) -> np.ndarray:
@@ -97,7 +97,8 @@ class NumpyPolicy:
 
         Args: `noise`: of `draw_noise`; None: the mode.
         """
-        return self.spec.head.act(self.outputs([at(obs, entry.path) for entry in self.spec.inputs]), noise)
+        parts = [at(obs, entry.path) for entry in self.spec.inputs]
+        return self.spec.head.act(self.outputs(parts, noise), noise)
 
     def draw_noise(self, rng: np.random.Generator, *lead: int) -> np.ndarray:
         """What `act` samples by, float32: standard normal `[*lead, A]`, of a discrete policy Gumbel `[*lead, n]`."""
@@ -114,14 +115,19 @@ class NumpyPolicy:
         low, high = self.arrays["action/low"][None], self.arrays["action/high"][None]
         return 0.5 * (low + high) + 0.5 * (high - low) * actions
 
-    def outputs(self, parts: list[np.ndarray]) -> np.ndarray:
-        """What the layers make of the inputs, `[B, ...]` each: `[B, O]`, as the head says."""
+    def outputs(self, parts: list[np.ndarray], noise: np.ndarray | None = None) -> np.ndarray:
+        """What the layers make of the inputs, `[B, ...]` each: `[B, O]`, as the head says.
+
+        Args: `noise`: of `draw_noise`, which some heads let the layers take, too; None: zeros.
+        """
         joined = []
         for x, moments in zip(parts, self.moments, strict=True):
             if moments is not None:
                 x, clip = (x - moments[0]) / moments[1], self.spec.normalizer.clip
                 x = np.clip(x, -clip, clip)
             joined.append(x.reshape(len(x), -1).astype(np.float32, copy=False))
+        if count := self.spec.head.noise_inputs:
+            joined.append(np.zeros((len(joined[0]), count), np.float32) if noise is None else noise)
         return numpy_network.run(self._steps, joined[0] if len(joined) == 1 else np.concatenate(joined, axis=-1))
 
     @cached_property
@@ -180,14 +186,14 @@ def shapes(spec: PolicySpec) -> dict[str, tuple[int, ...]]:
 
     Raises: ValueError for layers that do not end in what the head needs.
     """
-    size = sum(math.prod(entry.shape) for entry in spec.inputs)
+    size = sum(math.prod(entry.shape) for entry in spec.inputs) + spec.head.noise_inputs
     weights, out = network_layers.shapes(spec.layers, size)
     known = {f"policy/{name}": shape for name, shape in weights.items()}
     if out != spec.head.outputs:
         raise ValueError(f"the layers end in {out} numbers, the head needs {spec.head.outputs}")
     if spec.normalizer is not None:
         known |= {name: entry.shape for entry in spec.inputs for name in entry.moments}
-    if isinstance(spec.head, TanhGaussian):
+    if not isinstance(spec.head, Categorical):
         known |= {"action/low": (spec.head.size,), "action/high": (spec.head.size,)}
     return known
 
@@ -201,7 +207,8 @@ def _tried(policy: NumpyPolicy) -> NumpyPolicy:
             raise ValueError("observations that no layer reads")
         blank = [np.zeros((1, *entry.shape), np.float32) for entry in policy.spec.inputs]
         with np.errstate(all="ignore"):
-            policy.spec.head.act(policy.outputs(blank), policy.draw_noise(np.random.default_rng(0), 1))
+            noise = policy.draw_noise(np.random.default_rng(0), 1)
+            policy.spec.head.act(policy.outputs(blank, noise), noise)
     except _DAMAGE:
         raise TensorError(_DAMAGED) from None
     return policy

@@ -8,7 +8,11 @@ from softrl.errors import ConfigError, require_known
 from softrl.lazy import exported
 from softrl.types import Continuous, Discrete, EnvSpec, Spec
 
-ALGORITHMS = {"sac": "softrl.agents.sac", "policy-gradient": "softrl.agents.policy_gradient"}
+ALGORITHMS = {
+    "sac": "softrl.agents.sac",
+    "soft-q": "softrl.agents.soft_q",
+    "policy-gradient": "softrl.agents.policy_gradient",
+}
 """Name -> package with an `ALGORITHM`, imported when it is used."""
 
 PUBLIC = {"softrl.agents.sac": ("SACConfig", "SACHypers", "sac", "resolve")}

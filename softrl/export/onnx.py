@@ -6,12 +6,17 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from softrl import __version__
+from softrl.errors import ExportError
 from softrl.layers import Activation, Dense, LayerNorm, Layers, named
-from softrl.numpy_network import Categorical
+from softrl.numpy_network import Categorical, Sampler, TanhGaussian
 from softrl.numpy_policy import NumpyPolicy
 
 OPSET, IR = 20, 9  # Gelu came with operator set 20
 _ACTIVATIONS = {"relu": "Relu", "elu": "Elu", "tanh": "Tanh"}
+
+
+NOISE = "noise"
+"""The input `[batch, A]` of a sampler beside the observations: standard normal for a draw, zeros for the mode."""
 
 
 class Graph:
@@ -34,10 +39,18 @@ class Graph:
 
 def serialize(policy: NumpyPolicy, about: dict[str, str]) -> bytes:
     """The ONNX file: inputs named like the policy's observations `[batch, ...]`, one output `action`, `[batch, A]`;
-    of a discrete policy `[batch]`, int64."""
+    of a discrete policy `[batch]`, int64. A sampler has an input `noise` `[batch, A]` more.
+
+    Raises: ExportError where an observation has the name of that input.
+    """
     inputs, graph = policy.spec.inputs, Graph()
     values = [helper.make_tensor_value_info(x.name, TensorProto.FLOAT, ["batch", *x.shape]) for x in inputs]
     parts = [_normalised(graph, policy, x.name, moments) for x, moments in zip(inputs, policy.moments, strict=True)]
+    if count := policy.spec.head.noise_inputs:
+        if NOISE in [x.name for x in inputs]:
+            raise ExportError(f"an observation is called {NOISE!r}, which is the sampler's own input: rename it")
+        values.append(helper.make_tensor_value_info(NOISE, TensorProto.FLOAT, ["batch", count]))
+        parts.append(NOISE)
     x = graph.add("Concat", *parts, out="joined", axis=1) if len(parts) > 1 else parts[0]
     result = _head(graph, policy, _network(graph, policy.spec.layers, policy.arrays, x))
     body = helper.make_graph(graph.nodes, "softrl_policy", values, [result], graph.constants)
@@ -76,17 +89,23 @@ def _network(graph: Graph, layers: Layers, arrays: dict[str, np.ndarray], x: str
 
 
 def _head(graph: Graph, policy: NumpyPolicy, x: str) -> onnx.ValueInfoProto:
-    """Adds the mode of the policy as the output `action`, and says what it is."""
+    """Adds the mode of the policy (a sampler's draw, by its noise) as the output `action`, and says what it is."""
     head = policy.spec.head
     if isinstance(head, Categorical):
         graph.add("ArgMax", x, out="action", axis=1, keepdims=0)
         return helper.make_tensor_value_info("action", TensorProto.INT64, ["batch"])
-    columns = [graph.constant(name, np.int64([i])) for name, i in (("first", 0), ("last", head.size), ("axis", 1))]
-    x = graph.add("Tanh", graph.add("Slice", x, *columns, out="mean"), out="unit_action")
+    x = graph.add("Tanh", _pre_tanh(graph, head, x), out="unit_action")
     low, high = policy.arrays["action/low"], policy.arrays["action/high"]
     x = graph.add("Mul", x, graph.constant("action/half_range", 0.5 * (high - low)), out="scaled")
     graph.add("Add", x, graph.constant("action/middle", 0.5 * (high + low)), out="action")
     return helper.make_tensor_value_info("action", TensorProto.FLOAT, ["batch", head.size])
+
+
+def _pre_tanh(graph: Graph, head: TanhGaussian | Sampler, x: str) -> str:
+    if isinstance(head, Sampler):
+        return graph.add("Add", x, NOISE, out="pre_tanh")
+    columns = [graph.constant(name, np.int64([i])) for name, i in (("first", 0), ("last", head.size), ("axis", 1))]
+    return graph.add("Slice", x, *columns, out="mean")
 
 
 def _activation(graph: Graph, activation: str, x: str, out: str) -> str:
@@ -98,8 +117,10 @@ def _activation(graph: Graph, activation: str, x: str, out: str) -> str:
 
 
 def run(data: bytes, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    """What onnxruntime on the CPU computes from the file for observations by name, `[B, ...]`."""
+    """What onnxruntime on the CPU computes from the file for observations by name, `[B, ...]`; the mode without noise."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    return session.run(["action"], inputs)[0]
+    missing = [x for x in session.get_inputs() if x.name == NOISE and NOISE not in inputs]
+    rows = len(next(iter(inputs.values())))
+    return session.run(["action"], inputs | {x.name: np.zeros((rows, x.shape[1]), np.float32) for x in missing})[0]

@@ -1,0 +1,53 @@
+"""Stein variational gradient descent (Liu and Wang 2016, arXiv:1608.04471): which way K particles move together so that
+they become draws from a density that is known but for its constant.
+
+A kernel is a function `(x [B, K, A], y [B, M, A]) -> [B, K, M]`.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+Kernel = Callable[[jax.Array, jax.Array], jax.Array]
+
+LEAST_BANDWIDTH = 1e-6
+"""Of squared distances: particles that all lie in one place have no median distance."""
+
+
+def direction(x: jax.Array, score: jax.Array, kernel: Kernel) -> jax.Array:
+    """φ(x_i) = (1/K) Σ_j [k(x_j, x_i) ∇ log p(x_j) + ∇_{x_j} k(x_j, x_i)]: towards where p is large, and apart.
+
+    Args: `x` `[B, K, A]`, K particles of each of B densities; `score` `[B, K, A]`, ∇ log p there.
+    Returns: `[B, K, A]`; zero on average over draws from p.
+    Source: Liu and Wang 2016, Eq 8.
+    """
+    attraction = jnp.einsum("bji,bja->bia", kernel(x, x), score)
+    # Σ_j ∇_{x_j} k(x_j, x_i) is the derivative in a shift of all x_j at once: A of them, whatever K is.
+    shifted = lambda shift: jnp.sum(kernel(x + shift[None, None], x), axis=1)
+    repulsion = jax.jacfwd(shifted)(jnp.zeros(x.shape[-1], x.dtype))
+    return (attraction + repulsion) / x.shape[1]
+
+
+def rbf(x: jax.Array, y: jax.Array) -> jax.Array:
+    """exp(−|x − y|² / h), h the median of all |x − y|² at each of B states; no gradient flows through h.
+
+    Differs from Liu and Wang's h by their log K, which would let modes that lie apart not know of one another.
+    """
+    squares = jnp.sum(jnp.square(x[:, :, None] - y[:, None]), axis=-1)
+    bandwidth = jax.lax.stop_gradient(jnp.median(squares, axis=(1, 2), keepdims=True))
+    return jnp.exp(-squares / jnp.maximum(bandwidth, LEAST_BANDWIDTH))
+
+
+def of_others(kernel: Kernel) -> Kernel:
+    """The kernel without pairs of a particle and itself, made up for in size: a `direction` that has no bias.
+
+    A particle that also pulls itself uphill, with weight 1/K, makes an amortised sampler too narrow. The publication
+    (Haarnoja et al. 2017, appendix C) keeps two sets, one that pulls and one that moves; here every particle does both.
+    """
+
+    def without(x: jax.Array, y: jax.Array) -> jax.Array:
+        count = x.shape[1]
+        return kernel(x, y) * (count / (count - 1.0) * (1.0 - jnp.eye(count)))[None]
+
+    return without

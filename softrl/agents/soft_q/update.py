@@ -1,0 +1,114 @@
+"""One gradient step, in the order critics, targets, sampler.
+
+The critics minimise the soft Bellman error with V(s) = α log ∫ exp(Q(s,a)/α) da of the target critics, a sum over n
+actions or an importance estimate (Levine 2018 §4.2; Haarnoja et al. 2017, arXiv:1702.08165). The Boltzmann policy is
+known only by Q, so a sampler follows it by Stein's direction; of discrete actions it is known, and nothing else learns.
+Over a window of m steps the target is y = Σ_{i<m} γⁱ rᵢ + Σ_{0<i<m} γⁱ α H(sᵢ) + γᵐ V(s_m), with α H = V − E[Q].
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from softrl import losses, running_statistics, soft
+from softrl.agents.descent import descend
+from softrl.agents.observations import joined
+from softrl.agents.soft_q import sampler, stein
+from softrl.agents.soft_q.actions import Soft, reduced, soft_of
+from softrl.agents.soft_q.config import SoftQHypers
+from softrl.agents.soft_q.state import Parts, SoftQInfo, SoftQState
+from softrl.algorithm import Feedback
+from softrl.clock import Clock
+from softrl.distributions import tanh_gaussian
+from softrl.types import Batch, PyTree
+
+KERNEL = stein.of_others(stein.rbf)
+
+
+def update(
+    parts: Parts, state: SoftQState, batch: Batch, hypers: SoftQHypers, key: jax.Array, clock: Clock
+) -> tuple[SoftQState, Feedback, SoftQInfo]:
+    """One gradient step of every network. Args: `batch`: `[B, ...]` as replay gives it; `hypers`: `[]` leaves."""
+    state = state._replace(temperature=hypers.temperature)  # it may be changed on the way
+    after = _soft(parts, state, _seen(parts, state, batch.next_obs), jax.random.fold_in(key, 0))
+    reward = hypers.reward_scale * batch.reward
+    if batch.window != ():
+        reward += _value_of_entropies(parts, state, batch, jax.random.fold_in(key, 1))
+    target = soft.backup(reward, batch.discount, after.value)
+    obs = _seen(parts, state, batch.obs)
+    state, critic_loss, td_error, critic_norm, finite = _update_critic(parts, state, batch, obs, target, hypers)
+    stein_norm = policy_norm = jnp.float32(0.0)
+    if parts.kind.sampled:
+        state, stein_norm, policy_norm, policy_finite = _update_sampler(
+            parts, state, obs, batch.weight, hypers, jax.random.fold_in(key, 2)
+        )
+        finite &= policy_finite
+    v, q = (losses.weighted_mean(x, batch.weight) for x in after)
+    info = SoftQInfo(v, q, (v - q) / state.temperature, critic_loss, stein_norm, critic_norm, policy_norm)
+    return state, Feedback(finite, jnp.mean(jnp.abs(td_error), axis=0)), info
+
+
+class Seen(NamedTuple):
+    """Observations as the networks see them, `[B, O]` each."""
+
+    actor: jax.Array
+    critic: jax.Array
+
+
+def _seen(parts: Parts, state: SoftQState, obs: PyTree) -> Seen:
+    if parts.config.normalize_obs:
+        obs = running_statistics.normalize(state.statistics, obs)
+    return Seen(joined(obs, parts.spec.actor_obs), joined(obs, parts.kind.critic_obs))
+
+
+def _soft(parts: Parts, state: SoftQState, seen: Seen, key: jax.Array) -> Soft:
+    """What the target critics' Boltzmann policy is worth."""
+    params = state.sampler.params if parts.kind.sampled else ()
+    support = parts.kind.support(params, seen.actor, key)
+    q, _ = parts.kind.critic.apply(state.target, state.critic.batch_stats, seen.critic, support.action)
+    return soft_of(reduced(parts.config, q), support.log_weight, state.temperature)
+
+
+def _value_of_entropies(parts: Parts, state: SoftQState, batch: Batch, key: jax.Array) -> jax.Array:
+    """Σ_{0<i<m} γⁱ α H(sᵢ) `[B]`: what a soft value earns between the ends of a window."""
+    rest = jax.tree.map(lambda o: o[:, 1:].reshape(-1, *o.shape[2:]), batch.window.obs)
+    found, discount = _soft(parts, state, _seen(parts, state, rest), key), batch.window.discount[:, 1:]
+    return jnp.sum(discount * (found.value - found.q).reshape(discount.shape), axis=-1)
+
+
+def _update_critic(
+    parts: Parts, state: SoftQState, batch: Batch, obs: Seen, target: jax.Array, hypers: SoftQHypers
+) -> tuple[SoftQState, jax.Array, jax.Array, jax.Array, jax.Array]:
+    def loss(params: PyTree) -> tuple[jax.Array, Any]:
+        q, batch_stats = parts.kind.critic.apply(
+            params, state.critic.batch_stats, obs.critic, batch.action[:, None], train=True
+        )
+        total, td_error = losses.critic(q[..., 0], target, batch.weight)
+        return total, (td_error, batch_stats)
+
+    (total, (td_error, batch_stats)), grads = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
+    critic, norm, finite = descend(state.critic, total, grads, batch_stats, hypers.critic_lr, hypers)
+    targets = jax.tree.map(lambda t, p: t + hypers.tau * (p - t), state.target, critic.params)
+    return state._replace(critic=critic, target=targets), total, td_error, norm, finite
+
+
+def _update_sampler(
+    parts: Parts, state: SoftQState, obs: Seen, weight: jax.Array, hypers: SoftQHypers, key: jax.Array
+) -> tuple[SoftQState, jax.Array, jax.Array, jax.Array]:
+    noise = jax.random.normal(key, (len(weight), parts.config.stein_particles, parts.spec.action.size))
+
+    def loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
+        u = sampler.pre_tanh(parts.kind.policy, params, obs.actor, noise)
+        return sampler.stein_loss(u, partial(_log_density, parts, state, obs), weight, kernel=KERNEL)
+
+    (total, size), grads = jax.value_and_grad(loss, has_aux=True)(state.sampler.params)
+    trained, norm, finite = descend(state.sampler, total, grads, state.sampler.batch_stats, hypers.policy_lr, hypers)
+    return state._replace(sampler=trained), size, norm, finite
+
+
+def _log_density(parts: Parts, state: SoftQState, obs: Seen, u: jax.Array) -> jax.Array:
+    """Of the Boltzmann policy before the tanh, Q(s, tanh u)/α + Σ log(1 − tanh² u) `[B, K]`, up to a constant."""
+    q, _ = parts.kind.critic.apply(state.critic.params, state.critic.batch_stats, obs.critic, jnp.tanh(u))
+    return reduced(parts.config, q) / state.temperature + jnp.sum(tanh_gaussian.log_det(u), axis=-1)
