@@ -117,7 +117,7 @@ def _activation(graph: Graph, activation: str, x: str, out: str) -> str:
 
 
 def run(data: bytes, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    """What onnxruntime on the CPU computes from the file for observations by name, `[B, ...]`; the mode without noise."""
+    """What onnxruntime on the CPU computes from the file for inputs by name, `[B, ...]`; zeros for noise not given."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

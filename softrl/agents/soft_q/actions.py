@@ -139,6 +139,6 @@ def _drawn(policy: Network, shape: tuple[int, int], params: PyTree, obs: jax.Arr
 
 
 def _act_by_draw(policy: Network, count: int, params: PyTree, obs: jax.Array, key: jax.Array | None) -> jax.Array:
-    shape = (len(obs), 1, count)
+    shape = (obs.shape[0], 1, count)  # which an export leaves open
     noise = jnp.zeros(shape) if key is None else jax.random.normal(key, shape)
     return jnp.tanh(sampler.pre_tanh(policy, params, obs, noise))[:, 0]

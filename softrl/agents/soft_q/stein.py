@@ -11,6 +11,9 @@ import jax.numpy as jnp
 
 Kernel = Callable[[jax.Array, jax.Array], jax.Array]
 
+SCALES = (0.25, 1.0, 4.0, 16.0)
+"""Of the kernel `rbf`: from twice the median distance to a quarter of it."""
+
 LEAST_BANDWIDTH = 1e-6
 """Of squared distances: particles that all lie in one place have no median distance."""
 
@@ -30,13 +33,15 @@ def direction(x: jax.Array, score: jax.Array, kernel: Kernel) -> jax.Array:
 
 
 def rbf(x: jax.Array, y: jax.Array) -> jax.Array:
-    """exp(−|x − y|² / h), h the median of all |x − y|² at each of B states; no gradient flows through h.
+    """The mean over c of exp(−c |x − y|² / h), h the median of all |x − y|² at each of B states, without a gradient.
 
-    Differs from Liu and Wang's h by their log K, which would let modes that lie apart not know of one another.
+    Several widths, since of two modes that lie apart a narrow kernel knows their widths but not how much of the mass
+    either has, and a wide one the other way round.
     """
     squares = jnp.sum(jnp.square(x[:, :, None] - y[:, None]), axis=-1)
     bandwidth = jax.lax.stop_gradient(jnp.median(squares, axis=(1, 2), keepdims=True))
-    return jnp.exp(-squares / jnp.maximum(bandwidth, LEAST_BANDWIDTH))
+    scaled = squares / jnp.maximum(bandwidth, LEAST_BANDWIDTH)
+    return sum(jnp.exp(-c * scaled) for c in SCALES) / len(SCALES)
 
 
 def of_others(kernel: Kernel) -> Kernel:
