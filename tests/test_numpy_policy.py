@@ -11,7 +11,7 @@ import pytest
 from softrl import numpy_policy, running_statistics, tensors
 from softrl.errors import TensorError
 from softrl.layers import NORMALIZER, Activation, Dense, Normalizer, perceptron
-from softrl.numpy_network import Categorical, TanhGaussian
+from softrl.numpy_network import Categorical, Sampler, TanhGaussian
 from softrl.numpy_policy import Input, NumpyPolicy, PolicySpec
 
 DATA = Path(__file__).parent / "data"
@@ -30,10 +30,10 @@ def made(head, normalizer: Normalizer | None = NORMALIZER, inputs=INPUTS) -> Num
     return NumpyPolicy(spec, arrays | {"action/high": arrays["action/low"] + 2.0} if head.outputs == 4 else arrays, 3)
 
 
-GAUSSIAN, DISCRETE = TanhGaussian(2, -5.0, 2.0), Categorical(5)
+GAUSSIAN, DISCRETE, SAMPLER = TanhGaussian(2, -5.0, 2.0), Categorical(5), Sampler(2)
 
 
-@pytest.mark.parametrize("head", [GAUSSIAN, DISCRETE])
+@pytest.mark.parametrize("head", [GAUSSIAN, DISCRETE, SAMPLER])
 @pytest.mark.parametrize("normalizer", [NORMALIZER, Normalizer(1e-2, 5.0), None])
 def test_a_policy_acts_after_its_file_as_before(head, normalizer):
     policy = made(head, normalizer)
@@ -132,6 +132,15 @@ def test_normalised_observations_are_those_that_the_learner_saw():
     ours = plain.outputs([far["state"]["arm"], far["state"]["wrist"]])
     np.testing.assert_allclose(ours, joined, rtol=1e-6, atol=1e-6)
     assert np.abs(ours[2]).min() == NORMALIZER.clip
+
+
+def test_a_samplers_noise_enters_the_layers_and_is_added_to_what_they_make_of_it():
+    policy, noise = made(SAMPLER), np.float32([[0.5, -1.0], [0.0, 0.0], [2.0, 1.0]])
+    drawn, modes = policy.act(NESTED, noise), policy.act(NESTED)
+    np.testing.assert_array_equal(drawn[1], modes[1])  # the mode is that of no noise
+    parts = [NESTED["state"]["arm"], NESTED["state"]["wrist"]]
+    assert np.abs(policy.outputs(parts, noise) - policy.outputs(parts))[[0, 2]].min() > 1e-3
+    np.testing.assert_array_equal(drawn, np.tanh(policy.outputs(parts, noise) + noise))
 
 
 def test_draws_are_the_bits_that_hosted_runs_have_always_had():

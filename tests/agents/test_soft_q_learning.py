@@ -113,7 +113,7 @@ def test_a_sampler_of_two_modes_that_is_wrong_anywhere_loses_one_of_them():
 
 @pytest.mark.slow
 def test_a_sampler_learns_both_modes_and_beats_every_tanh_gaussian():
-    found = pulled(annealed(BANDIT, [FIRST, (12, 1e-3, 3e-3), (6, 3e-4, 1e-3), (4, 2e-4, 2e-4)], env=one_pull()))
+    found = pulled(annealed(BANDIT, [FIRST, (15, 1e-3, 3e-3), (10, 3e-4, 1e-3), (5, 2e-4, 2e-4)], env=one_pull()))
     print(found)
     assert abs(found.value - bandit.VALUE) < 0.01, found
     assert abs(found.left - bandit.LEFT) < 0.03, found
@@ -180,5 +180,5 @@ def test_a_learner_that_others_feed_takes_discrete_actions():
     obs, action = rng.normal(size=(32, 2)).astype(np.float32), rng.integers(0, 3, 32)
     flags = {"terminated": np.ones(32, bool), "truncated": np.zeros(32, bool)}
     learner.add({"obs": obs, "action": action, "reward": np.float32(action == 2), "next_obs": obs, **flags})
-    assert np.isfinite(learner.update(4)["critic_loss"])
+    assert np.isfinite(learner.step(4)["critic_loss"])
     assert learner.actor()(obs).dtype == np.int32

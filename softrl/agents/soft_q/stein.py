@@ -11,8 +11,8 @@ import jax.numpy as jnp
 
 Kernel = Callable[[jax.Array, jax.Array], jax.Array]
 
-SCALES = (0.25, 1.0, 4.0, 16.0)
-"""Of the kernel `rbf`: from twice the median distance to a quarter of it."""
+SCALES = (1 / 64, 1 / 16, 1 / 4, 1.0, 4.0, 16.0)
+"""Of the kernel `rbf`: from eight times the median distance to a quarter of it."""
 
 LEAST_BANDWIDTH = 1e-6
 """Of squared distances: particles that all lie in one place have no median distance."""
