@@ -29,6 +29,7 @@ _PUBLIC = {
     "softrl.training.config": ("Config", "TrainingConfig"),
     "softrl.training.evaluate": ("evaluate",),
     "softrl.training.learn": ("learn",),
+    "softrl.training.rewarded": ("rewarded",),
     "softrl.training.state": ("Program", "RunState", "LearnerState", "init_run", "init_learner"),
     "softrl.types": (
         "Batch",

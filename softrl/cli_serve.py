@@ -6,7 +6,7 @@ from typing import Any
 
 import tyro
 
-from softrl.errors import ConfigError
+from softrl.errors import ConfigError, require_known
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,9 @@ class ExportOptions:
     format: str = "onnx"
     """Write onnx, stablehlo (for `jax.export`) or safetensors (for NumPy, with softrl.numpy_policy)."""
     out: str | None = None
-    """Write to this file, by default policy.<format> in that directory."""
+    """Write to this file, by default <what>.<format> in that directory."""
+    what: str = "policy"
+    """Write the policy, or another network that the run's algorithm learned with it, such as a reward."""
     member: int | None = None
     """Take the newest policy of this member of a run with several seeds, instead of the best policy of all."""
 
@@ -65,16 +67,17 @@ def _exported(options: ExportOptions, directory: Path, format: str) -> Any:
     from softrl.learner import files, saved
     from softrl.run import load
 
-    path = options.out or directory / f"policy.{format}"
+    path = options.out or directory / f"{options.what}.{format}"
     if files.is_learner(directory):
         if options.member is not None:
             raise ConfigError(f"{directory} holds a learner, which has one policy: leave --member out")
+        require_known("network of a learner", options.what, ("policy",))
         return exporting.write(saved.newest(directory), path, format=format)
     run = load(directory)
     if options.member is None:
-        return run.export(path, format)
+        return run.export(path, format, options.what)
     policy, version = exporting.member_policy(directory, run.assembled, options.member)
-    return exporting.export(run.assembled, policy, path, format=format, version=version)
+    return exporting.export(run.assembled, policy, path, format=format, version=version, what=options.what)
 
 
 def serve(argv: list[str]) -> int:

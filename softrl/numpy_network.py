@@ -29,6 +29,32 @@ _MAPS: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
 """How a raw number gets within two bounds."""
 
 
+class Scalar(NamedTuple):
+    """The layers end in one number, a reward say, `[B, 1]`; what it "acts" is that number, `[B]`."""
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the layers end in."""
+        return 1
+
+    @property
+    def noise_inputs(self) -> int:
+        """How many numbers of noise the layers take beside the observations."""
+        return 0
+
+    def act(self, out: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
+        """The number, `[B]`."""
+        return out[..., 0]
+
+    def noise(self, rng: np.random.Generator, *lead: int) -> np.ndarray:
+        """None, `[*lead, 0]`: nothing is drawn."""
+        return np.zeros((*lead, 0), np.float32)
+
+    def explore(self, rng: np.random.Generator, *lead: int) -> np.ndarray:
+        """Zeros, `[*lead]`."""
+        return np.zeros(lead, np.float32)
+
+
 class TanhGaussian(NamedTuple):
     """The layers end in mean and raw log standard deviation, `[B, 2 A]`, of a Gaussian before a tanh; A is `size`.
 
@@ -123,7 +149,7 @@ class Sampler(NamedTuple):
         return rng.uniform(-1.0, 1.0, (*lead, self.size)).astype(np.float32)
 
 
-Head = TanhGaussian | Categorical | Sampler
+Head = TanhGaussian | Categorical | Sampler | Scalar
 """How the layers' output becomes actions."""
 
 

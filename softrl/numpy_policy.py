@@ -25,11 +25,11 @@ from softrl import layers as network_layers
 from softrl import numpy_network
 from softrl.errors import TensorError
 from softrl.layers import Layers, Normalizer
-from softrl.numpy_network import Categorical, Head, Sampler, TanhGaussian
+from softrl.numpy_network import Categorical, Head, Sampler, Scalar, TanhGaussian
 
 FORMAT = "softrl-policy-2"
 
-_HEADS = {"tanh_gaussian": TanhGaussian, "categorical": Categorical, "sampler": Sampler}
+_HEADS = {"tanh_gaussian": TanhGaussian, "categorical": Categorical, "sampler": Sampler, "scalar": Scalar}
 
 
 class Input(NamedTuple):
@@ -110,7 +110,7 @@ class NumpyPolicy:
 
     def scaled(self, actions: Any) -> Any:
         """Actions in (−1, 1) `[B, A]`, of NumPy or JAX, in the robot's own bounds; discrete ones as they are."""
-        if isinstance(self.spec.head, Categorical):
+        if not isinstance(self.spec.head, TanhGaussian):
             return actions
         low, high = self.arrays["action/low"][None], self.arrays["action/high"][None]
         return 0.5 * (low + high) + 0.5 * (high - low) * actions
@@ -193,7 +193,7 @@ def shapes(spec: PolicySpec) -> dict[str, tuple[int, ...]]:
         raise ValueError(f"the layers end in {out} numbers, the head needs {spec.head.outputs}")
     if spec.normalizer is not None:
         known |= {name: entry.shape for entry in spec.inputs for name in entry.moments}
-    if not isinstance(spec.head, Categorical):
+    if isinstance(spec.head, TanhGaussian | Sampler):
         known |= {"action/low": (spec.head.size,), "action/high": (spec.head.size,)}
     return known
 

@@ -110,14 +110,15 @@ class Run:
         """Gradient updates behind the best policy."""
         return max(self.metrics, key=_best_return)["updates"]
 
-    def export(self, path: str | Path | None = None, format: str = "onnx") -> Exported:
+    def export(self, path: str | Path | None = None, format: str = "onnx", what: str = "policy") -> Exported:
         """Writes the best policy's mode as a file: onnx, stablehlo or safetensors, in the robot's own bounds.
 
-        Args: `path`: by default policy.<format> in the run's directory, or here where it has none.
+        Args: `path`: by default <what>.<format> in the run's directory, or here where it has none; `what`: another
+          network that its algorithm has learned with it, a `reward` say, as onnx or safetensors.
         Returns: the file, its size, and how far its actions are from this run's. Raises: as `softrl.export.write`.
         """
-        path = self._place(path, f"policy.{format}")
-        return export(self.assembled, self.best_policy, path, format=format, version=self.version)
+        path = self._place(path, f"{what}.{format}")
+        return export(self.assembled, self.best_policy, path, format=format, version=self.version, what=what)
 
     def _place(self, path: str | Path | None, name: str) -> Path:
         return (self.directory or Path()) / name if path is None else Path(path)

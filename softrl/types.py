@@ -233,10 +233,17 @@ class ReplayFeedback(Protocol):
     def __call__(self, state: PyTree, index: jax.Array, td_error: jax.Array) -> PyTree: ...
 
 
+class ReplaySever(Protocol):
+    """Forgets the newest row's successor, where environments begin anew without an episode's end."""
+
+    def __call__(self, state: PyTree, step: Counter) -> PyTree: ...
+
+
 class Replay(NamedTuple):
     """What an agent learns from, on the device.
 
     horizon: vector steps stored between two calls of `learn`. least: those that must be stored before the first one.
+    sever: of a replay whose rows have their successors in the next ones; where each has its own there is nothing to do.
     """
 
     init: ReplayInit
@@ -245,3 +252,4 @@ class Replay(NamedTuple):
     feedback: ReplayFeedback
     horizon: int = 1
     least: int = 0
+    sever: ReplaySever = lambda state, step: state

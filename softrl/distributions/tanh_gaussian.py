@@ -14,6 +14,9 @@ import numpy as np
 SUPREMUM_ENTROPY = 0.6836355635996022
 """Largest entropy per dimension of any tanh-Gaussian, in nats, at mean 0 and std 0.8744 (uniform: log 2 = 0.693147)."""
 
+MARGIN = 1e-3
+"""Given actions so near ±1 are one and the same: float32 and other people's files have rounded what lies beyond."""
+
 _LOG_2PI = math.log(2.0 * math.pi)
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(128)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
@@ -41,6 +44,22 @@ def log_prob(dist: TanhGaussian, pre_tanh: jax.Array) -> jax.Array:
     """
     z = (pre_tanh - dist.mean) * jnp.exp(-dist.log_std)
     return _log_prob(z, dist.log_std, pre_tanh)
+
+
+def log_prob_of_action(dist: TanhGaussian, action: jax.Array) -> jax.Array:
+    """log π(a|s) of actions whose pre-tanh value nobody knows, those of replay or of demonstrations.
+
+    An action within `MARGIN` of ±1, ±1 itself too, has the mean density of all there, P(|a| > 1 − MARGIN) / MARGIN on
+    its side: where policies saturate that is what they and their demonstrations agree on.
+    Args: `action` `[..., A]` in [−1, 1]. Returns: `[...]`, density in nats with respect to da on (−1, 1)^A.
+    """
+    end = math.atanh(1.0 - MARGIN)
+    pre_tanh = jnp.arctanh(jnp.clip(action, MARGIN - 1.0, 1.0 - MARGIN))
+    z = (pre_tanh - dist.mean) * jnp.exp(-dist.log_std)
+    inside = -0.5 * (z * z + _LOG_2PI) - dist.log_std - log_det(pre_tanh)
+    beyond = (jnp.sign(action) * dist.mean - end) * jnp.exp(-dist.log_std)
+    at_end = jax.scipy.stats.norm.logcdf(beyond) - math.log(MARGIN)
+    return jnp.sum(jnp.where(jnp.abs(action) > 1.0 - MARGIN, at_end, inside), axis=-1)
 
 
 def sample(key: jax.Array, dist: TanhGaussian) -> tuple[jax.Array, jax.Array]:

@@ -8,13 +8,14 @@ import numpy as np
 
 from softrl import numpy_policy
 from softrl.errors import ExportError
-from softrl.numpy_network import Categorical
+from softrl.numpy_network import Categorical, Scalar
 from softrl.numpy_policy import NumpyPolicy
 
 ROWS = 1024
 LIMIT = 1e-5
 """Largest difference of an action, in units of half its range: twenty roundings of float32 after a tanh. Of discrete
-actions: of their logits, relative to the largest; two that are equal but for rounding are a tie."""
+actions: of their logits, relative to the largest; two that are equal but for rounding are a tie. Of a network of one
+number: of that, relative to the largest and to 1."""
 
 
 def observations(policy: NumpyPolicy, rows: int = ROWS) -> dict[str, np.ndarray]:
@@ -49,6 +50,8 @@ def difference(policy: NumpyPolicy, live: Callable, exported: Callable, what: st
         expected = np.asarray(live(named))
     if isinstance(policy.spec.head, Categorical):
         largest = _lost(policy, named, exported(named), expected)
+    elif isinstance(policy.spec.head, Scalar):
+        largest = float(np.max(np.abs(exported(named) - expected)) / max(1.0, float(np.abs(expected).max())))
     else:
         half_range = 0.5 * (policy.arrays["action/high"] - policy.arrays["action/low"])
         largest = float(np.max(np.abs(exported(named) - expected) / half_range))

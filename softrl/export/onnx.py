@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from softrl import __version__
 from softrl.errors import ExportError
 from softrl.layers import Activation, Dense, LayerNorm, Layers, named
-from softrl.numpy_network import Categorical, Sampler, TanhGaussian
+from softrl.numpy_network import Categorical, Sampler, Scalar, TanhGaussian
 from softrl.numpy_policy import NumpyPolicy
 
 OPSET, IR = 20, 9  # Gelu came with operator set 20
@@ -39,7 +39,8 @@ class Graph:
 
 def serialize(policy: NumpyPolicy, about: dict[str, str]) -> bytes:
     """The ONNX file: inputs named like the policy's observations `[batch, ...]`, one output `action`, `[batch, A]`;
-    of a discrete policy `[batch]`, int64. A sampler has an input `noise` `[batch, A]` more.
+    of a discrete policy `[batch]`, int64. A sampler has an input `noise` `[batch, A]` more; a network of one number has one
+    output `value`, `[batch]`.
 
     Raises: ExportError where an observation has the name of that input.
     """
@@ -94,6 +95,9 @@ def _head(graph: Graph, policy: NumpyPolicy, x: str) -> onnx.ValueInfoProto:
     if isinstance(head, Categorical):
         graph.add("ArgMax", x, out="action", axis=1, keepdims=0)
         return helper.make_tensor_value_info("action", TensorProto.INT64, ["batch"])
+    if isinstance(head, Scalar):
+        graph.add("Squeeze", x, graph.constant("axis", np.int64([1])), out="value")
+        return helper.make_tensor_value_info("value", TensorProto.FLOAT, ["batch"])
     x = graph.add("Tanh", _pre_tanh(graph, head, x), out="unit_action")
     low, high = policy.arrays["action/low"], policy.arrays["action/high"]
     x = graph.add("Mul", x, graph.constant("action/half_range", 0.5 * (high - low)), out="scaled")
@@ -123,4 +127,4 @@ def run(data: bytes, inputs: dict[str, np.ndarray]) -> np.ndarray:
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     missing = [x for x in session.get_inputs() if x.name == NOISE and NOISE not in inputs]
     rows = len(next(iter(inputs.values())))
-    return session.run(["action"], inputs | {x.name: np.zeros((rows, x.shape[1]), np.float32) for x in missing})[0]
+    return session.run(None, inputs | {x.name: np.zeros((rows, x.shape[1]), np.float32) for x in missing})[0]

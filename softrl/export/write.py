@@ -1,6 +1,7 @@
 """Writes a policy's file, once the very bytes of it have acted like the live policy."""
 
 import importlib
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,10 +11,11 @@ import jax
 import numpy as np
 
 from softrl import __version__, numpy_policy
+from softrl.agents import algorithm
 from softrl.agents.carry import afresh
 from softrl.agents.observations import whole
 from softrl.algorithm import Agent
-from softrl.errors import CheckpointError, ConfigError, suggestion
+from softrl.errors import CheckpointError, ConfigError, require_known, suggestion
 from softrl.export import check
 from softrl.numpy_policy import NumpyPolicy
 from softrl.storage import checkpoint, durable
@@ -29,6 +31,7 @@ class Live(NamedTuple):
     """A policy and what acts by it in JAX.
 
     policy: as published by the agent. plain: the same in NumPy, with its version. about: what else its file says of it.
+    computes: of another network that a policy was learned with, in JAX, `(obs) -> [B]`; plain is that one then.
     """
 
     agent: Agent
@@ -36,6 +39,7 @@ class Live(NamedTuple):
     policy: PyTree
     plain: NumpyPolicy
     about: dict[str, str]
+    computes: Callable[[PyTree], jax.Array] | None = None
 
 
 class Exported(NamedTuple):
@@ -47,11 +51,23 @@ class Exported(NamedTuple):
     observations: int
 
 
-def export(assembled: Assembled, policy: PyTree, path: str | Path, *, format: str, version: int = 0) -> Exported:
-    """Writes a run's policy, as `write`. Args: `version`: gradient updates behind it."""
-    plain = replace(acting(assembled, policy), version=version)
+def export(
+    assembled: Assembled, policy: PyTree, path: str | Path, *, format: str, version: int = 0, what: str = "policy"
+) -> Exported:
+    """Writes a run's policy, as `write`.
+
+    Args: `version`: gradient updates behind it; `what`: another network that its algorithm learns with it, by name.
+    Raises: as `write`; ConfigError where the algorithm has no such network.
+    """
     spec, about = assembled.program.env.spec, {"env": assembled.config.env.env}
-    return write(Live(assembled.program.agent, spec, policy, plain, about), path, format=format)
+    if what == "policy":
+        plain, computes = acting(assembled, policy), None
+    else:
+        entry = algorithm(assembled.config.algorithm)
+        require_known(f"network of {entry.name}", what, ("policy", *entry.networks))
+        plain, computes = entry.networks[what](assembled.config.agent, spec, policy)
+    live = Live(assembled.program.agent, spec, policy, replace(plain, version=version), about, computes)
+    return write(live, path, format=format)
 
 
 def write(live: Live, path: str | Path, *, format: str) -> Exported:
@@ -63,6 +79,8 @@ def write(live: Live, path: str | Path, *, format: str) -> Exported:
         live policy does; nothing is written. CheckpointError: the file cannot be written.
     """
     require_format(format)
+    if live.computes is not None and format == "stablehlo":
+        raise ConfigError("stablehlo files act: write a network that does not as onnx or safetensors")
     path = Path(path)
     data, run = _written(live, format)
     largest = check.difference(live.plain, partial(_acts, live), run, format)
@@ -112,6 +130,8 @@ def _written(live: Live, format: str):
 
 
 def _acts(live: Live, named: dict[str, np.ndarray]) -> np.ndarray:
+    if live.computes is not None:
+        return np.asarray(jax.jit(live.computes)(check.nested(live.plain, named)))
     obs = whole(live.spec, check.nested(live.plain, named))
     act = jax.jit(lambda policy, obs: afresh(live.agent, policy, obs, None))
     return live.plain.scaled(np.asarray(act(live.policy, obs)))

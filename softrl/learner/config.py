@@ -69,6 +69,11 @@ def validated(config: LearnerConfig, replay_capacity: int) -> LearnerConfig:
             f"algorithm {config.algorithm} learns from its own actions only, and a learner from what others did: use "
             "softrl.train, or another algorithm"
         )
+    if entry.needs:
+        raise ConfigError(
+            f"algorithm {config.algorithm} needs {entry.needs}, which a learner that others feed does not have: use "
+            "softrl.train, or another algorithm"
+        )
     entry.validate(config.agent, config.hypers)
     batch = config.sampling.batch_size
     if not batch <= replay_capacity <= 2**30:

@@ -12,10 +12,10 @@ from softrl import export as exporting
 from softrl.agents.spaces import spec_of
 from softrl.config import Seed, change, flat, replaced, setting
 from softrl.errors import BatchError, ConfigError, DivergedError, require_known
+from softrl.experience.adapters import adapted, renamed
+from softrl.experience.batches import checked_obs, checked_rows
 from softrl.export import Exported
 from softrl.learner import compute, files, saved
-from softrl.learner.adapters import adapted, renamed
-from softrl.learner.batches import checked_obs, checked_rows
 from softrl.learner.config import LearnerConfig, validated
 from softrl.learner.programs import compile_learner, filled, padded, pieces
 from softrl.numpy_policy import NumpyPolicy, PolicySpec
@@ -120,9 +120,9 @@ class Learner:
         """Stores B transitions, B ≥ 1 of any number, and moves the observation statistics by them.
 
         Args:
-          transitions: `[B, ...]` arrays; see `softrl.learner.batches.checked_rows`.
+          transitions: `[B, ...]` arrays; see `softrl.experience.batches.checked_rows`.
           demonstrations: whether they go into the second buffer (`demonstration_share` > 0).
-          names: whose keys they have: softrl, hil-serl, lerobot, sb3, d4rl or minari; see `softrl.learner.adapters`.
+          names: whose keys they have: softrl, hil-serl, lerobot, sb3, d4rl or minari; see `softrl.experience.adapters`.
         Returns: B.
         Raises:
           BatchError: with `field`, `expected`, `got` and `rows`; nothing has changed then.

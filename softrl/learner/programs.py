@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from softrl.experience.batches import Rows
 from softrl.learner import compute
-from softrl.learner.batches import Rows
 from softrl.learner.compute import LearnerParts, State
 from softrl.training.compilation import compiled
 from softrl.types import Hypers, PyTree, Spec, Transition

@@ -55,6 +55,7 @@ def time_major(spec: EnvSpec, *, capacity: int, batch_size: int, n_step: int = 1
         sample=partial(_sample, layout),
         feedback=lambda state, index, td_error: state,
         least=n_step + 1,
+        sever=partial(_sever, layout),
     )
 
 
@@ -99,6 +100,10 @@ def _add(layout: TimeMajorLayout, state: TimeMajorState, step: Counter, transiti
     new = TimeMajorState(t.obs, t.action, t.reward, t.terminated, truncated, t.valid, ())
     ring = jax.tree.map(lambda table, value: _write(table, row, value), state._replace(final_obs=()), new)
     return ring._replace(final_obs=finals)
+
+
+def _sever(layout: TimeMajorLayout, state: TimeMajorState, step: Counter) -> TimeMajorState:
+    return state._replace(valid=state.valid.at[step.minus(1).mod(layout.rows)].set(False))
 
 
 def _sample(

@@ -33,7 +33,8 @@ def by_member(mesh: Mesh | None) -> dict[str, NamedSharding]:
 
 
 def shardings(mesh: Mesh, run: RunState) -> RunState:
-    """A `NamedSharding` for every leaf: environments, replay and rollout over `data`, parameters replicated over it.
+    """A `NamedSharding` for every leaf: environments, replay and rollout over `data`, parameters, and what a replay
+    has beside its ring, replicated over it.
 
     Args: `run`: a run of M members, arrays or `ShapeDtypeStruct`.
     """
@@ -41,13 +42,14 @@ def shardings(mesh: Mesh, run: RunState) -> RunState:
     def spread(tree: PyTree, *axes: str | None) -> PyTree:
         return jax.tree.map(lambda _: NamedSharding(mesh, P(*axes)), tree)
 
-    replay = run.learner.replay
-    if not isinstance(replay, TimeMajorState | Transition):
-        raise ConfigError(f"only time-major replay and rollouts are sharded, got {type(replay).__name__}")
+    is_ring = lambda part: isinstance(part, TimeMajorState | Transition)
+    place = lambda part: spread(part, "member", None, "data") if is_ring(part) else NamedSharding(mesh, P("member"))
+    if not any(map(is_ring, jax.tree.leaves(run.learner.replay, is_leaf=is_ring))):
+        raise ConfigError(f"only time-major replay and rollouts are sharded, got {type(run.learner.replay).__name__}")
     env = spread(run.env, "member", "data")._replace(key=NamedSharding(mesh, P("member")))
     learner = LearnerState(
         agent=spread(run.learner.agent, "member"),
-        replay=spread(replay, "member", None, "data"),
+        replay=jax.tree.map(place, run.learner.replay, is_leaf=is_ring),
         health=spread(run.learner.health, "member"),
         key=NamedSharding(mesh, P("member")),
     )

@@ -168,12 +168,9 @@ def _rejoined(hosted: Hosted, run: RunState, step: int) -> RunState:
     hosted.obs = env.reset(int(run.env.key[0, 1] & 0x7FFFFFFF) + step)
     zeros = jax.tree.map(np.zeros_like, (run.rollout.episode_return, run.rollout.episode_length))
     rollout = Rollout(run.rollout.carry, *zeros)
-    if hosted.assembled.program.replay.horizon > 1:  # it was learnt from at the end of its call
-        return run._replace(rollout=rollout)
-    replay = run.learner.replay
     # The next observation stored is of another episode: the newest row has no successor.
-    newest = (step - 1) % replay.valid.shape[1]
-    replay = replay._replace(valid=replay.valid.at[:, newest].set(False))
+    sever = hosted.assembled.program.replay.sever
+    replay = jax.vmap(lambda replay: sever(replay, run.clock.step))(run.learner.replay)
     return run._replace(learner=run.learner._replace(replay=replay), rollout=rollout)
 
 

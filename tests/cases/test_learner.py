@@ -8,7 +8,7 @@ import pytest
 
 import softrl
 from softrl.agents.spaces import spec_of
-from softrl.learner.batches import checked_obs, checked_rows
+from softrl.experience.batches import checked_obs, checked_rows
 
 INTEGERS = jax.ShapeDtypeStruct((2,), np.int64)
 SPEC = spec_of({"p": np.zeros(2, np.float64), "q": INTEGERS}, 1)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import softrl
 from softrl.agents.spaces import spec_of
-from softrl.learner.batches import checked_obs, checked_rows
+from softrl.experience.batches import checked_obs, checked_rows
 from tests.learner.small import ACTIONS, ASYMMETRIC, OBS, learner, rows
 
 SPEC = spec_of(ASYMMETRIC, ACTIONS)

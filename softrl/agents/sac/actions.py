@@ -35,7 +35,8 @@ class ActionKind(NamedTuple):
     policy: network from observations to a distribution. critic: network from observations and actions to `[K, B]`.
     noise: `(key, count, action [B, ...])` -> `count` blocks, each for what is drawn once at B states.
     expected: `(distribution, action -> [K, B], action -> log density [B], noise) -> Expected`.
-    sample: `(key, distribution) -> action`. mode: `(distribution) -> action`.
+    sample: `(key, distribution) -> action`. mode: `(distribution) -> action`. log_prob: `(distribution, action) ->
+    [B]`, of actions that anybody took.
     """
 
     policy: Network
@@ -44,6 +45,7 @@ class ActionKind(NamedTuple):
     expected: Callable[..., Expected]
     sample: Callable[[jax.Array, Any], jax.Array]
     mode: Callable[[Any], jax.Array]
+    log_prob: Callable[[Any, jax.Array], jax.Array]
 
 
 def kind_of(config: SACConfig, spec: Spec | EnvSpec) -> ActionKind:
@@ -69,6 +71,7 @@ def _continuous(config: SACConfig, spec: Spec | EnvSpec, actor_size: int, critic
         expected=partial(_expected_by_a_draw, config),
         sample=lambda key, dist: tanh_gaussian.sample(key, dist)[0],
         mode=tanh_gaussian.mode,
+        log_prob=tanh_gaussian.log_prob_of_action,
     )
 
 
@@ -86,6 +89,7 @@ def _discrete(config: SACConfig, spec: Spec | EnvSpec, actor_size: int, critic_s
         expected=partial(_expected_exactly, config),
         sample=lambda key, dist: categorical.sample(key, dist)[0],
         mode=categorical.mode,
+        log_prob=categorical.log_prob,
     )
 
 

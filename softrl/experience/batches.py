@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from softrl.errors import BatchError
-from softrl.learner.adapters import as_array, check_keys
+from softrl.experience.adapters import as_array, check_keys
 from softrl.types import Discrete, PyTree, Spec
 
 _SHOWN = 8  # bad rows that an error lists

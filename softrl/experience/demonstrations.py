@@ -1,0 +1,97 @@
+"""Demonstrations from a file: `.npz` with the keys of D4RL, of Minari, or of another library that is known here."""
+
+import math
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from softrl.errors import BatchError, ConfigError
+from softrl.experience.adapters import ADAPTERS, adapted, renamed
+from softrl.experience.batches import Rows, checked_rows
+from softrl.types import Continuous, EnvSpec, Spec
+
+
+def read(path: str | Path, spec: Spec | EnvSpec) -> Rows:
+    """The transitions of a file of demonstrations, `[D, ...]`, actions in [−1, 1].
+
+    Args:
+      path: of an `.npz` with D4RL's keys (`observations`, `actions`, `next_observations`, `terminals`, optional
+        `timeouts`), Minari's (`observations` of one row more, `actions`, `terminations`, optional `truncations`; one
+        episode, or several of one length on a leading axis), or softrl's own. An entry of a dictionary observation is
+        `observations/NAME`. Rewards need not be there and are not read.
+      spec: what observations and actions must be; actions are given within its bounds.
+    Raises: ConfigError: no such file, unknown keys, or rows that do not fit; it says what was expected.
+    """
+    arrays = _grouped(_loaded(path))
+    names = _library(path, arrays)
+    theirs = None if names == "softrl" else ADAPTERS[names]
+    obs, action, reward = ("obs", "action", "reward") if theirs is None else theirs[:3]
+    try:
+        episodes = _episodes(arrays, spec, action, flat=theirs is None or theirs.next_obs is not None)
+        rows = [_rows(episode, names, obs, action, reward, spec) for episode in episodes]
+    except BatchError as error:
+        raise ConfigError(f"{path}, {renamed(error, names)}") from None
+    return Rows(*jax.tree.map(lambda *parts: np.concatenate(parts), *rows))
+
+
+def _loaded(path: str | Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        said = "there is no such file" if isinstance(error, FileNotFoundError) else f"it cannot be read ({error})"
+        raise ConfigError(f"demonstrations {str(path)!r}: {said}; expected an .npz of arrays") from None
+
+
+def _grouped(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """`observations/arm` as `{"observations": {"arm": …}}`."""
+    found: dict[str, Any] = {}
+    for name, array in arrays.items():
+        first, slash, rest = name.partition("/")
+        if slash:
+            found.setdefault(first, {})[rest] = array
+        else:
+            found[first] = array
+    return found
+
+
+def _library(path: str | Path, arrays: Mapping[str, Any]) -> str:
+    """Whose keys they are: the flag that says where values end tells libraries apart."""
+    for names, flag in (("d4rl", "terminals"), ("minari", "terminations"), ("softrl", "terminated")):
+        if flag in arrays:
+            return names
+    raise ConfigError(
+        f"{path}: expected D4RL's keys (observations, actions, next_observations, terminals) or Minari's (observations "
+        f"of one row more, actions, terminations), got {', '.join(arrays) or 'none'}"
+    )
+
+
+def _episodes(arrays: dict[str, Any], spec: Spec | EnvSpec, action: str, *, flat: bool) -> list[dict[str, Any]]:
+    """The arrays of each episode; all of them in one where successors are given."""
+    if flat or np.ndim(arrays.get(action)) != len(spec.action.shape) + 2:
+        return [arrays]
+    return [jax.tree.map(lambda x, e=e: x[e], arrays) for e in range(len(arrays[action]))]
+
+
+def _rows(given: dict[str, Any], names: str, obs: str, action: str, reward: str, spec: Spec | EnvSpec) -> Rows:
+    if action in given:
+        given = given | {reward: np.zeros(len(given[action]), np.float32), action: _unit(given[action], spec, action)}
+    return checked_rows(spec, adapted(given, names))
+
+
+def _unit(action: np.ndarray, spec: Spec | EnvSpec, name: str) -> np.ndarray:
+    """Actions within the robot's own bounds as within [−1, 1]."""
+    kind = spec.action
+    if not isinstance(kind, Continuous) or kind.low is None or action.shape[1:] != kind.shape:
+        return action
+    low, high = np.float64(kind.low)[None], np.float64(kind.high)[None]
+    scaled = 2.0 * (action - low) / (high - low) - 1.0
+    if action.size and not np.abs(scaled).max() <= 1.0 + 1e-5 and math.isfinite(float(np.abs(scaled).max())):
+        raise BatchError(
+            name, f"numbers within {kind.low} and {kind.high}", f"{action.min():.6g} to {action.max():.6g}"
+        )
+    return np.clip(scaled, -1.0, 1.0)
