@@ -39,8 +39,8 @@ class Graph:
 
 def serialize(policy: NumpyPolicy, about: dict[str, str]) -> bytes:
     """The ONNX file: inputs named like the policy's observations `[batch, ...]`, one output `action`, `[batch, A]`;
-    of a discrete policy `[batch]`, int64. A sampler has an input `noise` `[batch, A]` more; a network of one number has one
-    output `value`, `[batch]`.
+    of a discrete policy `[batch]`, int64. A sampler has an input `noise` `[batch, A]` more; a network of one number has
+    one output `value`, `[batch]`.
 
     Raises: ExportError where an observation has the name of that input.
     """
