@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from softrl import networks, running_statistics
-from softrl.agents.sac.actor import critic_layers, policy_layers
+from softrl.agents.actor import policy_layers
+from softrl.agents.critics import critic_layers
 from softrl.config import change, replaced
 from softrl.training import members
 from softrl.training.assemble import Assembled, assemble, member_hypers, member_keys

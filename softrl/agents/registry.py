@@ -12,6 +12,7 @@ ALGORITHMS = {
     "sac": "softrl.agents.sac",
     "soft-q": "softrl.agents.soft_q",
     "policy-gradient": "softrl.agents.policy_gradient",
+    "mpo": "softrl.agents.mpo",
     "airl": "softrl.agents.airl",
 }
 """Name -> package with an `ALGORITHM`, imported when it is used."""

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from softrl import networks
+from softrl.agents.actor import policy_layers
 from softrl.agents.sac import SACConfig, SACHypers, SACInfo, build, resolve
-from softrl.agents.sac.actor import policy_layers
 from softrl.algorithm import Feedback
 from softrl.clock import Clock, Counter
 from softrl.config import change

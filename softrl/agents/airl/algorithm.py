@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 
+from softrl.agents.actor import actor as acting
 from softrl.agents.airl.agent import build
 from softrl.agents.airl.config import AIRLConfig, AIRLHypers, actor_critic, resolve, validate
 from softrl.agents.airl.export import reward_network
 from softrl.agents.airl.presets import classic, tuned
 from softrl.agents.airl.state import AIRLPolicy
-from softrl.agents.sac.actor import actor as sac_actor
 from softrl.agents.sac.algorithm import METRICS as SAC_METRICS
 from softrl.algorithm import Algorithm, Metric
 from softrl.errors import ConfigError
@@ -42,7 +42,7 @@ def replay(config: AIRLConfig, spec: EnvSpec, *, n_step: int, batch_size: int, *
 
 def actor(config: AIRLConfig, spec: Spec | EnvSpec, policy: AIRLPolicy, *, version: int = 0) -> NumpyPolicy:
     """A published policy in NumPy, see `softrl.agents.policy.in_numpy`."""
-    return sac_actor(actor_critic(config), spec, policy.actor, version=version)
+    return acting(actor_critic(config), spec, policy.actor, version=version)
 
 
 def summary(config: AIRLConfig, hypers: AIRLHypers, spec: Spec | EnvSpec) -> str:

@@ -5,15 +5,16 @@ Both give the same `Expected`, in which all losses are linear, so the update kno
 """
 
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from softrl import networks
+from softrl.agents.actor import policy_layers
+from softrl.agents.critics import critic_layers, reduced
 from softrl.agents.observations import size
-from softrl.agents.sac.actor import critic_layers, policy_layers
 from softrl.agents.sac.config import SACConfig
 from softrl.distributions import categorical, tanh_gaussian
 from softrl.distributions.categorical import Categorical
@@ -55,13 +56,6 @@ def kind_of(config: SACConfig, spec: Spec | EnvSpec) -> ActionKind:
     return make(config, spec, actor_size, critic_size)
 
 
-def reduced(config: SACConfig, q: jax.Array) -> jax.Array:
-    """The ensemble's estimate `[...]` from `[K, ...]`."""
-    # Pairwise, since the gradient of jnp.min divides by the number of critics that equal the minimum, and that is none
-    # where XLA computes q twice and rounds it differently (seen on CPUs under vmap).
-    return reduce(jnp.minimum, q) if config.critic_reduction == "min" else jnp.mean(q, axis=0)
-
-
 def _continuous(config: SACConfig, spec: Spec | EnvSpec, actor_size: int, critic_size: int) -> ActionKind:
     bounds = {name: getattr(config, name) for name in ("log_std_min", "log_std_max", "log_std_map")}
     return ActionKind(
@@ -77,7 +71,7 @@ def _continuous(config: SACConfig, spec: Spec | EnvSpec, actor_size: int, critic
 
 def _expected_by_a_draw(config: SACConfig, dist: TanhGaussian, q_of, log_prior_of, noise: jax.Array) -> Expected:
     action, log_prob = tanh_gaussian.transform(noise, dist)
-    return Expected(reduced(config, q_of(action)), log_prob, log_prob - log_prior_of(action))
+    return Expected(reduced(config.critic_reduction, q_of(action)), log_prob, log_prob - log_prior_of(action))
 
 
 def _discrete(config: SACConfig, spec: Spec | EnvSpec, actor_size: int, critic_size: int) -> ActionKind:
@@ -98,4 +92,6 @@ def _expected_exactly(config: SACConfig, dist: Categorical, q_of, log_prior_of, 
     probs = jnp.exp(log_probs)
     every = jnp.broadcast_to(jnp.arange(probs.shape[-1], dtype=jnp.int32)[None], probs.shape)
     mean = lambda values: jnp.sum(probs * values, axis=-1)
-    return Expected(mean(reduced(config, q_of(every))), mean(log_probs), mean(log_probs - log_prior_of(every)))
+    return Expected(
+        mean(reduced(config.critic_reduction, q_of(every))), mean(log_probs), mean(log_probs - log_prior_of(every))
+    )

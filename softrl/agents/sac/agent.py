@@ -9,11 +9,11 @@ import jax.numpy as jnp
 
 from softrl import networks, running_statistics
 from softrl.agents.carry import Stateless, stateless, uniform_actions
+from softrl.agents.critics import critic_layers
 from softrl.agents.descent import begin
 from softrl.agents.observations import joined, size
 from softrl.agents.policy import Policy
 from softrl.agents.sac.actions import kind_of
-from softrl.agents.sac.actor import critic_layers
 from softrl.agents.sac.config import SACConfig, SACHypers
 from softrl.agents.sac.state import LogPrior, Parts, SACState
 from softrl.agents.sac.update import update

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from softrl.agents.sac.actor import actor
+from softrl.agents.actor import actor
 from softrl.agents.sac.agent import build
 from softrl.agents.sac.config import HIGH_SHARE, SACConfig, SACHypers, resolve, validate
 from softrl.agents.sac.presets import classic, tuned

@@ -5,7 +5,7 @@ Both are a `Support`, so that V = α log Σ_j exp(w_j + Q(s, a_j)/α) is one lin
 
 import math
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -56,12 +56,6 @@ class ActionKind(NamedTuple):
 def kind_of(config: SoftQConfig, spec: Spec | EnvSpec) -> ActionKind:
     """The kind of a robot's actions. Raises: ConfigError for several critics of discrete actions."""
     return (_discrete if isinstance(spec.action, Discrete) else _continuous)(config, spec)
-
-
-def reduced(config: SoftQConfig, q: jax.Array) -> jax.Array:
-    """The ensemble's estimate `[...]` from `[K, ...]`."""
-    # Pairwise, since the gradient of jnp.min is not that of one critic where two are equal but for rounding.
-    return reduce(jnp.minimum, q) if config.critic_reduction == "min" else jnp.mean(q, axis=0)
 
 
 def soft_of(q: jax.Array, log_weight: jax.Array, temperature: jax.Array) -> Soft:

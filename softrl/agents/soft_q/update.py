@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 
 from softrl import losses, running_statistics, soft
+from softrl.agents.critics import reduced
 from softrl.agents.descent import descend
 from softrl.agents.observations import joined
 from softrl.agents.soft_q import sampler, stein
-from softrl.agents.soft_q.actions import Soft, reduced, soft_of
+from softrl.agents.soft_q.actions import Soft, soft_of
 from softrl.agents.soft_q.config import SoftQHypers
 from softrl.agents.soft_q.state import Parts, SoftQInfo, SoftQState
 from softrl.algorithm import Feedback
@@ -68,7 +69,7 @@ def _soft(parts: Parts, state: SoftQState, seen: Seen, key: jax.Array) -> Soft:
     params = state.sampler.params if parts.kind.sampled else ()
     support = parts.kind.support(params, seen.actor, key)
     q, _ = parts.kind.critic.apply(state.target, state.critic.batch_stats, seen.critic, support.action)
-    return soft_of(reduced(parts.config, q), support.log_weight, state.temperature)
+    return soft_of(reduced(parts.config.critic_reduction, q), support.log_weight, state.temperature)
 
 
 def _value_of_entropies(parts: Parts, state: SoftQState, batch: Batch, key: jax.Array) -> jax.Array:
@@ -111,4 +112,4 @@ def _update_sampler(
 def _log_density(parts: Parts, state: SoftQState, obs: Seen, u: jax.Array) -> jax.Array:
     """Of the Boltzmann policy before the tanh, Q(s, tanh u)/α + Σ log(1 − tanh² u) `[B, K]`, up to a constant."""
     q, _ = parts.kind.critic.apply(state.critic.params, state.critic.batch_stats, obs.critic, jnp.tanh(u))
-    return reduced(parts.config, q) / state.temperature + jnp.sum(tanh_gaussian.log_det(u), axis=-1)
+    return reduced(parts.config.critic_reduction, q) / state.temperature + jnp.sum(tanh_gaussian.log_det(u), axis=-1)
