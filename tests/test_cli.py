@@ -80,7 +80,7 @@ BAD = [
     (["train", "json:make_env"], ["no 'make_env' in module 'json'"]),
     (["train", "gym/Pendulum-v1", "--env-kwargs", "[1]"], ["env_kwargs", '{"gravity": 5.0}', "[1]"]),
     (["train", "gym/Pendulum-v1", "--env-kwargs", '{"gravity": 5.0}'], ["gym/Pendulum-v1", "gravity"]),
-    (["train", "gym/CartPole-v1"], ["continuous actions", "Discrete(n=2)"]),
+    (["train", "gym/CartPole-v1", "--algorithm", "mpo"], ["mpo learns continuous actions", "Discrete(n=2)"]),
     (["eval", "no-such-run"], ["no-such-run", "not a run"]),
     (["render", "no-such-run"], ["not a run"]),
     (["render", "no-such-run", "--format", "avi"], ["avi", "mp4, gif or html"]),
