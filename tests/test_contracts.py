@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from functools import partial
+import tempfile
+from functools import cache, partial
 from pathlib import Path
 
 import jax
@@ -36,7 +37,20 @@ def config(name: str, kind: type, **changes) -> Config:
     sizes = tiny.SIZES | {"env": WORLDS[kind]} | ({} if algorithm(name).off_policy else ON_POLICY)
     known = flat(Config(name))
     sizes = {field: value for field, value in sizes.items() if field in known} | tiny.OWN.get(name, {})
+    if "demonstrations" in known:
+        sizes["demonstrations"] = demonstrations(kind)
     return softrl.change(Config(name), **{**sizes, **changes})
+
+
+@cache
+def demonstrations(kind: type) -> str:
+    """A file of rows that anybody could have made."""
+    rng, path = np.random.default_rng(0), f"{tempfile.mkdtemp()}/shown.npz"
+    obs, after = rng.normal(size=(2, 40, 2)).astype(np.float32)
+    action = rng.uniform(-1, 1, (40, 1)).astype(np.float32) if kind is Continuous else rng.integers(0, 3, 40)
+    rows = {"observations": obs, "actions": action, "next_observations": after, "terminals": np.zeros(40, bool)}
+    np.savez(path, **rows)
+    return path
 
 
 @each_case
@@ -69,8 +83,8 @@ def test_a_learner_learns_from_what_others_push_or_says_in_one_line_that_it_cann
     spec = assemble(config(name, kind)).program.env.spec
     small = {k: v for k, v in {**tiny.SIZES, "learning_starts": 16}.items() if k in flat(softrl.LearnerConfig(name))}
     made = partial(softrl.Learner, softrl.change(softrl.LearnerConfig(name), **small), spec.obs, spec.action)
-    if not algorithm(name).off_policy:
-        with pytest.raises(ConfigError, match="own actions only"):
+    if not algorithm(name).off_policy or algorithm(name).needs:
+        with pytest.raises(ConfigError, match=r"own actions only|demonstrations"):
             made(replay_capacity=64)
         return
     learner, rng = made(replay_capacity=64), np.random.default_rng(0)

@@ -33,7 +33,12 @@ SIZES = {
     "steps": 512,
 }
 
-OWN = {"policy-gradient": {"horizon": 8, "epochs": 2, "minibatches": 2}}
+OWN = {
+    "policy-gradient": {"horizon": 8, "epochs": 2, "minibatches": 2},
+    "soft-q": {"value_particles": 8, "stein_particles": 8},
+    "mpo": {"action_draws": 4},
+    "airl": {"reward_widths": "8"},
+}
 """Settings that an algorithm needs to be as small, by its name."""
 
 
