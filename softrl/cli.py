@@ -25,6 +25,7 @@ softrl {version}: control as inference, compiled
   softrl best DIR                                                         the winning command line of a sweep
   softrl eval RUN [--episodes N]                                          returns of a run's best policy
   softrl render RUN [--format mp4|gif|html]                               the best policy at work
+  softrl demonstrate RUN [--episodes N]                                   what it does, as a file to learn from
   softrl export DIR --format onnx|stablehlo|safetensors [--out FILE]      a run's or a learner's policy as a file
   softrl report DIR                                                       one HTML page on a run or a sweep
   softrl serve --out DIR --obs 17 --actions 6 [--address HOST:PORT] ...   a learner that other processes feed
@@ -79,6 +80,20 @@ class RenderOptions:
 
 
 @dataclass(frozen=True)
+class DemonstrateOptions:
+    """Whole episodes of a finished run's best policy, drawn and not by its mode, as an .npz with D4RL's keys."""
+
+    run: tyro.conf.Positional[str]
+    """Record the run in this directory."""
+    out: str | None = None
+    """Write to this file, by default demonstrations.npz in the run's directory."""
+    episodes: int = 20
+    """Record this many episodes."""
+    seed: int = 0
+    """Draw the episodes from this seed."""
+
+
+@dataclass(frozen=True)
 class ReportOptions:
     """One self-contained HTML page."""
 
@@ -106,6 +121,7 @@ def _called(argv: list[str]) -> None:
         "best": cli_sweep.best,
         "eval": _eval,
         "render": _render,
+        "demonstrate": _demonstrate,
         "report": _report,
         "export": cli_serve.export,
         "serve": cli_serve.serve,
@@ -201,6 +217,7 @@ def _default_out(config) -> str:
     env, training = config.env, config.training
     moved = physics(env.env, env.backend)
     name = re.sub(r"[^\w.-]", "-", env.env) + (f"-{moved}" if moved else "")
+    name += "" if config.algorithm == type(config).algorithm else f"-{config.algorithm}"
     many = f"x{training.seeds}" if training.seeds > 1 else ""
     return os.path.join("runs", f"{name}-seed{training.seed}{many}")
 
@@ -224,6 +241,17 @@ def _render(argv: list[str]) -> int:
     path = options.out or Path(options.run) / f"replay.{options.format}"
     seed, steps = setting("seed", options.seed, Seed), setting("steps", options.steps, Annotated[int, Within(1)])
     print(load(options.run).render(path, steps=steps, seed=seed))
+    return 0
+
+
+def _demonstrate(argv: list[str]) -> int:
+    about = "Record what a run's best policy does, for others to learn from."
+    options = tyro.cli(DemonstrateOptions, args=argv, prog="softrl demonstrate", description=about)
+    from softrl.run import load
+
+    seed = setting("seed", options.seed, Seed)
+    episodes = setting("episodes", options.episodes, Annotated[int, Within(1)])
+    print(load(options.run).demonstrate(options.out, episodes=episodes, seed=seed))
     return 0
 
 

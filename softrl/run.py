@@ -105,6 +105,16 @@ class Run:
         path = self._place(path, "replay.mp4")
         return film(self.assembled, self.best_policy, path, steps=steps, seed=seed, note=note)
 
+    def demonstrate(self, path: str | Path | None = None, *, episodes: int = 20, seed: int = 0) -> Path:
+        """Writes what the best policy does, drawn and not by its mode, in whole episodes: an .npz with D4RL's keys.
+
+        Args: `path`: by default demonstrations.npz as `export` says; `seed`: of the episodes.
+        Returns: the file, which `--algorithm airl --demonstrations` and `Learner.add_demonstrations` take.
+        """
+        path = self._place(path, "demonstrations.npz")
+        show.demonstrated(self.assembled, self.best_policy, path, episodes=episodes, seed=seed)
+        return path
+
     @property
     def version(self) -> int:
         """Gradient updates behind the best policy."""

@@ -29,7 +29,7 @@ LAYERS = {
     "networks": 1,
     "replay": 1,
     "envs": 1,
-    "experience": 1,
+    "experience": 2,
     "running_statistics": 1,
     "storage": 1,
     "losses": 2,

@@ -12,7 +12,8 @@ import numpy as np
 from softrl.errors import BatchError, ConfigError
 from softrl.experience.adapters import ADAPTERS, adapted, renamed
 from softrl.experience.batches import Rows, checked_rows
-from softrl.types import Continuous, EnvSpec, Spec
+from softrl.storage import durable
+from softrl.types import Continuous, EnvSpec, Spec, Transition
 
 
 def read(path: str | Path, spec: Spec | EnvSpec) -> Rows:
@@ -36,6 +37,32 @@ def read(path: str | Path, spec: Spec | EnvSpec) -> Rows:
     except BatchError as error:
         raise ConfigError(f"{path}, {renamed(error, names)}") from None
     return Rows(*jax.tree.map(lambda *parts: np.concatenate(parts), *rows))
+
+
+def write(path: str | Path, rows: Transition, spec: Spec | EnvSpec) -> int:
+    """A file that `read` reads, with D4RL's keys, of the valid rows of episodes `[T, E, ...]`, one after the other.
+
+    Args: `rows`: in NumPy, actions in [−1, 1]; the file has them within the robot's own bounds.
+    Returns: how many rows.
+    """
+    kept = np.swapaxes(rows.valid, 0, 1)
+    rows = jax.tree.map(lambda x: np.swapaxes(x, 0, 1)[kept], rows)
+    flags = {"rewards": rows.reward, "terminals": rows.terminated, "timeouts": rows.truncated}
+    arrays = {"actions": _own(rows.action, spec), **flags}
+    for name, tree in (("observations", rows.obs), ("next_observations", rows.next_obs)):
+        arrays |= {f"{name}/{key}": x for key, x in tree.items()} if isinstance(tree, dict) else {name: tree}
+    with durable.explained("write", Path(path)):
+        np.savez_compressed(path, **arrays)
+    return len(rows.reward)
+
+
+def _own(action: np.ndarray, spec: Spec | EnvSpec) -> np.ndarray:
+    """Actions within [−1, 1] as within the robot's own bounds."""
+    kind = spec.action
+    if not isinstance(kind, Continuous) or kind.low is None:
+        return action
+    low, high = np.float32(kind.low)[None], np.float32(kind.high)[None]
+    return low + 0.5 * (np.clip(action, -1.0, 1.0) + 1.0) * (high - low)
 
 
 def _loaded(path: str | Path) -> dict[str, np.ndarray]:

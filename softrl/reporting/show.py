@@ -11,16 +11,19 @@ from rich.console import Console
 
 from softrl.agents import algorithm
 from softrl.config import change
-from softrl.envs import HostEnv, physics
+from softrl.envs import HostEnv, make_env, physics
 from softrl.errors import ConfigError, RenderError
+from softrl.experience import demonstrations
 from softrl.reporting.curve import curve
 from softrl.reporting.film import film
 from softrl.reporting.progress import Progress
 from softrl.training import hosted
 from softrl.training.assemble import Assembled, acting, assemble
 from softrl.training.config import Config
+from softrl.training.demonstrate import demonstrate, demonstrate_on_host
 from softrl.training.evaluate import Evaluation, evaluate, evaluation_key
 from softrl.training.health import message
+from softrl.training.hosted import EVALUATION_SEED
 from softrl.types import PyTree
 
 
@@ -115,7 +118,8 @@ def title(config: Config) -> str:
     named = [env.env, *filter(None, [physics(env.env, env.backend)])]
     last = training.seed + training.seeds - 1
     seeds = f"seed {training.seed}" if training.seeds == 1 else f"seeds {training.seed} to {last}"
-    return ", ".join([*named, seeds])
+    learner = [] if config.algorithm == Config.algorithm else [config.algorithm]
+    return ", ".join([*named, *learner, seeds])
 
 
 def evaluated(trained: Assembled, policy: PyTree, *, episodes: int, seed: int) -> Evaluation:
@@ -128,6 +132,18 @@ def evaluated(trained: Assembled, policy: PyTree, *, episodes: int, seed: int) -
     else:
         result = jax.jit(lambda policy, key: evaluate(held_out, agent, policy, key))(policy, evaluation_key(seed))
     return jax.tree.map(np.asarray, result)
+
+
+def demonstrated(trained: Assembled, policy: PyTree, path: Path, *, episodes: int, seed: int) -> int:
+    """Writes demonstrations, see `Run.demonstrate`. Returns: how many steps."""
+    source = trained.evaluation_source or trained.source
+    env = make_env(trained.config.env, source, num_envs=episodes, stagger=False)
+    if isinstance(env, HostEnv):
+        rows = demonstrate_on_host(env, acting(trained, policy), EVALUATION_SEED + seed)
+    else:
+        play = jax.jit(lambda policy, key: demonstrate(env, trained.program.agent, policy, key))
+        rows = jax.tree.map(np.asarray, play(policy, evaluation_key(seed)))
+    return demonstrations.write(path, rows, env.spec)
 
 
 def print_returns(config: Config, result: Evaluation) -> None:
