@@ -107,6 +107,9 @@ class Algorithm(NamedTuple):
     presets: name -> `(env, device) -> flat settings`, device `cpu`, `accelerator` or `host`.
     actions: the kinds of actions that it learns. off_policy: whether it learns from what others did, too.
     needs: what it needs that a learner whom others feed cannot give it, in words; empty for nothing.
+    ignores: settings of training and replay that it does not read.
+    keeps: which policy a run keeps, the `best` by the environment's return, or, where that is not what it learns, the
+    `newest`.
     networks: what else a published policy holds that can leave as a file, by name: `(config, spec, policy) -> (the
     network in NumPy, the same in JAX)`, both from observations `[B, ...]`, nested as its inputs say, to `[B]`.
     old_fields: `(config) -> {field: what it then did}` of the fields that an older config, as JSON has it, lacks.
@@ -126,5 +129,7 @@ class Algorithm(NamedTuple):
     actions: tuple[type, ...] = (Continuous, Discrete)
     off_policy: bool = True
     needs: str = ""
+    keeps: str = "best"
+    ignores: tuple[str, ...] = ()
     networks: Mapping[str, Callable[[Any, Spec | EnvSpec, PyTree], tuple[Any, Callable[[PyTree], jax.Array]]]] = {}
     old_fields: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda config: {}

@@ -110,7 +110,7 @@ class NumpyPolicy:
 
     def scaled(self, actions: Any) -> Any:
         """Actions in (−1, 1) `[B, A]`, of NumPy or JAX, in the robot's own bounds; discrete ones as they are."""
-        if not isinstance(self.spec.head, TanhGaussian):
+        if not isinstance(self.spec.head, TanhGaussian | Sampler):
             return actions
         low, high = self.arrays["action/low"][None], self.arrays["action/high"][None]
         return 0.5 * (low + high) + 0.5 * (high - low) * actions

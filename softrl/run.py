@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from softrl.agents import algorithm
 from softrl.agents.carry import afresh
 from softrl.agents.observations import inputs, whole
 from softrl.config import change
@@ -118,7 +119,8 @@ class Run:
     @property
     def version(self) -> int:
         """Gradient updates behind the best policy."""
-        return max(self.metrics, key=_best_return)["updates"]
+        newest = algorithm(self.config.algorithm).keeps == "newest"
+        return (self.metrics[-1] if newest else max(self.metrics, key=_best_return))["updates"]
 
     def export(self, path: str | Path | None = None, format: str = "onnx", what: str = "policy") -> Exported:
         """Writes the best policy's mode as a file: onnx, stablehlo or safetensors, in the robot's own bounds.
@@ -173,7 +175,8 @@ def train(
       progress_fn: called after every evaluation.
       from_run: start from this finished run's learner: parameters, optimisers, temperature and statistics.
       randomize: `(key, System) -> System`, domain randomisation of Brax's model.
-      log_prior: `(obs, action) -> log density`, an action prior of your own, for `obs` as the environment gives them.
+      log_prior: `(obs, action) -> log density`, a finite action prior of your own, for `obs` as the environment gives
+        them; of discrete actions it is asked about all n at once, `action [B, n] -> [B, n]`.
       members: what each of the `seeds` members has of its own, in place of seeds that follow one another:
         `[{"seed": 3, "critic_lr": 1e-3}, ...]`.
       listener: called at every chunk, evaluation and checkpoint (see `softrl.training.session`).

@@ -94,5 +94,7 @@ def test_it_says_in_one_line_what_it_cannot_do():
         assemble(config(env="probe/death"))
     with pytest.raises(ConfigError, match="learning_starts 0, got 64"):
         assemble(config(learning_starts=64), env=arms())
+    with pytest.raises(ConfigError, match="updates_per_step 1, got 2"):
+        assemble(config(updates_per_step=2), env=arms())
     with pytest.raises(ConfigError, match="own actions only"):
         softrl.Learner(softrl.LearnerConfig("toy"), jax.ShapeDtypeStruct((1,), "float32"), Discrete(3))

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from softrl import networks, running_statistics
+from softrl.agents import algorithm as registered
 from softrl.agents.actor import policy_layers
 from softrl.agents.critics import critic_layers
-from softrl.config import change, replaced
+from softrl.config import change, flat, replaced
 from softrl.training import members
 from softrl.training.assemble import Assembled, assemble, member_hypers, member_keys
 from softrl.training.config import Config
@@ -36,15 +37,19 @@ SIZES = {
 OWN = {
     "policy-gradient": {"horizon": 8, "epochs": 2, "minibatches": 2},
     "soft-q": {"value_particles": 8, "stein_particles": 8},
-    "mpo": {"action_draws": 4},
+    "mpo": {"action_draws": 3},
     "airl": {"reward_widths": "8"},
 }
 """Settings that an algorithm needs to be as small, by its name."""
 
 
 def config(algorithm: str = "sac", **changes) -> Config:
-    """A tiny run; any field by its flat name."""
-    return change(Config(algorithm), **{**SIZES, **changes})
+    """A tiny run; any field by its flat name. Sizes that the algorithm does not read are left out."""
+    entry, default = registered(algorithm), Config(algorithm)
+    own = {} if entry.off_policy else {"learning_starts": 0, "updates_per_step": 1}
+    sizes = {**SIZES, **own, **OWN.get(algorithm, {}), **changes}
+    read = {name: value for name, value in sizes.items() if name not in entry.ignores}
+    return change(default, **{name: value for name, value in read.items() if name in flat(default) or name in changes})
 
 
 class Trial(NamedTuple):

@@ -27,8 +27,8 @@ def wanderer(kind: Action) -> Simulator:
 
 
 def continuous() -> Simulator:
-    """Pushed by a number."""
-    return wanderer(Continuous(1))
+    """Pushed by a number, harder to the left."""
+    return wanderer(Continuous(1, (-2.0,), (1.0,)))
 
 
 def discrete() -> Simulator:

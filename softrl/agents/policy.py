@@ -1,18 +1,26 @@
 """What one publishes of a learner, the policy; and the same in NumPy: for files, for servers, and for a host that acts
 while the device learns, where XLA would let it wait until the update is done."""
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
 
-from softrl.agents.observations import inputs
+from softrl import running_statistics
+from softrl.agents.observations import inputs, joined
 from softrl.layers import NORMALIZER, Layers
 from softrl.numpy_network import Head
 from softrl.numpy_policy import NumpyPolicy, PolicySpec, at
 from softrl.running_statistics import Statistics
-from softrl.types import Action, Continuous, EnvSpec, PyTree, Spec
+from softrl.types import Action, Continuous, EnvSpec, Network, PyTree, Spec, Transition
+
+
+class Normalized(Protocol):
+    """What is read here of an algorithm's static fields."""
+
+    normalize_obs: bool
 
 
 class Policy(NamedTuple):
@@ -21,6 +29,39 @@ class Policy(NamedTuple):
     params: PyTree
     batch_stats: PyTree
     statistics: Statistics
+
+
+Choose = Callable[[Policy, jax.Array, jax.Array | None], jax.Array]
+"""Actions for what the actor sees, `[B, O]`; key None asks for the mode."""
+
+
+def act(choose: Choose, config: Normalized, actor_obs: str | None, policy: Policy, carry: PyTree, obs: PyTree, key):
+    """`Agent.act` without a memory: what `choose` makes of the observations that the actor sees."""
+    if config.normalize_obs:
+        obs = running_statistics.normalize(policy.statistics, obs)
+    return choose(policy, joined(obs, actor_obs), key), carry, ()
+
+
+def from_distribution(
+    network: Network, sample: Callable[[jax.Array, Any], jax.Array], mode: Callable[[Any], jax.Array]
+) -> Choose:
+    """A draw of the distribution that the policy's network gives, or its mode."""
+
+    def choose(policy: Policy, obs: jax.Array, key: jax.Array | None) -> jax.Array:
+        dist, _ = network.apply(policy.params, policy.batch_stats, obs, train=False)
+        return mode(dist) if key is None else sample(key, dist)
+
+    return choose
+
+
+def observe(
+    config: Normalized, state: Any, carry: PyTree, transition: Transition, hypers: PyTree
+) -> tuple[Any, PyTree]:
+    """`Agent.observe` of a state whose only running statistics are `statistics`, of observations."""
+    if not config.normalize_obs:
+        return state, carry
+    seen = running_statistics.update(state.statistics, transition.obs, transition.valid)
+    return state._replace(statistics=seen), carry
 
 
 def widths(spelled: str, width: int, depth: int) -> tuple[int, ...]:

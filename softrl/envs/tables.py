@@ -35,7 +35,8 @@ def tabular(mdp: TabularMDP) -> Simulator:
 
     Observations are one-hot, `[S]`; actions `Discrete(A)`. A state that every action leads back to, unpaid, ends the
     episode when it is reached: as in exact inference it is worth 0 and has no entropy. Elsewhere every action can be
-    taken; what else the model's prior says of actions goes to the learner, `softrl.train(log_prior=…)`.
+    taken; what else the model's prior says of actions goes to the learner, `softrl.train(log_prior=…)`, as
+    finite numbers.
     Args: `mdp`: with a reward that does not change with time, `[S, A]`.
     Raises: ValueError naming what does not fit.
     """

@@ -49,6 +49,10 @@ def checked_rows(spec: Spec, transitions: Mapping[str, Any]) -> Rows:
         named.append(("truncated", _numbers("truncated", transitions["truncated"], flag)))
     _require_rows("transitions", named)
     if isinstance(spec.action, Discrete):
+        unknown = (rows.action < 0) | (rows.action >= spec.action.n)
+        if unknown.any():
+            worst = str(rows.action[unknown].flat[0])
+            raise BatchError("action", f"whole numbers from 0 to {spec.action.n - 1}", worst, _rows(unknown))
         return rows
     outside = np.abs(rows.action) > 1.0 + _ROUNDING
     if outside.any():

@@ -101,7 +101,8 @@ def _episodes(arrays: dict[str, Any], spec: Spec | EnvSpec, action: str, *, flat
     """The arrays of each episode; all of them in one where successors are given."""
     if flat or np.ndim(arrays.get(action)) != len(spec.action.shape) + 2:
         return [arrays]
-    return [jax.tree.map(lambda x, e=e: x[e], arrays) for e in range(len(arrays[action]))]
+    many = {name: tree for name, tree in arrays.items() if all(np.ndim(x) for x in jax.tree.leaves(tree))}
+    return [jax.tree.map(lambda x, e=e: x[e], many) for e in range(len(arrays[action]))]
 
 
 def _rows(given: dict[str, Any], names: str, obs: str, action: str, reward: str, spec: Spec | EnvSpec) -> Rows:

@@ -58,11 +58,12 @@ class RunWatcher:
 
     def _plan(self, assembled: Assembled, memory: str) -> None:
         config, spec = assembled.config, assembled.program.env.spec
-        updates = config.training.updates_per_step
+        updates, horizon = config.training.updates_per_step, assembled.program.replay.horizon
+        every = "a vector step" if horizon == 1 else f"every {horizon} vector steps"
         about = algorithm(config.algorithm).summary(config.agent, assembled.hypers.agent, spec)
         self.note(
-            f"{title(config)}: {spec.num_envs} environments, {updates} updates a vector step "
-            f"({updates / spec.num_envs:.3g} a transition), {about}"
+            f"{title(config)}: {spec.num_envs} environments, {updates} updates {every} "
+            f"({updates / horizon / spec.num_envs:.3g} a transition), {about}"
         )
         self.note(f"allocating {memory}; compiling")
 

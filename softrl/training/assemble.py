@@ -76,11 +76,8 @@ def assemble(
             f"chunk_steps must be a multiple of the {replay.horizon} vector steps that {config.algorithm} learns from "
             f"at once, got {training.chunk_steps}"
         )
-    if not entry.off_policy and training.learning_starts:
-        raise ConfigError(
-            f"{config.algorithm} learns from its own actions only, so it cannot explore by others: set learning_starts "
-            f"0, got {training.learning_starts}"
-        )
+    if not entry.off_policy:
+        _require_on_policy(config)
     starts = max(math.ceil(training.learning_starts / config.env.num_envs), replay.least)
     agent = entry.build(config.agent, env.spec, log_prior=log_prior)
     program = Program(env, agent, replay, training.updates_per_step, starts)
@@ -89,6 +86,21 @@ def assemble(
     assembled = Assembled(config, program, evaluation, hypers, source=source, evaluation_source=other)
     assembled = assembled._replace(functions={"randomize": randomize, "log_prior": log_prior})
     return assembled if members is None else with_members(assembled, members)
+
+
+def _require_on_policy(config: Config) -> None:
+    """Raises: ConfigError for settings that only learning from older or others' actions could follow."""
+    training, name = config.training, config.algorithm
+    if training.learning_starts:
+        raise ConfigError(
+            f"{name} learns from its own actions only, so it cannot explore by others: set learning_starts 0, got "
+            f"{training.learning_starts}"
+        )
+    if training.updates_per_step != 1:
+        raise ConfigError(
+            f"{name} learns from what its newest policy did, once: set updates_per_step 1, got "
+            f"{training.updates_per_step}"
+        )
 
 
 def _sources(config: Config, env: Any, evaluation_env: Any) -> tuple[Source, Source | None]:

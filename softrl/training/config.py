@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from softrl.agents import algorithm
 from softrl.algorithm import Algorithm
-from softrl.config import Seed, Within, checked, from_json
+from softrl.config import Seed, Within, checked, flat, from_json
 from softrl.envs import EnvConfig
 from softrl.errors import ConfigError
 from softrl.replay import ReplayHypers
@@ -95,8 +95,11 @@ def validated(config: Config) -> Config:
     Raises: ConfigError saying what was given, what was expected and what to do.
     """
     checked(config)
-    algorithm(config.algorithm).validate(config.agent, config.hypers)
-    training, num_envs = config.training, config.env.num_envs
+    entry, training, num_envs = algorithm(config.algorithm), config.training, config.env.num_envs
+    entry.validate(config.agent, config.hypers)
+    _require_read(config, entry)
+    if "replay_size" in entry.ignores:
+        return config
     if training.batch_size > training.replay_size:
         raise ConfigError(
             f"batch_size {training.batch_size} is larger than replay_size {training.replay_size}: raise replay_size"
@@ -117,6 +120,19 @@ def validated(config: Config) -> Config:
             "samples its own slices"
         )
     return config
+
+
+def _require_read(config: Config, entry: Algorithm) -> None:
+    """Raises: ConfigError for a setting that was given and that the algorithm does not read."""
+    given, unread = flat(config), flat(type(config)(config.algorithm))
+    for name in entry.ignores:
+        if given[name] != unread[name]:
+            raise ConfigError(f"{config.algorithm} does not read {name}, got {given[name]}: leave it out")
+    if "replay_shards" in entry.ignores and config.env.num_envs % config.training.data_shards:
+        raise ConfigError(
+            f"data_shards {config.training.data_shards} must divide num_envs {config.env.num_envs}: each device has "
+            "environments of its own"
+        )
 
 
 def with_parts(config: Any) -> None:

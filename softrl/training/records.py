@@ -13,7 +13,7 @@ from softrl.training.state import RunState
 
 METRICS = {
     "env_steps": "environment steps of each member",
-    "updates": "gradient updates of each member",
+    "updates": "updates of each member: gradient steps, or, of a rollout, all steps that learn from it",
     "eval.return_mean": "mean undiscounted return of the deterministic policy (the mode), per member",
     "eval.return_std": "standard deviation of that return over episodes",
     "eval.length_mean": "mean length of those episodes, environment steps",

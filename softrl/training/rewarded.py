@@ -1,5 +1,6 @@
 """An environment that pays by a learned reward instead of its own."""
 
+import hashlib
 import math
 from collections.abc import Callable
 from functools import partial
@@ -34,7 +35,17 @@ def rewarded(env: Any, reward: NumpyPolicy | str | Path, env_kwargs: dict[str, A
     network = reward if isinstance(reward, NumpyPolicy) else _loaded(reward)
     if not isinstance(network.spec.head, Scalar):
         raise ConfigError("the file holds a policy and no reward: export one with what='reward'")
-    return source._replace(make=partial(_made, source, network), of=f"{source.of}, its reward learned", lasting=False)
+    return source._replace(
+        make=partial(_made, source, network), of=f"{source.of} paid by reward {_digest(network)}", lasting=False
+    )
+
+
+def _digest(reward: NumpyPolicy) -> str:
+    """Another reward is another environment: a run must not go on with it unnoticed."""
+    words = hashlib.sha256()
+    for name in sorted(reward.arrays):
+        words.update(name.encode() + reward.arrays[name].tobytes())
+    return words.hexdigest()[:12]
 
 
 def _loaded(path: str | Path) -> NumpyPolicy:
@@ -65,7 +76,9 @@ def _given(reward: NumpyPolicy, spec: EnvSpec, obs: PyTree, action: jax.Array) -
 
 
 def _sees_actions(reward: NumpyPolicy) -> bool:
-    return any(entry.path == ("action",) for entry in reward.spec.inputs)
+    """Only beside `obs`: an observation may have an entry of that name."""
+    paths = [entry.path for entry in reward.spec.inputs]
+    return ("action",) in paths and any(path[:1] == ("obs",) for path in paths)
 
 
 def _require_known(reward: NumpyPolicy, spec: EnvSpec) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from softrl.agents import algorithm
 from softrl.config import flat
 from softrl.errors import DivergedError
 from softrl.storage import checkpoint, metrics
@@ -145,11 +146,12 @@ def _evaluate(session: Session, listener: Listener, *, last: bool = False) -> No
     config = session.assembled.config
     steps = config.chunk_transitions * len(session.tallies) * config.training.seeds
     seconds = max(session.trained_s, 1e-9)
+    learns = steps / config.env.num_envs / session.assembled.program.replay.horizon
     timing = {
         "wall_s": session.wall_s,
         "compile_s": session.programs.seconds,
         "env_steps_per_s": steps / seconds,
-        "updates_per_s": steps / config.env.num_envs * config.training.updates_per_step / seconds,
+        "updates_per_s": learns * config.training.updates_per_step / seconds,
     }
     line = records.record(config, session.run, evaluation, session.tallies, timing)
     _keep_best(session, policies, line)
@@ -182,7 +184,8 @@ def _held_out(session: Session, policies: PyTree) -> dict[str, float]:
 def _keep_best(session: Session, policies: PyTree, line: dict[str, Any]) -> None:
     returns = np.asarray(line["eval"]["return_mean"])
     member = int(np.nanargmax(np.where(np.isfinite(returns), returns, -np.inf)))
-    if not returns[member] > session.best:
+    newest = algorithm(session.assembled.config.algorithm).keeps == "newest"
+    if not (newest or returns[member] > session.best):
         return
     session.best = float(returns[member])
     session.best_policy = jax.device_get(jax.tree.map(lambda x: x[member], policies))

@@ -20,6 +20,7 @@ from softrl.agents.sac import SACConfig, SACHypers, build
 from softrl.agents.sac.algorithm import summary
 from softrl.clock import Clock
 from softrl.errors import ConfigError
+from softrl.training.assemble import assemble
 from softrl.types import Batch, Continuous, Discrete, Spec, Window
 from tests import tiny
 from tests.oracles import chain
@@ -168,6 +169,11 @@ def test_a_learned_temperature_ends_where_the_optimal_policy_has_the_target_entr
     q, policy = exact(alpha)
     np.testing.assert_allclose(found.q, np.broadcast_to(q, found.q.shape), rtol=0.01)
     np.testing.assert_allclose(found.policy, policy, atol=0.005)
+
+
+def test_an_optimistic_backup_over_windows_of_several_steps_is_refused():
+    with pytest.raises(ConfigError, match="of one step: set n_step 1, got 3"):
+        assemble(tiny.config(env="probe/gridworld", backup="optimistic", n_step=3))
 
 
 def test_target_entropies_that_no_policy_can_have_are_refused_and_doubtful_ones_said():

@@ -21,6 +21,7 @@ from softrl.config import change
 from softrl.distributions import tanh_gaussian
 from softrl.distributions.tanh_gaussian import TanhGaussian
 from softrl.errors import ConfigError
+from softrl.training.config import validated
 from softrl.types import Continuous, Discrete, EnvSpec, Transition
 from tests import tiny
 
@@ -276,3 +277,11 @@ def test_every_preset_is_a_run_that_validates():
                 rows = config.agent.horizon * config.env.num_envs
                 assert rows % config.agent.minibatches == 0 and config.training.chunk_steps % config.agent.horizon == 0
                 assert config.training.learning_starts == 0
+
+
+def test_settings_of_a_replay_that_nothing_reads_are_refused_and_needless_ones_not_asked_for():
+    config = softrl.preset("probe/bounded-lq", algorithm="policy-gradient", data_shards=2, num_envs=8, minibatches=2)
+    assert validated(config).training.replay_shards == 1
+    for setting in ({"batch_size": 64}, {"n_step": 3}, {"replay_size": 1_000}, {"recency_floor": 0.5}):
+        with pytest.raises(ConfigError, match=f"policy-gradient does not read {next(iter(setting))}, got"):
+            validated(softrl.change(config, **setting))

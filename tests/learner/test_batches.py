@@ -1,5 +1,6 @@
 """A malformed push is refused in words, and leaves no trace."""
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -105,6 +106,19 @@ MALFORMED = {
         if width
     },
 }
+
+
+def test_discrete_actions_that_there_are_not_are_refused_with_their_rows():
+    spec = softrl.spec_of(jax.ShapeDtypeStruct((1,), "float32"), softrl.Discrete(3))
+    rows = {
+        "obs": np.zeros((4, 1)),
+        "next_obs": np.zeros((4, 1)),
+        "reward": np.zeros(4),
+        "terminated": np.zeros(4, bool),
+    }
+    for wrong in (-1, 3):
+        with pytest.raises(softrl.BatchError, match=rf"whole numbers from 0 to 2.*{wrong}.*rows? 1"):
+            checked_rows(spec, rows | {"action": np.array([0, wrong, 2, 1])})
 
 
 def test_malformed_batches_leave_the_learner_equal_to_one_that_never_saw_them():

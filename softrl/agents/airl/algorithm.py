@@ -17,13 +17,16 @@ from softrl.numpy_policy import NumpyPolicy
 from softrl.replay import demonstrated, time_major
 from softrl.types import EnvSpec, Replay, Spec
 
+NATS = {"scaled reward": "nats", "scaled return": "nats", "scaled return²": "nats²"}
+"""Rewards are logarithms of densities here, so soft actor-critic's units are all one."""
+
 METRICS = {
     "discriminator_loss": Metric(
         "−E_E[log D] − E_π[log(1 − D)]; 2 log 2 where D tells nothing apart", "nats", brief=True
     ),
     "told_apart": Metric("share of rows that D says whose they are", ""),
     "learned_reward": Metric("E[f] over the critics' rows", "nats"),
-    **SAC_METRICS,
+    **{name: metric._replace(unit=NATS.get(metric.unit, metric.unit)) for name, metric in SAC_METRICS.items()},
 }
 
 
@@ -63,5 +66,6 @@ ALGORITHM = Algorithm(
     summary=summary,
     presets={"tuned": tuned, "classic": classic},
     needs="demonstrations beside its replay",
+    keeps="newest",
     networks={"reward": reward_network},
 )

@@ -7,19 +7,19 @@ import jax.numpy as jnp
 
 from softrl import networks, running_statistics
 from softrl.agents.actor import policy_layers
-from softrl.agents.carry import Stateless, stateless, uniform_actions
+from softrl.agents.carry import stateless, uniform_actions
 from softrl.agents.critics import critic_layers
 from softrl.agents.descent import begin
 from softrl.agents.mpo.config import MPOConfig, MPOHypers
 from softrl.agents.mpo.m_step import Decoupled
 from softrl.agents.mpo.state import MPOState, Parts, Targets
 from softrl.agents.mpo.update import update
-from softrl.agents.observations import joined, size
-from softrl.agents.policy import Policy
+from softrl.agents.observations import size
+from softrl.agents.policy import Policy, act, from_distribution, observe
 from softrl.algorithm import Agent
 from softrl.distributions import tanh_gaussian
 from softrl.errors import ConfigError
-from softrl.types import EnvSpec, PyTree, Spec, Transition
+from softrl.types import EnvSpec, Spec
 
 
 def build(config: MPOConfig, spec: Spec | EnvSpec, *, log_prior=None) -> Agent:
@@ -39,12 +39,13 @@ def build(config: MPOConfig, spec: Spec | EnvSpec, *, log_prior=None) -> Agent:
     policy = networks.policy(policy_layers(config, spec.action), actor_size, **bounds)
     critic = networks.soft_q(critic_layers(config), critic_size, spec.action.size, num_critics=config.num_critics)
     parts = Parts(config, spec, policy, critic)
+    choose = from_distribution(policy, lambda key, dist: tanh_gaussian.sample(key, dist)[0], tanh_gaussian.mode)
     return Agent(
         init=partial(_init, parts),
         carry=stateless,
-        act=partial(_act, parts),
+        act=partial(act, choose, config, spec.actor_obs),
         explore=partial(uniform_actions, spec.action),
-        observe=partial(_observe, parts),
+        observe=partial(observe, config),
         update=partial(update, parts),
         policy=lambda state: Policy(state.policy.params, state.policy.batch_stats, state.statistics),
     )
@@ -63,19 +64,3 @@ def _init(parts: Parts, key: jax.Array, hypers: MPOHypers) -> MPOState:
         multipliers=begin(Decoupled(log_of(hypers.mean_multiplier), log_of(hypers.std_multiplier)), (), hypers),
         statistics=running_statistics.init(parts.spec.obs),
     )
-
-
-def _act(parts: Parts, policy: Policy, carry: PyTree, obs: PyTree, key: jax.Array | None):
-    if parts.config.normalize_obs:
-        obs = running_statistics.normalize(policy.statistics, obs)
-    dist, _ = parts.policy.apply(policy.params, policy.batch_stats, joined(obs, parts.spec.actor_obs))
-    return (tanh_gaussian.mode(dist) if key is None else tanh_gaussian.sample(key, dist)[0]), carry, ()
-
-
-def _observe(
-    parts: Parts, state: MPOState, carry: Stateless, transition: Transition, hypers: MPOHypers
-) -> tuple[MPOState, Stateless]:
-    if not parts.config.normalize_obs:
-        return state, carry
-    seen = running_statistics.update(state.statistics, transition.obs, transition.valid)
-    return state._replace(statistics=seen), carry

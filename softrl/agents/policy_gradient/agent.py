@@ -8,16 +8,16 @@ import jax.numpy as jnp
 
 from softrl import networks, running_statistics
 from softrl.agents.actor import layers
-from softrl.agents.carry import Stateless, stateless, uniform_actions
+from softrl.agents.carry import stateless, uniform_actions
 from softrl.agents.descent import begin
-from softrl.agents.observations import joined, size
-from softrl.agents.policy import Policy
+from softrl.agents.observations import size
+from softrl.agents.policy import Policy, act, from_distribution, observe
 from softrl.agents.policy_gradient.actions import kind_of
 from softrl.agents.policy_gradient.config import PolicyGradientConfig, PolicyGradientHypers
 from softrl.agents.policy_gradient.state import LogPrior, Parts, PolicyGradientState
 from softrl.agents.policy_gradient.update import update
 from softrl.algorithm import Agent
-from softrl.types import Discrete, EnvSpec, PyTree, Spec, Transition
+from softrl.types import Discrete, EnvSpec, Spec
 
 
 def build(config: PolicyGradientConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None = None) -> Agent:
@@ -31,12 +31,13 @@ def build(config: PolicyGradientConfig, spec: Spec | EnvSpec, *, log_prior: LogP
     Returns: `Agent` with `PolicyGradientState`, `PolicyGradientInfo` and `Policy`.
     """
     parts = parts_of(config, spec, log_prior)
+    choose = from_distribution(parts.kind.policy, parts.kind.sample, parts.kind.mode)
     return Agent(
         init=partial(_init, parts),
         carry=stateless,
-        act=partial(_act, parts),
+        act=partial(act, choose, config, spec.actor_obs),
         explore=partial(uniform_actions, spec.action),
-        observe=partial(_observe, parts),
+        observe=partial(observe, config),
         update=partial(update, parts),
         policy=lambda state: Policy(state.policy.params, state.policy.batch_stats, state.acting),
     )
@@ -58,19 +59,3 @@ def _init(parts: Parts, key: jax.Array, hypers: PolicyGradientHypers) -> PolicyG
         statistics=running_statistics.init(parts.spec.obs),
         acting=running_statistics.init(parts.spec.obs),
     )
-
-
-def _act(parts: Parts, policy: Policy, carry: PyTree, obs: PyTree, key: jax.Array | None):
-    if parts.config.normalize_obs:
-        obs = running_statistics.normalize(policy.statistics, obs)
-    dist, _ = parts.kind.policy.apply(policy.params, policy.batch_stats, joined(obs, parts.spec.actor_obs), train=False)
-    return (parts.kind.mode(dist) if key is None else parts.kind.sample(key, dist)), carry, ()
-
-
-def _observe(
-    parts: Parts, state: PolicyGradientState, carry: Stateless, transition: Transition, hypers: PolicyGradientHypers
-) -> tuple[PolicyGradientState, Stateless]:
-    if not parts.config.normalize_obs:
-        return state, carry
-    seen = running_statistics.update(state.statistics, transition.obs, transition.valid)
-    return state._replace(statistics=seen), carry

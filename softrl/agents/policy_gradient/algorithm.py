@@ -61,4 +61,5 @@ ALGORITHM = Algorithm(
     summary=summary,
     presets={"tuned": tuned, "classic": classic},
     off_policy=False,
+    ignores=("batch_size", "replay_size", "replay_shards", "n_step", "recency_horizon", "recency_floor"),
 )

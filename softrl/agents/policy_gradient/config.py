@@ -29,7 +29,7 @@ class PolicyGradientConfig:
     epochs: Annotated[int, Within(1)] = 4
     """Go through each rollout this many times."""
     minibatches: Annotated[int, Within(1)] = 4
-    """Make this many gradient updates each time, from equal shares of the rollout, shuffled."""
+    """Make this many gradient updates in each epoch, from equal shares of the rollout, shuffled."""
     normalize_advantages: bool = True
     """Scale the advantages of a rollout to mean 0 and standard deviation 1, reward and entropy alike."""
     width: Annotated[int, Within(1)] = 64

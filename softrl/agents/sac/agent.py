@@ -8,18 +8,18 @@ import jax
 import jax.numpy as jnp
 
 from softrl import networks, running_statistics
-from softrl.agents.carry import Stateless, stateless, uniform_actions
+from softrl.agents.carry import stateless, uniform_actions
 from softrl.agents.critics import critic_layers
 from softrl.agents.descent import begin
-from softrl.agents.observations import joined, size
-from softrl.agents.policy import Policy
+from softrl.agents.observations import size
+from softrl.agents.policy import Policy, act, from_distribution, observe
 from softrl.agents.sac.actions import kind_of
 from softrl.agents.sac.config import SACConfig, SACHypers
 from softrl.agents.sac.state import LogPrior, Parts, SACState
 from softrl.agents.sac.update import update
 from softrl.agents.spaces import spec_of
 from softrl.algorithm import Agent
-from softrl.types import Action, Discrete, EnvSpec, PyTree, Spec, Transition
+from softrl.types import Action, Discrete, EnvSpec, PyTree, Spec
 
 
 def sac(
@@ -57,12 +57,13 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
     value = networks.soft_v(critic_layers(config), size(spec.obs, spec.critic_obs))
     prior = log_prior or partial(_constant_prior, spec.action, base)
     parts = Parts(config, spec, kind_of(config, spec), value, prior, base)
+    choose = from_distribution(parts.kind.policy, parts.kind.sample, parts.kind.mode)
     return Agent(
         init=partial(_init, parts),
         carry=stateless,
-        act=partial(_act, parts),
+        act=partial(act, choose, config, spec.actor_obs),
         explore=partial(uniform_actions, spec.action),
-        observe=partial(_observe, parts),
+        observe=partial(observe, config),
         update=partial(update, parts),
         policy=lambda state: Policy(state.policy.params, state.policy.batch_stats, state.statistics),
     )
@@ -87,19 +88,3 @@ def _init(parts: Parts, key: jax.Array, hypers: SACHypers) -> SACState:
         temperature=begin(log_temperature, (), hypers),
         statistics=running_statistics.init(parts.spec.obs),
     )
-
-
-def _act(parts: Parts, policy: Policy, carry: PyTree, obs: PyTree, key: jax.Array | None):
-    if parts.config.normalize_obs:
-        obs = running_statistics.normalize(policy.statistics, obs)
-    dist, _ = parts.kind.policy.apply(policy.params, policy.batch_stats, joined(obs, parts.spec.actor_obs), train=False)
-    return (parts.kind.mode(dist) if key is None else parts.kind.sample(key, dist)), carry, ()
-
-
-def _observe(
-    parts: Parts, state: SACState, carry: Stateless, transition: Transition, hypers: SACHypers
-) -> tuple[SACState, Stateless]:
-    if not parts.config.normalize_obs:
-        return state, carry
-    seen = running_statistics.update(state.statistics, transition.obs, transition.valid)
-    return state._replace(statistics=seen), carry

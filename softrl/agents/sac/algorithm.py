@@ -9,6 +9,7 @@ from softrl.agents.sac.agent import build
 from softrl.agents.sac.config import HIGH_SHARE, SACConfig, SACHypers, resolve, validate
 from softrl.agents.sac.presets import classic, tuned
 from softrl.algorithm import Algorithm, Metric
+from softrl.errors import ConfigError
 from softrl.replay import time_major
 from softrl.types import Continuous, EnvSpec, Replay, Spec
 
@@ -25,7 +26,12 @@ METRICS = {
 
 
 def replay(config: SACConfig, spec: EnvSpec, **sizes: int) -> Replay:
-    """The newest transitions, for environments that step together. `sizes`: of `softrl.replay.time_major`."""
+    """The newest transitions, for environments that step together. `sizes`: of `softrl.replay.time_major`.
+
+    Raises: ConfigError for an optimistic backup over windows of several steps, which would be optimistic about rewards.
+    """
+    if config.backup == "optimistic" and sizes["n_step"] > 1:
+        raise ConfigError(f"backup optimistic is of one step: set n_step 1, got {sizes['n_step']}")
     return time_major(spec, **sizes)
 
 

@@ -13,7 +13,8 @@ from softrl.types import EnvSpec, Network, PyTree, Spec
 
 LogPrior = Callable[[PyTree, jax.Array], jax.Array]
 """Action prior: `(obs [B, ...], action [B, A]) -> log density [B]`, in nats; obs as the environment gives it. Of n
-discrete actions it is asked about all at once: `action [B, n] -> log probability [B, n]`."""
+discrete actions it is asked about all at once: `action [B, n] -> log probability [B, n]`. It must be finite: an action
+that must not be taken gets a very negative number."""
 
 
 class SACState(NamedTuple):

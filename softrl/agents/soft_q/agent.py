@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from softrl import running_statistics
-from softrl.agents.carry import Stateless, stateless, uniform_actions
+from softrl.agents.carry import stateless, uniform_actions
 from softrl.agents.descent import begin
-from softrl.agents.observations import joined
-from softrl.agents.policy import Policy
+from softrl.agents.policy import act, observe
 from softrl.agents.soft_q.actions import kind_of
 from softrl.agents.soft_q.actor import published
 from softrl.agents.soft_q.config import SoftQConfig, SoftQHypers
@@ -17,7 +16,7 @@ from softrl.agents.soft_q.state import Parts, SoftQState
 from softrl.agents.soft_q.update import update
 from softrl.algorithm import Agent
 from softrl.errors import ConfigError
-from softrl.types import EnvSpec, PyTree, Spec, Transition
+from softrl.types import EnvSpec, Spec
 
 
 def build(config: SoftQConfig, spec: Spec | EnvSpec, *, log_prior=None) -> Agent:
@@ -29,12 +28,13 @@ def build(config: SoftQConfig, spec: Spec | EnvSpec, *, log_prior=None) -> Agent
     if log_prior is not None:
         raise ConfigError("soft-q knows no action prior: leave log_prior out, or choose another algorithm")
     parts = Parts(config, spec, kind_of(config, spec))
+    choose = lambda policy, obs, key: parts.kind.act(policy.params, obs, key)
     return Agent(
         init=partial(_init, parts),
         carry=stateless,
-        act=partial(_act, parts),
+        act=partial(act, choose, config, spec.actor_obs),
         explore=partial(uniform_actions, spec.action),
-        observe=partial(_observe, parts),
+        observe=partial(observe, config),
         update=partial(update, parts),
         policy=partial(published, config, spec.action),
     )
@@ -51,18 +51,3 @@ def _init(parts: Parts, key: jax.Array, hypers: SoftQHypers) -> SoftQState:
         temperature=jnp.copy(jnp.float32(hypers.temperature)),
         statistics=running_statistics.init(parts.spec.obs),
     )
-
-
-def _act(parts: Parts, policy: Policy, carry: PyTree, obs: PyTree, key: jax.Array | None):
-    if parts.config.normalize_obs:
-        obs = running_statistics.normalize(policy.statistics, obs)
-    return parts.kind.act(policy.params, joined(obs, parts.spec.actor_obs), key), carry, ()
-
-
-def _observe(
-    parts: Parts, state: SoftQState, carry: Stateless, transition: Transition, hypers: SoftQHypers
-) -> tuple[SoftQState, Stateless]:
-    if not parts.config.normalize_obs:
-        return state, carry
-    seen = running_statistics.update(state.statistics, transition.obs, transition.valid)
-    return state._replace(statistics=seen), carry

@@ -27,12 +27,12 @@ class SoftQConfig:
     critic_reduction: Literal["min", "mean"] = "min"
     """The ensemble's estimate is its minimum, which is pessimistic (twin critics), or its mean."""
     value_particles: Annotated[int, Within(1)] = 32
-    """The soft value of a state is estimated from this many actions; too few make it too small."""
+    """The soft value of a state is estimated from this many continuous actions; too few make it too small."""
     proposal: Literal["uniform", "sampler"] = "uniform"
     """Those actions are uniform, which is sure but needs many of them in many dimensions, or the sampler's own, which
     leave out what it never does and count twice what it reaches by two ways."""
     stein_particles: Annotated[int, Within(2)] = 32
-    """The sampler learns from this many of its own actions at every state, each moved by all others."""
+    """The sampler of continuous actions learns from this many of its own at every state, each moved by all others."""
     normalize_obs: bool = True
     """Scale observations by their running mean and standard deviation."""
 
