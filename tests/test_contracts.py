@@ -61,6 +61,8 @@ def test_a_run_that_goes_on_ends_as_one_that_never_stopped_beside_a_failing_envi
     assert all(np.isfinite(np.asarray(x)).all() for x in jax.tree.leaves(learner.agent) if x.dtype == np.float32)
     for format in softrl.export.FORMATS:
         assert parts.export(format=format).difference < 1e-4
+    for what in algorithm(name).networks:
+        assert parts.export(format="safetensors", what=what).difference < 1e-4
     loaded = softrl.load(tmp_path)
     seen = np.float32([[0.3, -0.2], [-1.0, 0.5]])
     action = np.asarray(loaded.policy(seen))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from softrl import cli, cli_serve, cli_sweep
+from softrl.agents import ALGORITHMS
 from softrl.config import flat
 from softrl.learner import LearnerConfig
 from softrl.serve.server import ServeConfig
@@ -133,9 +134,11 @@ def resolved(name: str) -> bool:
 
 def test_every_command_and_flag_that_is_named_exists():
     options = (cli.TrainOptions, cli.EvalOptions, cli.RenderOptions, cli.ReportOptions, cli_serve.ExportOptions)
+    options += (cli.DemonstrateOptions,)
     options += (cli_serve.ServeOptions, cli_sweep.SweepOptions, cli_sweep.BestOptions, ServeConfig)
     known = {field.name for kind in options for field in fields(kind)}
-    known |= flat(Config()).keys() | flat(LearnerConfig()).keys() | {"from", "help", "version"}
+    known |= flat(LearnerConfig()).keys() | {"from", "help", "version"}
+    known |= {name for algorithm in ALGORITHMS for name in flat(Config(algorithm))}
     ours = {name.replace("_", "-") for name in known}
     for page in PAGES:
         text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)

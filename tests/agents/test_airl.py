@@ -108,6 +108,7 @@ def test_the_experts_reward_comes_back_from_random_dynamics():
     np.testing.assert_allclose(np.exp(log_policy), np.exp(chain.EXPERT), atol=0.01)
 
 
+@pytest.mark.slow
 def test_with_the_one_next_state_that_came_the_reward_is_another():
     """What `shaping` is for: with (s, a, s′) as published a negative weight comes out positive here."""
     weights, _ = recovered("sampled")

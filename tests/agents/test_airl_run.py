@@ -44,6 +44,7 @@ def config(file: str, **changes):
     return tiny.config("airl", **{"demonstrations": file, "reward_widths": "8", "steps": 256, **changes})
 
 
+@pytest.mark.slow
 def test_a_run_learns_resumes_to_the_same_bits_and_its_reward_leaves_and_pays(file, tmp_path):
     whole = softrl.train(config(file, reward_inputs="state-action"), out=tmp_path / "whole", progress=False)
     softrl.train(config(file, reward_inputs="state-action", steps=128), out=tmp_path / "parts", progress=False)
@@ -190,6 +191,7 @@ def test_probabilities_of_given_actions_are_those_of_the_draws_and_sum_to_one():
         np.testing.assert_allclose(total, 1.0, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_robots_on_the_host_learn_from_demonstrations_in_their_own_bounds(tmp_path):
     pytest.importorskip("gymnasium")
     rng = np.random.default_rng(0)

@@ -258,6 +258,7 @@ def tiny_run(**changes):
     )
 
 
+@pytest.mark.slow
 def test_a_run_resumes_to_the_same_bits_and_leaves_as_a_policy_file(tmp_path):
     whole = softrl.train(tiny_run(seeds=2), out=tmp_path / "whole")
     softrl.train(tiny_run(seeds=2, steps=256), out=tmp_path / "parts")

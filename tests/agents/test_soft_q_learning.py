@@ -104,6 +104,7 @@ def test_the_elbo_of_a_known_sampler_is_the_known_one():
     assert abs(elbo(low, high, mass / mass.sum()) - elbo(folded[20_000:-1], folded[20_001:], half)) < 1e-3
 
 
+@pytest.mark.slow
 def test_a_sampler_of_two_modes_that_is_wrong_anywhere_loses_one_of_them():
     """A short version of the bar below."""
     found = pulled(annealed(BANDIT, [FIRST, (4, 1e-3, 3e-3), (1, 3e-4, 1e-3)], quick=True, env=one_pull()))
@@ -156,6 +157,7 @@ def test_critics_reach_the_unrestricted_soft_values_of_the_bounded_regulator(cha
     assert np.abs(value - UNRESTRICTED).max() < 0.05, value - UNRESTRICTED
 
 
+@pytest.mark.slow
 def test_a_run_trains_resumes_and_leaves_files_that_act(tmp_path):
     settings = {"value_particles": 4, "stein_particles": 4, "proposal": "sampler", "steps": 256}
     run = softrl.train(tiny.config("soft-q", **settings), out=tmp_path / "run", progress=False)
@@ -169,6 +171,7 @@ def test_a_run_trains_resumes_and_leaves_files_that_act(tmp_path):
     np.testing.assert_allclose(plain(obs), again.policy(obs), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_learner_that_others_feed_takes_discrete_actions():
     learner = softrl.Learner(
         softrl.change(softrl.LearnerConfig("soft-q"), width=8, depth=1, batch_size=16, learning_starts=16),

@@ -47,7 +47,7 @@ def test_every_probe_resets_steps_and_stays_in_its_spec(name):
     state = jax.jit(env.reset)(jax.random.key(0))
     step = jax.jit(env.step)
     for _ in range(6):
-        state = step(state, np.zeros((4, env.spec.action.size), np.float32))
+        state = step(state, np.zeros((4, *env.spec.action.shape), env.spec.action.dtype))
         assert state.obs.shape == (4, *env.spec.obs.shape) and state.obs.dtype == env.spec.obs.dtype
         assert np.isfinite(state.obs).all() and np.isfinite(state.reward).all()
 
