@@ -175,7 +175,7 @@ def draw_map(axis, world: World, visits: np.ndarray, title: str, colour: str) ->
         picture[row, column] = (1 - weight) * ground + weight * rgb
     for row, column in np.argwhere(np.array([list(line) for line in BRIDGE]) == "#"):
         picture[row, column] = 0.35
-    axis.imshow(picture)
+    axis.imshow(np.clip(picture, 0.0, 1.0))
     axis.set_xticks(np.arange(-0.5, len(BRIDGE[0])), [])
     axis.set_yticks(np.arange(-0.5, len(BRIDGE)), [])
     axis.grid(color="0.8", linewidth=0.6)

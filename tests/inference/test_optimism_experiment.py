@@ -37,3 +37,16 @@ def test_the_published_numbers_are_those_of_the_code_and_of_the_caption():
     front = (FOLDER.parents[1] / "README.md").read_text()
     assert all(said(theirs[who]["expected"]) in front for who in ("believed", "executed", "variational"))
     assert ours["variational"]["expected"] > ours["executed"]["expected"] + 20
+
+
+def test_the_deep_learners_numbers_are_those_of_their_caption_and_their_story_is_true():
+    published, caption = json.loads((FOLDER / "deep.json").read_text()), (FOLDER / "README.md").read_text()
+    for backup in ("optimistic", "variational"):
+        everybody = [published[backup]["exact"], *published[backup]["deep"]]
+        digits = 1 if backup == "optimistic" else 2
+        falls = [f"{100 * outcome['fall']:.{digits}f} %" for outcome in everybody]
+        earns = [f"{outcome['expected']:.1f}".replace("-", "−") for outcome in everybody]
+        row = f"| {falls[0]} | {', '.join(falls[1:])} | {earns[0]} | {', '.join(earns[1:])} |"
+        assert f"| {backup} {row}" in caption
+    assert min(outcome["fall"] for outcome in published["optimistic"]["deep"]) > 0.8
+    assert max(outcome["fall"] for outcome in published["variational"]["deep"]) < 0.001
