@@ -89,13 +89,16 @@ def test_a_learner_that_is_wrong_anywhere_misses_the_known_values(value_network)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_step", [3, 8])
-def test_n_step_targets_of_rows_by_the_current_policy_have_the_same_answer(n_step):
-    """Replay holds only what the newest policies did: a window's later rewards belong to the policy that acted."""
-    found = errors(
-        annealed(seeds=1, thousands=(5, 4, 3), n_step=n_step, num_envs=512, replay_size=512 * (n_step + 2)), 0
-    )
-    print(f"n_step {n_step}: estimate and policy errors {np.round(found, 4).tolist()}")
+@pytest.mark.parametrize("n_step, reduction", [(1, "min"), (3, "min"), (8, "mean")])
+def test_n_step_targets_of_rows_by_the_current_policy_have_the_same_answer(n_step, reduction):
+    """Replay holds only what the newest policies did: a window's later rewards belong to the policy that acted.
+
+    Of eight-step targets the mean of the critics is asked: they are noisier, and the minimum of two takes the noise for
+    a loss. It errs by −0.02, −0.05, −0.10 with 512 fresh rows a step, and by −0.02, −0.04, −0.07 with 2,048.
+    """
+    sizes = {"num_envs": 512, "replay_size": 512 * (n_step + 2)}
+    found = errors(annealed(seeds=1, thousands=(5, 4, 3), n_step=n_step, critic_reduction=reduction, **sizes), 0)
+    print(f"n_step {n_step}, {reduction}: estimate and policy errors {np.round(found, 4).tolist()}")
     estimate, policy = found
     assert np.abs(estimate).max() < 0.05, estimate
     assert np.abs(policy).max() < 0.03, policy
