@@ -15,6 +15,7 @@ from softrl.agents import ALGORITHMS, algorithm
 from softrl.config import flat
 from softrl.errors import ConfigError
 from softrl.numpy_policy import NumpyPolicy
+from softrl.reporting.report import page
 from softrl.training import members
 from softrl.training.assemble import assemble, member_hypers
 from softrl.training.config import Config
@@ -115,3 +116,12 @@ def test_a_member_of_a_sweep_is_the_solo_run_with_its_seed(name, kind, user_envi
     """As XLA compiles for a user; two programs of one kind need not round alike without its fusions."""
     environment = user_environment | {"XLA_FLAGS": "", "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", _SOLO, name, kind.__name__], env=environment, check=True)
+
+
+def test_a_sweep_over_algorithms_has_one_table(tmp_path):
+    sizes = {name: value for name, value in tiny.SIZES.items() if name not in ("layer_norm", "updates_per_step")}
+    spec = {"base": {**sizes, "n_step": 1, "steps": 256}, "axes": {"algorithm": ["sac", "soft-q", "mpo"]}}
+    done = softrl.sweep.run(spec, tmp_path)
+    assert [row.member.changes["algorithm"] for row in done.results] == ["sac", "soft-q", "mpo"]
+    assert all(np.isfinite(row.final_return) for row in done.results)
+    assert "soft-q" in page.html(page.read(tmp_path))

@@ -64,7 +64,7 @@ def axis(name: str, form: Any, config: Config, *, sampled: bool = False) -> Axis
     if listed and not form:
         raise ConfigError(f"axis {name} is empty: give at least one value")
     new = Axis(name, "list", tuple(form), static) if listed else _ranged(name, form, static, sampled)
-    if name != "env":  # the registry knows environments, and says so when a group's preset is made
+    if name not in ("env", "algorithm"):  # registries know these, and say so when a group's preset is made
         held = [change(config, **{name: value}) for value in (new.values if listed else (new.low, new.high))]
         if listed and all(map(is_number, new.values)):  # 1e5 for a count is 100000
             new = new._replace(values=tuple(flat(one)[name] for one in held))

@@ -50,7 +50,8 @@ class Spec:
     config: Config
 
     def config_of(self, static: Mapping[str, Any]) -> Config:
-        """The config of the group with these values on the static axes; a robot starts from its own preset."""
+        """The config of the group with these values on the static axes; a robot and an algorithm start from their own
+        preset."""
         changes = {**self.base, **{name: value for name, value in static.items() if name != "env"}}
         return preset(static.get("env", self.env), name=self.preset, **changes)
 
@@ -70,7 +71,8 @@ def load(source: str | Path | Mapping[str, Any] | Spec) -> Spec:
     axes_forms = _table(words, "axes")
     first = _first_env(env, axes_forms)
     _refuse_contradictions({"env": env, **base} if env else base, axes_forms)
-    config = preset(first, name=name, **base)
+    leading = {"algorithm": listed[0]} if isinstance(listed := axes_forms.get("algorithm"), list) and listed else {}
+    config = preset(first, name=name, **leading, **base)
     base |= {field: value for field, value in flat(config).items() if is_number(base.get(field))}  # 1e5 for a count
     for one, other in exclusive(config.hypers).items():
         if {one, other} <= base.keys() | axes_forms.keys():

@@ -156,3 +156,15 @@ def test_a_mapping_and_a_file_say_the_same(tmp_path):
 def test_a_members_own_settings_are_checked_before_training():
     with pytest.raises(ConfigError, match="target_entropy"):
         plan(load(tiny.spec({"target_entropy": [-1.0, 5.0]})))
+
+
+def test_an_algorithm_is_an_axis_and_each_starts_from_its_own_preset():
+    spec = load({"base": {"env": "probe/bounded-lq", "width": 16}, "axes": {"algorithm": ["soft-q", "mpo"]}})
+    configs = [group.config for group in expand(spec)]
+    assert [config.algorithm for config in configs] == ["soft-q", "mpo"]
+    assert [flat(config)["width"] for config in configs] == [16, 16]
+    assert flat(configs[0])["value_particles"] == 32 and flat(configs[1])["action_draws"] == 8
+    with pytest.raises(ConfigError, match="unknown algorithm 'mppo'; did you mean 'mpo'"):
+        expand(load({"axes": {"algorithm": ["sac", "mppo"]}}))
+    with pytest.raises(ConfigError, match="unknown setting 'value_particles'"):
+        expand(load({"base": {"value_particles": 8}, "axes": {"algorithm": ["soft-q", "sac"]}}))
