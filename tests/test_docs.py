@@ -19,7 +19,7 @@ from softrl.training.config import Config
 from tests import pages
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").glob("*.md")))]
+PAGES = ["README.md", *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").rglob("*.md")))]
 SHIPPED = [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md"]
 
 PRIVATE = (
@@ -143,7 +143,7 @@ def test_every_command_and_flag_that_is_named_exists():
     for page in PAGES:
         text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
         for span in re.findall(r"`([^`\n]+)`", text):
-            if span.startswith(("scripts/", "docker", "--build-arg", "ray ", "pip ", "./scripts/test", "--slow")):
+            if span.startswith(("scripts/", "docker", "--build-arg", "ray ", "pip ", "jupyter ", "./scripts/test")):
                 continue
             wrong = [flag for flag in re.findall(r"--([a-z][a-z-]*)", span) if flag.removeprefix("no-") not in ours]
             assert not wrong, f"{page}: `{span}` has the unknown flag --{', --'.join(wrong)}"

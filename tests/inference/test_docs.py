@@ -5,18 +5,35 @@ import re
 import runpy
 from pathlib import Path
 
-from softrl import inference
+from softrl import agents, inference
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "inference.md").read_text()
 
 
-def test_every_test_on_the_page_exists():
-    trees = [ast.parse(path.read_text()) for path in Path(__file__).parent.glob("test_*.py")]
-    existing = {node.name for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
-    named = set(re.findall(r"`(test_\w+)`", PAGE))
-    assert len(named) > 30
-    assert named <= existing
+def tests() -> dict[str, ast.FunctionDef]:
+    """Every test of the repository by its name."""
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "tests").rglob("test_*.py")]
+    found = [node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return {node.name: node for node in found if node.name.startswith("test_")}
+
+
+def test_every_test_on_the_page_exists_and_is_called_slow_where_it_is():
+    existing, named = tests(), re.findall(r"`(test_\w+)`( \(slow\))?", PAGE)
+    assert len(named) > 60
+    assert {name for name, _ in named} <= existing.keys()
+    for name, slow in named:
+        marks = [ast.unparse(mark) for mark in existing[name].decorator_list]
+        assert bool(slow) == ("pytest.mark.slow" in marks), name
+
+
+def test_every_registered_algorithm_has_a_row_and_every_row_a_test():
+    rows = [line for line in PAGE.splitlines() if line.startswith("| as a learner, ")]
+    learned = re.findall(r"`--algorithm ([a-z-]+)`", "\n".join(rows))
+    assert sorted(learned) == sorted(agents.ALGORITHMS)
+    below = PAGE.index("## Map of what is learned")
+    cells = [line for line in PAGE[below : PAGE.index("## Numerics")].splitlines() if line.startswith("| ")]
+    assert [line for line in cells if "`test_" not in line and "| equation |" not in line] == []
 
 
 def test_every_public_name_is_on_the_page_and_explains_itself():
