@@ -15,7 +15,7 @@ NAMES = [path.name for path in NOTEBOOKS]
 MOST_BYTES = 1_000_000
 """Of all together: who clones the repository clones them."""
 
-MACHINE = re.compile(r"/(work|tmp|root|home|Users|var|opt|usr)\b|[A-Z]:\\")
+MACHINE = re.compile(r"(?<![\w.])/(work|tmp|root|home|Users)\b")
 """How a path of somebody's machine begins."""
 
 
@@ -24,20 +24,25 @@ def code(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def text_of(output: nbformat.NotebookNode) -> str:
+    """All that an output says in words."""
+    data = {kind: value for kind, value in output.get("data", {}).items() if kind != "image/png"}
+    return f"{output.get('text', '')}{output.get('evalue', '')}{json.dumps(data)}"
+
+
 def wrong_with(notebook: nbformat.NotebookNode) -> list[str]:
     """What an executed notebook should not show, one line each; nothing where all is well."""
     cells, found = code(notebook), []
     if [cell.execution_count for cell in cells] != list(range(1, len(cells) + 1)):
         found.append("cells were not run once each, from top to bottom")
-    outputs = [(cell, output) for cell in cells for output in cell.outputs]
-    if not any("image/png" in output.get("data", {}) for _, output in outputs):
+    outputs = [output for cell in cells for output in cell.outputs]
+    if not any("image/png" in output.get("data", {}) for output in outputs):
         found.append("there is no figure")
-    for cell, output in outputs:
+    for output in outputs:
         if output.output_type == "error" or output.get("name") == "stderr":
-            found.append(f"{cell.id}: an error or a warning: {output.get('text', output.get('evalue'))}")
-        shown = output.get("text", "") + json.dumps({**output.get("data", {}), "image/png": ""})
-        if match := MACHINE.search(shown):
-            found.append(f"{cell.id}: a path of a machine: {shown[match.start() : match.start() + 60]}")
+            found.append(f"an error or a warning: {text_of(output)}")
+    for said in [*(cell.source for cell in notebook.cells), *map(text_of, outputs)]:
+        found += [f"a path of a machine: {said[match.start() :][:60]}" for match in MACHINE.finditer(said)]
     return found
 
 
@@ -91,7 +96,7 @@ def test_a_notebook_runs_to_its_end(name, user_environment, tmp_path):
     notebook = nbformat.read(FOLDER / name, as_version=4)
     for cell in code(notebook):
         cell.execution_count, cell.outputs = None, []
-    environment = user_environment | {"PYTHONPATH": str(ROOT)}
+    environment = user_environment | {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path)}
     client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": tmp_path}})
     client.execute(env=environment)
     assert wrong_with(notebook) == []
