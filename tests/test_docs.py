@@ -137,7 +137,7 @@ def test_every_command_and_flag_that_is_named_exists():
     options += (cli.DemonstrateOptions,)
     options += (cli_serve.ServeOptions, cli_sweep.SweepOptions, cli_sweep.BestOptions, ServeConfig)
     known = {field.name for kind in options for field in fields(kind)}
-    known |= flat(LearnerConfig()).keys() | {"from", "help", "version"}
+    known |= flat(LearnerConfig()).keys() | {"from", "help", "version", "slow"}
     known |= {name for algorithm in ALGORITHMS for name in flat(Config(algorithm))}
     ours = {name.replace("_", "-") for name in known}
     for page in PAGES:

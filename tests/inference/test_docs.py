@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "inference.md").read_text()
 
 
-def tests() -> set[tuple[str, bool]]:
+def existing() -> set[tuple[str, bool]]:
     """Every test of the repository by its name, and whether it is slow."""
     trees = [ast.parse(path.read_text()) for path in (ROOT / "tests").rglob("test_*.py")]
     found = [node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)]
@@ -21,7 +21,7 @@ def tests() -> set[tuple[str, bool]]:
 def test_every_test_on_the_page_exists_and_is_called_slow_where_it_is():
     named = {(name, bool(slow)) for name, slow in re.findall(r"`(test_\w+)`( \(slow\))?", PAGE)}
     assert len(named) > 60
-    assert named - tests() == set()
+    assert named - existing() == set()
 
 
 def test_every_registered_algorithm_has_a_row_and_every_row_a_test():
