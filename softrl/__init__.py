@@ -29,7 +29,7 @@ _PUBLIC = {
     "softrl.training.config": ("Config", "TrainingConfig"),
     "softrl.training.evaluate": ("evaluate",),
     "softrl.training.learn": ("learn",),
-    "softrl.training.rewarded": ("rewarded",),
+    "softrl.envs.rewarded": ("rewarded",),
     "softrl.training.state": ("Program", "RunState", "LearnerState", "init_run", "init_learner"),
     "softrl.types": (
         "Batch",

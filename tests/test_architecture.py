@@ -28,7 +28,7 @@ LAYERS = {
     "distributions": 1,
     "networks": 1,
     "replay": 1,
-    "envs": 1,
+    "envs": 2,
     "experience": 2,
     "running_statistics": 1,
     "storage": 1,
@@ -66,7 +66,6 @@ NEIGHBOURS = {
     ("numpy_policy", "layers"),
     ("numpy_network", "layers"),  # a network is data
     ("cli_serve", "run"),
-    ("envs", "inference"),  # a table that is solved exactly is an environment, too
     ("learner", "export"),  # a learner's policy leaves as a run's does
     ("networks", "distributions"),  # the policy's head is a distribution
     ("sweep", "presets"),  # every robot of a sweep starts from its own preset

@@ -79,11 +79,16 @@ def in_numpy(
     """
     leaves, structure = jax.tree.flatten(spec.obs)
     known, bounds = _static(structure, tuple(leaves), spec.actor_obs, spec.action, layers, head, normalize)
-    weights, seen = policy.params["params"], (policy.statistics.mean, policy.statistics.variance)
-    arrays = {f"policy/{name}/{part}": np.asarray(x) for name, parts in weights.items() for part, x in parts.items()}
+    arrays, seen = named_arrays(policy.params), (policy.statistics.mean, policy.statistics.variance)
     for entry in known.inputs if normalize else ():
         arrays |= {name: np.asarray(at(x, entry.path)) for name, x in zip(entry.moments, seen, strict=True)}
     return NumpyPolicy(known, arrays | bounds, version)
+
+
+def named_arrays(params: PyTree) -> dict[str, np.ndarray]:
+    """A stack's parameters by the names that they have in a policy file."""
+    layers = params["params"].items()
+    return {f"policy/{name}/{part}": np.asarray(x) for name, parts in layers for part, x in parts.items()}
 
 
 @lru_cache(maxsize=8)

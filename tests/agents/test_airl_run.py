@@ -222,7 +222,7 @@ def test_the_whole_agent_finds_expert_and_reward_on_the_chain(tmp_path):
     parts, states = parts_of(made.agent, run.assembled.program.env.spec), jnp.eye(chain.STATES)
     g = reward(parts.nets, agent.reward.params.reward, states, jnp.zeros(chain.STATES, jnp.int32))
     inner = agent.actor_critic.policy
-    logits = parts.kind.policy.apply(inner.params, inner.batch_stats, states, train=False)[0].logits
+    logits = parts.kind.policy.network.apply(inner.params, inner.batch_stats, states, train=False)[0].logits
     policy, weights = np.asarray(jax.nn.softmax(logits)), np.asarray(g - g[0])[1:]
     # By draws of 256 rows neither rests: in eight looks, 48,000 steps apart, they were off by up to 0.04 and 0.28.
     # Where the rows compared are older, or the reward is faster than the policy, both swing to 0.4 and beyond 10.

@@ -112,7 +112,7 @@ def test_rewards_are_soft_and_the_value_learns_soft_returns(spec, normalize):
     given, parts = rollout(spec), parts_of(config, spec)
     rows = rows_of(parts, there.state, given, there.hypers)
     flat = lambda x: x.reshape(-1, *x.shape[2:])
-    dist, _ = parts.kind.policy.apply(there.state.policy.params, (), flat(given.obs))
+    dist, _ = parts.kind.policy.network.apply(there.state.policy.params, (), flat(given.obs))
     taken = flat(given.action)
     if isinstance(spec.action, Discrete):
         log_prob = np.take_along_axis(np.asarray(jax.nn.log_softmax(dist.logits)), np.asarray(taken)[:, None], 1)[:, 0]

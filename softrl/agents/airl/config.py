@@ -4,16 +4,15 @@ Its temperature is 1, its rewards are not scaled, and entropies always count: wi
 is in nats, and the policy's objective is E Σ γᵗ (f − log π).
 """
 
-import re
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 import jax
 
+from softrl.agents.actor import require_widths
 from softrl.agents.sac.config import SACConfig, SACHypers
 from softrl.agents.sac.config import validate as validate_sac
 from softrl.config import Within
-from softrl.errors import ConfigError
 from softrl.types import EnvSpec, Spec
 
 
@@ -75,12 +74,12 @@ class AIRLHypers:
     critic_lr: Annotated[float, Within(0.0)] = 3e-4
     """The critics and the value network learn at this rate (Adam)."""
     reward_lr: Annotated[float, Within(0.0)] = 1e-4
-    """Reward, potential and the latter's mean learn at this rate (Adam); faster than the policy they swing."""
+    """Reward, potential and the latter's mean learn at this rate (Adam)."""
     gradient_penalty: Annotated[float, Within(0.0)] = 0.1
     """Squared slopes of reward and potential between the expert's rows and the policy's cost this much."""
     compared_transitions: Annotated[float, Within(0.0, above=True)] = 1_000.0
-    """The discriminator's rows of the policy are drawn from about this many of its newest transitions; many are of
-    older policies than log π is, and then reward and policy swing."""
+    """The discriminator's rows of the policy are drawn from about this many of its newest transitions; older ones were
+    made by another policy than log π is of."""
     max_grad_norm: Annotated[float, Within(0.0, above=True)] = float("inf")
     """Gradients of each network are scaled down to this global norm."""
     weight_decay: Annotated[float, Within(0.0)] = 0.0
@@ -108,10 +107,7 @@ def actor_critic_numbers(hypers: AIRLHypers) -> SACHypers:
 def validate(config: AIRLConfig, hypers: AIRLHypers) -> None:
     """Raises: ConfigError where settings contradict one another."""
     validate_sac(actor_critic(config), actor_critic_numbers(hypers))
-    if not re.fullmatch(r"|[1-9]\d*( *, *[1-9]\d*)*", config.reward_widths):
-        raise ConfigError(
-            f"reward_widths must be whole numbers from 1 with commas between them, got {config.reward_widths!r}"
-        )
+    require_widths(config, "reward_widths")
 
 
 def resolve(hypers: AIRLHypers, spec: Spec | EnvSpec) -> AIRLHypers:

@@ -11,6 +11,7 @@ from softrl.agents.airl.config import AIRLConfig
 from softrl.agents.airl.reward import numbers, reward_layers, reward_networks
 from softrl.agents.airl.state import AIRLPolicy
 from softrl.agents.observations import inputs, joined
+from softrl.agents.policy import named_arrays
 from softrl.layers import NORMALIZER
 from softrl.numpy_network import Scalar
 from softrl.numpy_policy import Input, NumpyPolicy, PolicySpec, at
@@ -26,8 +27,7 @@ def reward_network(
     Raises: ExportError for observations that are more than arrays in dictionaries and tuples.
     """
     seen, acts = inputs(spec.obs, spec.critic_obs), config.reward_inputs == "state-action"
-    weights, statistics = policy.reward["params"], policy.actor.statistics
-    arrays = {f"policy/{name}/{part}": np.asarray(x) for name, parts in weights.items() for part, x in parts.items()}
+    arrays, statistics = named_arrays(policy.reward), policy.actor.statistics
     places = tuple(entry._replace(path=("obs", *entry.path)) for entry in seen) if acts else seen
     if config.normalize_obs:
         for entry, place in zip(seen, places, strict=True):

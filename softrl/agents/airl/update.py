@@ -78,7 +78,7 @@ def compared(parts: Parts, state: AIRLState, rows: Batch) -> Compared:
     actor = state.actor_critic.policy
     obs, next_obs = (_normalised(parts, state, given) for given in (rows.obs, rows.next_obs))
     seen = joined(obs, parts.spec.actor_obs)
-    dist, _ = parts.kind.policy.apply(actor.params, actor.batch_stats, seen, train=False)
+    dist, _ = parts.kind.policy.network.apply(actor.params, actor.batch_stats, seen, train=False)
     now, after = (joined(x, parts.spec.critic_obs) for x in (obs, next_obs))
     return Compared(now, rows.action, after, rows.discount, parts.kind.log_prob(dist, rows.action), rows.weight)
 

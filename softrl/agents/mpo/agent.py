@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from softrl import networks, running_statistics
-from softrl.agents.actor import policy_layers
+from softrl.agents.actor import drawn
 from softrl.agents.carry import stateless, uniform_actions
 from softrl.agents.critics import critic_layers
 from softrl.agents.descent import begin
@@ -17,7 +17,6 @@ from softrl.agents.mpo.update import update
 from softrl.agents.observations import size
 from softrl.agents.policy import Policy, act, from_distribution, observe
 from softrl.algorithm import Agent
-from softrl.distributions import tanh_gaussian
 from softrl.errors import ConfigError
 from softrl.types import EnvSpec, Spec
 
@@ -34,12 +33,10 @@ def build(config: MPOConfig, spec: Spec | EnvSpec, *, log_prior=None) -> Agent:
     """
     if log_prior is not None:
         raise ConfigError("mpo stays near its own old policy and knows no other action prior: leave log_prior out")
-    actor_size, critic_size = (size(spec.obs, part) for part in (spec.actor_obs, spec.critic_obs))
-    bounds = {name: getattr(config, name) for name in ("log_std_min", "log_std_max", "log_std_map")}
-    policy = networks.policy(policy_layers(config, spec.action), actor_size, **bounds)
+    policy, critic_size = drawn(config, spec), size(spec.obs, spec.critic_obs)
     critic = networks.soft_q(critic_layers(config), critic_size, spec.action.size, num_critics=config.num_critics)
-    parts = Parts(config, spec, policy, critic)
-    choose = from_distribution(policy, lambda key, dist: tanh_gaussian.sample(key, dist)[0], tanh_gaussian.mode)
+    parts = Parts(config, spec, policy.network, critic)
+    choose = from_distribution(*policy)
     return Agent(
         init=partial(_init, parts),
         carry=stateless,

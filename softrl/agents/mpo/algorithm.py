@@ -6,7 +6,7 @@ from softrl.agents.mpo.config import MPOConfig, MPOHypers, resolve, validate
 from softrl.agents.mpo.presets import classic, tuned
 from softrl.algorithm import Algorithm, Metric
 from softrl.replay import time_major
-from softrl.types import Continuous, EnvSpec, Replay, Spec
+from softrl.types import Continuous, EnvSpec, Spec
 
 METRICS = {
     "entropy": Metric("E[−log π] of the old policy", "nats", brief=True),
@@ -24,11 +24,6 @@ METRICS = {
 }
 
 
-def replay(config: MPOConfig, spec: EnvSpec, **sizes: int) -> Replay:
-    """The newest transitions, for environments that step together. `sizes`: of `softrl.replay.time_major`."""
-    return time_major(spec, **sizes)
-
-
 def summary(config: MPOConfig, hypers: MPOHypers, spec: Spec | EnvSpec) -> str:
     """What differs from library to library, and is therefore always said."""
     return (
@@ -44,7 +39,7 @@ ALGORITHM = Algorithm(
     validate=validate,
     resolve=resolve,
     build=build,
-    replay=replay,
+    replay=lambda config, spec, **sizes: time_major(spec, **sizes),
     actor=actor,
     metrics=METRICS,
     summary=summary,

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from softrl import losses, running_statistics, soft
-from softrl.agents.critics import reduced
+from softrl.agents.critics import reduced, regress
 from softrl.agents.descent import Trained, descend
 from softrl.agents.mpo import e_step, m_step
 from softrl.agents.mpo.config import MPOHypers
@@ -62,8 +62,8 @@ def update(
     now = _valued(parts, state, batch.obs, noise)
     after = _valued(parts, state, batch.next_obs, noise_next)
     target = soft.backup(hypers.reward_scale * batch.reward, batch.discount, jnp.mean(after.q, axis=0))
-    critic, critic_loss, td_error, critic_norm, critic_finite = _update_critic(
-        parts, state, batch, now.critic, target, hypers
+    critic, critic_loss, td_error, critic_norm, critic_finite = regress(
+        parts.critic, state.critic, now.critic, batch.action, target, batch.weight, hypers
     )
     temperature, temperature_finite = _update_temperature(state, now.q, batch.weight, hypers)
     weights = e_step.weights(now.q, jnp.exp(state.temperature.params))
@@ -107,17 +107,6 @@ def _valued(parts: Parts, state: MPOState, obs: PyTree, noise: jax.Array) -> Val
     rows = flat(jnp.broadcast_to(critic[None], (len(noise), *critic.shape))), flat(jnp.tanh(pre_tanh))
     q, _ = parts.critic.apply(state.target.critic, state.critic.batch_stats, *rows)
     return Valued(actor, critic, old, pre_tanh, reduced(parts.config.critic_reduction, q).reshape(noise.shape[:2]))
-
-
-def _update_critic(parts: Parts, state: MPOState, batch: Batch, seen: jax.Array, target: jax.Array, hypers: MPOHypers):
-    def loss(params):
-        q, batch_stats = parts.critic.apply(params, state.critic.batch_stats, seen, batch.action, train=True)
-        total, td_error = losses.critic(q, target, batch.weight)
-        return total, (td_error, batch_stats)
-
-    (total, (td_error, batch_stats)), grads = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
-    critic, norm, finite = descend(state.critic, total, grads, batch_stats, hypers.critic_lr, hypers)
-    return critic, total, td_error, norm, finite
 
 
 def _update_temperature(

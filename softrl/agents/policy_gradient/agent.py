@@ -1,6 +1,5 @@
 """The maximum-entropy policy gradient as an `Agent`."""
 
-import math
 from functools import partial
 
 import jax
@@ -14,10 +13,11 @@ from softrl.agents.observations import size
 from softrl.agents.policy import Policy, act, from_distribution, observe
 from softrl.agents.policy_gradient.actions import kind_of
 from softrl.agents.policy_gradient.config import PolicyGradientConfig, PolicyGradientHypers
-from softrl.agents.policy_gradient.state import LogPrior, Parts, PolicyGradientState
+from softrl.agents.policy_gradient.state import Parts, PolicyGradientState
 from softrl.agents.policy_gradient.update import update
+from softrl.agents.prior import LogPrior, log_uniform
 from softrl.algorithm import Agent
-from softrl.types import Discrete, EnvSpec, Spec
+from softrl.types import EnvSpec, Spec
 
 
 def build(config: PolicyGradientConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None = None) -> Agent:
@@ -31,7 +31,7 @@ def build(config: PolicyGradientConfig, spec: Spec | EnvSpec, *, log_prior: LogP
     Returns: `Agent` with `PolicyGradientState`, `PolicyGradientInfo` and `Policy`.
     """
     parts = parts_of(config, spec, log_prior)
-    choose = from_distribution(parts.kind.policy, parts.kind.sample, parts.kind.mode)
+    choose = from_distribution(*parts.kind.policy)
     return Agent(
         init=partial(_init, parts),
         carry=stateless,
@@ -45,15 +45,15 @@ def build(config: PolicyGradientConfig, spec: Spec | EnvSpec, *, log_prior: LogP
 
 def parts_of(config: PolicyGradientConfig, spec: Spec | EnvSpec, log_prior: LogPrior | None = None) -> Parts:
     """What an update is made of; arguments as of `build`."""
-    uniform = -(math.log(spec.action.n) if isinstance(spec.action, Discrete) else spec.action.size * math.log(2.0))
     value = networks.soft_v(layers(config, config.value_widths, 1), size(spec.obs, spec.critic_obs))
-    return Parts(config, spec, kind_of(config, spec), value, log_prior, 0.0 if log_prior is None else uniform)
+    base = 0.0 if log_prior is None else log_uniform(spec.action)
+    return Parts(config, spec, kind_of(config, spec), value, log_prior, base)
 
 
 def _init(parts: Parts, key: jax.Array, hypers: PolicyGradientHypers) -> PolicyGradientState:
     of_policy, of_value = jax.random.split(key)
     return PolicyGradientState(
-        policy=begin(*parts.kind.policy.init(of_policy), hypers),
+        policy=begin(*parts.kind.policy.network.init(of_policy), hypers),
         value=begin(*parts.value.init(of_value), hypers),
         temperature=begin(jnp.log(jnp.float32(hypers.temperature)), (), hypers),
         statistics=running_statistics.init(parts.spec.obs),

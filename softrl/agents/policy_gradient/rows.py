@@ -37,7 +37,7 @@ def rows_of(parts: Parts, state: PolicyGradientState, rollout: Transition, hyper
     times, count = rollout.reward.shape
     flat = jax.tree.map(lambda x: x.reshape(times * count, *x.shape[2:]), rollout)
     (actor, critic), (_, next_critic) = (_seen(parts, state, obs) for obs in (flat.obs, flat.next_obs))
-    dist, _ = parts.kind.policy.apply(state.policy.params, state.policy.batch_stats, actor)
+    dist, _ = parts.kind.policy.network.apply(state.policy.params, state.policy.batch_stats, actor)
     taken = parts.kind.taken(flat.action)
     log_old = parts.kind.log_prob(dist, taken)
     log_ratio = log_old - _log_prior(parts, flat.obs, flat.action)

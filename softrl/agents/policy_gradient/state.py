@@ -1,6 +1,5 @@
 """What the policy gradient keeps and records."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -8,12 +7,9 @@ import jax
 from softrl.agents.descent import Trained
 from softrl.agents.policy_gradient.actions import ActionKind
 from softrl.agents.policy_gradient.config import PolicyGradientConfig
+from softrl.agents.prior import LogPrior
 from softrl.running_statistics import Statistics
-from softrl.types import EnvSpec, Network, PyTree, Spec
-
-LogPrior = Callable[[PyTree, jax.Array], jax.Array]
-"""Action prior: `(obs [B, ...], action [B, A]) -> log density [B]`, in nats; obs as the environment gives it. Of n
-discrete actions it is asked about all at once: `action [B, n] -> log probability [B, n]`."""
+from softrl.types import EnvSpec, Network, Spec
 
 
 class PolicyGradientState(NamedTuple):

@@ -61,7 +61,7 @@ def policy_loss(
     Returns: scalar, in units of return (of its standard deviation where advantages are normalised); log π/π_old `[B]`
       and the batch statistics.
     """
-    dist, batch_stats = parts.kind.policy.apply(params, batch_stats, rows.actor, train=True)
+    dist, batch_stats = parts.kind.policy.network.apply(params, batch_stats, rows.actor, train=True)
     log_prob = parts.kind.log_prob(dist, rows.taken)
     moved = log_prob - rows.log_old
     if parts.config.surrogate == "clipped":

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from softrl import networks
-from softrl.agents.actor import policy_layers
+from softrl.agents.actor import Drawn, drawn
 from softrl.agents.critics import critic_layers, reduced
 from softrl.agents.observations import size
 from softrl.agents.sac.config import SACConfig
@@ -33,38 +33,31 @@ class Expected(NamedTuple):
 class ActionKind(NamedTuple):
     """One kind of actions.
 
-    policy: network from observations to a distribution. critic: network from observations and actions to `[K, B]`.
+    policy: what draws them. critic: network from observations and actions to `[K, B]`.
     noise: `(key, count, action [B, ...])` -> `count` blocks, each for what is drawn once at B states.
     expected: `(distribution, action -> [K, B], action -> log density [B], noise) -> Expected`.
-    sample: `(key, distribution) -> action`. mode: `(distribution) -> action`. log_prob: `(distribution, action) ->
-    [B]`, of actions that anybody took.
+    log_prob: `(distribution, action) -> [B]`, of actions that anybody took.
     """
 
-    policy: Network
+    policy: Drawn
     critic: Network
     noise: Callable[[jax.Array, int, jax.Array], Any]
     expected: Callable[..., Expected]
-    sample: Callable[[jax.Array, Any], jax.Array]
-    mode: Callable[[Any], jax.Array]
     log_prob: Callable[[Any, jax.Array], jax.Array]
 
 
 def kind_of(config: SACConfig, spec: Spec | EnvSpec) -> ActionKind:
     """The kind of a robot's actions."""
-    actor_size, critic_size = (size(spec.obs, part) for part in (spec.actor_obs, spec.critic_obs))
-    make = _discrete if isinstance(spec.action, Discrete) else _continuous
-    return make(config, spec, actor_size, critic_size)
+    return (_discrete if isinstance(spec.action, Discrete) else _continuous)(config, spec)
 
 
-def _continuous(config: SACConfig, spec: Spec | EnvSpec, actor_size: int, critic_size: int) -> ActionKind:
-    bounds = {name: getattr(config, name) for name in ("log_std_min", "log_std_max", "log_std_map")}
+def _continuous(config: SACConfig, spec: Spec | EnvSpec) -> ActionKind:
+    critic_size, count = size(spec.obs, spec.critic_obs), config.num_critics
     return ActionKind(
-        policy=networks.policy(policy_layers(config, spec.action), actor_size, **bounds),
-        critic=networks.soft_q(critic_layers(config), critic_size, spec.action.size, num_critics=config.num_critics),
+        policy=drawn(config, spec),
+        critic=networks.soft_q(critic_layers(config), critic_size, spec.action.size, num_critics=count),
         noise=lambda key, count, action: jax.random.normal(key, (count, *action.shape)),
         expected=partial(_expected_by_a_draw, config),
-        sample=lambda key, dist: tanh_gaussian.sample(key, dist)[0],
-        mode=tanh_gaussian.mode,
         log_prob=tanh_gaussian.log_prob_of_action,
     )
 
@@ -74,15 +67,13 @@ def _expected_by_a_draw(config: SACConfig, dist: TanhGaussian, q_of, log_prior_o
     return Expected(reduced(config.critic_reduction, q_of(action)), log_prob, log_prob - log_prior_of(action))
 
 
-def _discrete(config: SACConfig, spec: Spec | EnvSpec, actor_size: int, critic_size: int) -> ActionKind:
-    layers = critic_layers(config, spec.action.n)
+def _discrete(config: SACConfig, spec: Spec | EnvSpec) -> ActionKind:
+    layers, critic_size = critic_layers(config, spec.action.n), size(spec.obs, spec.critic_obs)
     return ActionKind(
-        policy=networks.categorical_policy(policy_layers(config, spec.action), actor_size),
+        policy=drawn(config, spec),
         critic=networks.discrete_soft_q(layers, critic_size, num_critics=config.num_critics),
         noise=lambda key, count, action: [()] * count,
         expected=partial(_expected_exactly, config),
-        sample=lambda key, dist: categorical.sample(key, dist)[0],
-        mode=categorical.mode,
         log_prob=categorical.log_prob,
     )
 

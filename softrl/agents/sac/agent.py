@@ -1,6 +1,5 @@
 """Soft actor-critic as an `Agent`."""
 
-import math
 from functools import partial
 from typing import Any
 
@@ -13,13 +12,14 @@ from softrl.agents.critics import critic_layers
 from softrl.agents.descent import begin
 from softrl.agents.observations import size
 from softrl.agents.policy import Policy, act, from_distribution, observe
+from softrl.agents.prior import LogPrior, log_uniform
 from softrl.agents.sac.actions import kind_of
 from softrl.agents.sac.config import SACConfig, SACHypers
-from softrl.agents.sac.state import LogPrior, Parts, SACState
+from softrl.agents.sac.state import Parts, SACState
 from softrl.agents.sac.update import update
 from softrl.agents.spaces import spec_of
 from softrl.algorithm import Agent
-from softrl.types import Action, Discrete, EnvSpec, PyTree, Spec
+from softrl.types import Action, EnvSpec, PyTree, Spec
 
 
 def sac(
@@ -52,12 +52,11 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
         it is a cost of living.
     Returns: `Agent` with `SACState`, `SACInfo` and `Policy`.
     """
-    uniform = -(math.log(spec.action.n) if isinstance(spec.action, Discrete) else spec.action.size * math.log(2.0))
-    base = 0.0 if log_prior is None and config.action_prior == "lebesgue" else uniform
+    base = 0.0 if log_prior is None and config.action_prior == "lebesgue" else log_uniform(spec.action)
     value = networks.soft_v(critic_layers(config), size(spec.obs, spec.critic_obs))
     prior = log_prior or partial(_constant_prior, spec.action, base)
     parts = Parts(config, spec, kind_of(config, spec), value, prior, base)
-    choose = from_distribution(parts.kind.policy, parts.kind.sample, parts.kind.mode)
+    choose = from_distribution(*parts.kind.policy)
     return Agent(
         init=partial(_init, parts),
         carry=stateless,
@@ -75,7 +74,7 @@ def _constant_prior(kind: Action, log_density: float, obs: PyTree, action: jax.A
 
 def _init(parts: Parts, key: jax.Array, hypers: SACHypers) -> SACState:
     keys = jax.random.split(key, 3)
-    policy = begin(*parts.kind.policy.init(keys[0]), hypers)
+    policy = begin(*parts.kind.policy.network.init(keys[0]), hypers)
     critic = begin(*parts.kind.critic.init(keys[1]), hypers)
     value = begin(*parts.value.init(keys[2]), hypers) if parts.config.value_network else ()
     log_temperature = jnp.log(jnp.float32(hypers.temperature))

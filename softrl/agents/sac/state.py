@@ -1,20 +1,15 @@
 """What soft actor-critic keeps, publishes and records."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 
 from softrl.agents.descent import Trained
+from softrl.agents.prior import LogPrior
 from softrl.agents.sac.actions import ActionKind
 from softrl.agents.sac.config import SACConfig
 from softrl.running_statistics import Statistics
 from softrl.types import EnvSpec, Network, PyTree, Spec
-
-LogPrior = Callable[[PyTree, jax.Array], jax.Array]
-"""Action prior: `(obs [B, ...], action [B, A]) -> log density [B]`, in nats; obs as the environment gives it. Of n
-discrete actions it is asked about all at once: `action [B, n] -> log probability [B, n]`. It must be finite: an action
-that must not be taken gets a very negative number."""
 
 
 class SACState(NamedTuple):

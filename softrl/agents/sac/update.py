@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from softrl import losses, running_statistics, soft
+from softrl.agents.critics import Regressed, regress
 from softrl.agents.descent import descend
 from softrl.agents.observations import joined
 from softrl.agents.sac.actions import Expected
@@ -110,7 +111,7 @@ def _expected(
     parts: Parts, state: SACState, policy: PyTree, critic: PyTree, seen: Seen, noise: Any, *, train: bool = False
 ) -> tuple[Expected, PyTree]:
     """What a policy's actions are worth to critics, by the parameters of both; and the policy's batch statistics."""
-    dist, batch_stats = parts.kind.policy.apply(policy, state.policy.batch_stats, seen.actor, train=train)
+    dist, batch_stats = parts.kind.policy.network.apply(policy, state.policy.batch_stats, seen.actor, train=train)
     q_of = lambda action: parts.kind.critic.apply(critic, state.critic.batch_stats, seen.critic, action)[0]
     return parts.kind.expected(dist, q_of, partial(parts.log_prior, seen.given), noise), batch_stats
 
@@ -123,7 +124,7 @@ def _value_of_entropies(parts: Parts, state: SACState, batch: Prepared, noise: l
     return jnp.sum(batch.between_discount * values.reshape(batch.between_discount.shape), axis=-1)
 
 
-def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: Any):
+def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: Any) -> Regressed:
     if parts.config.value_network:
         next_value, _ = parts.value.apply(state.target, state.value.batch_stats, batch.next_obs.critic)
     else:
@@ -133,16 +134,16 @@ def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHy
     if parts.config.backup == "optimistic":
         bellman = partial(losses.optimistic_critic, beta=hypers.gamma * jnp.exp(state.temperature.params))
 
-    def loss(params):
-        q, batch_stats = parts.kind.critic.apply(
-            params, state.critic.batch_stats, batch.obs.critic, batch.action, train=True
-        )
-        total, td_error = bellman(q, target, batch.weight)
-        return total, (td_error, batch_stats)
-
-    (total, (td_error, batch_stats)), grads = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
-    critic, norm, finite = descend(state.critic, total, grads, batch_stats, hypers.critic_lr, hypers)
-    return critic, total, td_error, norm, finite
+    return regress(
+        parts.kind.critic,
+        state.critic,
+        batch.obs.critic,
+        batch.action,
+        target,
+        batch.weight,
+        hypers,
+        loss=bellman,
+    )
 
 
 def _update_value(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: Any):

@@ -6,7 +6,7 @@ from softrl.agents.soft_q.config import SoftQConfig, SoftQHypers, resolve, valid
 from softrl.agents.soft_q.presets import classic, tuned
 from softrl.algorithm import Algorithm, Metric
 from softrl.replay import time_major
-from softrl.types import Discrete, EnvSpec, Replay, Spec
+from softrl.types import Discrete, EnvSpec, Spec
 
 METRICS = {
     "v": Metric("α log ∫ exp(Q/α) da of the target critics, where steps lead", "scaled return"),
@@ -17,11 +17,6 @@ METRICS = {
     "critic_grad_norm": Metric("global norm before clipping", ""),
     "policy_grad_norm": Metric("of the sampler, global norm before clipping; 0 of discrete actions", ""),
 }
-
-
-def replay(config: SoftQConfig, spec: EnvSpec, **sizes: int) -> Replay:
-    """The newest transitions, for environments that step together. `sizes`: of `softrl.replay.time_major`."""
-    return time_major(spec, **sizes)
 
 
 def summary(config: SoftQConfig, hypers: SoftQHypers, spec: Spec | EnvSpec) -> str:
@@ -40,7 +35,7 @@ ALGORITHM = Algorithm(
     validate=validate,
     resolve=resolve,
     build=build,
-    replay=replay,
+    replay=lambda config, spec, **sizes: time_major(spec, **sizes),
     actor=actor,
     metrics=METRICS,
     summary=summary,

@@ -7,13 +7,13 @@ Over a window of m steps the target is y = Σ_{i<m} γⁱ rᵢ + Σ_{0<i<m} γ�
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from softrl import losses, running_statistics, soft
-from softrl.agents.critics import reduced
+from softrl.agents.critics import reduced, regress
 from softrl.agents.descent import descend
 from softrl.agents.observations import joined
 from softrl.agents.soft_q import sampler, stein
@@ -39,7 +39,11 @@ def update(
         reward += _value_of_entropies(parts, state, batch, jax.random.fold_in(key, 1))
     target = soft.backup(reward, batch.discount, after.value)
     obs = _seen(parts, state, batch.obs)
-    state, critic_loss, td_error, critic_norm, finite = _update_critic(parts, state, batch, obs, target, hypers)
+    critic, critic_loss, td_error, critic_norm, finite = regress(
+        parts.kind.critic, state.critic, obs.critic, batch.action[:, None], target, batch.weight, hypers, loss=_of_one
+    )
+    targets = jax.tree.map(lambda t, p: t + hypers.tau * (p - t), state.target, critic.params)
+    state = state._replace(critic=critic, target=targets)
     stein_norm = policy_norm = jnp.float32(0.0)
     if parts.kind.sampled:
         state, stein_norm, policy_norm, policy_finite = _update_sampler(
@@ -79,20 +83,9 @@ def _value_of_entropies(parts: Parts, state: SoftQState, batch: Batch, key: jax.
     return jnp.sum(discount * (found.value - found.q).reshape(discount.shape), axis=-1)
 
 
-def _update_critic(
-    parts: Parts, state: SoftQState, batch: Batch, obs: Seen, target: jax.Array, hypers: SoftQHypers
-) -> tuple[SoftQState, jax.Array, jax.Array, jax.Array, jax.Array]:
-    def loss(params: PyTree) -> tuple[jax.Array, Any]:
-        q, batch_stats = parts.kind.critic.apply(
-            params, state.critic.batch_stats, obs.critic, batch.action[:, None], train=True
-        )
-        total, td_error = losses.critic(q[..., 0], target, batch.weight)
-        return total, (td_error, batch_stats)
-
-    (total, (td_error, batch_stats)), grads = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
-    critic, norm, finite = descend(state.critic, total, grads, batch_stats, hypers.critic_lr, hypers)
-    targets = jax.tree.map(lambda t, p: t + hypers.tau * (p - t), state.target, critic.params)
-    return state._replace(critic=critic, target=targets), total, td_error, norm, finite
+def _of_one(q: jax.Array, target: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The critics' loss at one action a state, `q` `[K, B, 1]`."""
+    return losses.critic(q[..., 0], target, weight)
 
 
 def _update_sampler(

@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from softrl import networks, running_statistics
-from softrl.envs import EnvConfig, Source, found
+from softrl.envs.config import EnvConfig
+from softrl.envs.families import found
+from softrl.envs.source import Source
 from softrl.errors import ConfigError, TensorError
 from softrl.numpy_network import Scalar
 from softrl.numpy_policy import NumpyPolicy, at, nested
