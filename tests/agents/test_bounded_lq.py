@@ -102,7 +102,7 @@ def test_n_step_targets_of_rows_by_the_current_policy_have_the_same_answer(n_ste
     """Replay holds only what the newest policies did: a window's later rewards belong to the policy that acted.
 
     Eight-step targets are noisier, and the minimum of two critics takes the noise for a loss: it misses the bar, by
-    −0.02, −0.05, −0.10 with 512 fresh rows a step and by −0.02, −0.04, −0.07 with 2,048; the mean of the critics meets it.
+    −0.02, −0.05, −0.10 with 512 fresh rows a step and by −0.02, −0.04, −0.07 with 2,048; their mean meets it.
     """
     sizes = {"num_envs": 512, "replay_size": 512 * (n_step + 2)}
     found = errors(annealed(seeds=1, thousands=(5, 4, 3), n_step=n_step, critic_reduction=reduction, **sizes), 0)
