@@ -11,7 +11,7 @@ import numpy as np
 from softrl.experience.batches import Rows
 from softrl.learner import compute
 from softrl.learner.compute import LearnerParts, State
-from softrl.training.compilation import compiled
+from softrl.training.compilation import Wanted, compiled
 from softrl.types import Hypers, PyTree, Spec, Transition
 
 WIDTHS = (1, 16, 256)
@@ -47,13 +47,25 @@ def compile_learner(parts: LearnerParts, hypers: Hypers) -> LearnerPrograms:
     """Traces and compiles everything; XLA compiles in parallel threads."""
     start, abstract = partial(compute.init, parts, hypers), abstract_state(parts, hypers)
     rings = (False, True) if parts.demonstrations is not None else (False,)
-    stores = {(width, ring): _store(parts, abstract, hypers, width, ring) for width in WIDTHS for ring in rings}
+    stores = {
+        (width, ring): Wanted(partial(_store, parts, abstract, hypers, width, ring))
+        for width in WIDTHS
+        for ring in rings
+    }
     act = jax.jit(partial(compute.act, parts))
-    acts = {width: act.lower(abstract, _obs(parts.spec, width), jnp.bool_(False)) for width in WIDTHS}
-    improve = jax.jit(partial(_improve, parts), donate_argnums=0).lower(abstract, hypers, jnp.int32(0))
+    acts = {
+        width: Wanted(partial(act.lower, abstract, _obs(parts.spec, width), jnp.bool_(False)), busy=True)
+        for width in WIDTHS
+    }
+    improve = jax.jit(partial(_improve, parts), donate_argnums=0)
     info = jax.eval_shape(partial(compute.improve, parts), abstract, hypers, jnp.int32(0))[1]
     scalars = (*info.agent._fields, "finite")
-    init, improve, *rest = compiled(jax.jit(start).lower(_key()), improve, *stores.values(), *acts.values())
+    improve, init, *rest = compiled(
+        Wanted(partial(improve.lower, abstract, hypers, jnp.int32(0)), busy=True),
+        Wanted(partial(jax.jit(start).lower, _key())),
+        *stores.values(),
+        *acts.values(),
+    )
     stores, acts = dict(zip(stores, rest, strict=False)), dict(zip(acts, rest[len(stores) :], strict=True))
     return LearnerPrograms(init, stores, improve, scalars, acts, abstract)
 

@@ -109,6 +109,8 @@ def _sever(layout: TimeMajorLayout, state: TimeMajorState, step: Counter) -> Tim
 def _sample(
     layout: TimeMajorLayout, state: TimeMajorState, step: Counter, key: jax.Array, hypers: SamplingHypers
 ) -> Batch:
+    # Without the barrier XLA writes the newest row once for its readers and once for the result: two copies of replay.
+    state = jax.lax.optimization_barrier(state)
     spec, rows, shards = layout.spec, layout.rows, layout.shards
     columns, span = spec.num_envs // shards, layout.blocks * layout.length
     draws = (shards, layout.batch_size // shards)

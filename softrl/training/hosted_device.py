@@ -15,7 +15,7 @@ from softrl.envs.host import HostEnv
 from softrl.errors import ConfigError
 from softrl.training.assemble import Assembled
 from softrl.training.collect import remember
-from softrl.training.compilation import compiled
+from softrl.training.compilation import Wanted, compiled
 from softrl.training.learn import LearnInfo, learn
 from softrl.training.members import joined, single
 from softrl.training.state import LearnerState, Program, Rollout, RunState, init_learner
@@ -49,12 +49,16 @@ def compile_device(program: Program, abstract: RunState, hypers: Hypers, steps: 
     )
     info = jax.eval_shape(partial(_improve, program, hypers), state, once)[1]
     key = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
-    programs = compiled(
-        jax.jit(partial(init, program)).lower(key, hypers),
-        jax.jit(partial(_store, program), donate_argnums=0).lower(state, hypers, rows),
-        jax.jit(partial(_learn, program), donate_argnums=0).lower(state, hypers, rows),
+    start, store, learn = (
+        jax.jit(partial(function, program), donate_argnums=donated)
+        for function, donated in ((init, ()), (_store, 0), (_learn, 0))
     )
-    return DevicePrograms(*programs, info)
+    learn, store, start = compiled(
+        Wanted(partial(learn.lower, state, hypers, rows), busy=True),
+        Wanted(partial(store.lower, state, hypers, rows)),
+        Wanted(partial(start.lower, key, hypers)),
+    )
+    return DevicePrograms(start, store, learn, info)
 
 
 def _transition_shapes(env: HostEnv) -> Transition:
@@ -95,8 +99,7 @@ def _add(program: Program, hypers: Hypers, state: State, row: Transition) -> tup
 def _improve(program: Program, hypers: Hypers, state: State, rows: Transition) -> tuple[State, LearnInfo]:
     add = partial(_add, program, hypers)
     state, _ = jax.lax.scan(add, state, rows, unroll=program.replay.horizon == 1)
-    # Without the barrier XLA writes the row once for those who read it and once for the result: two copies of replay.
-    clock, learner, carry = jax.lax.optimization_barrier(state)
+    clock, learner, carry = state
     clock, learner, info = learn(program, clock, single(learner), single(hypers))
     return (clock, joined(learner), carry), info
 

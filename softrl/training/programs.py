@@ -11,7 +11,7 @@ from softrl.envs.host import HostEnv
 from softrl.training import devices, hosted, lanes, members
 from softrl.training.assemble import Assembled, member_hypers, member_keys
 from softrl.training.chunk import ChunkInfo
-from softrl.training.compilation import compiled
+from softrl.training.compilation import Wanted, compiled
 from softrl.training.evaluate import Evaluation, evaluation_key
 from softrl.training.hosted_device import abstract_state
 from softrl.training.state import RunState
@@ -73,10 +73,14 @@ def _on_device(assembled: Assembled, abstract: RunState, hypers: Hypers, keys: j
     both = {} if where is None else {"out_shardings": (where, None)}
     publish = jax.jit(jax.vmap(assembled.program.agent.policy), **devices.by_member(mesh))
     lane_count = lanes.count(how, config.training.seeds) if platform == "cpu" else 1
-    start, chunk, evaluate = compiled(
-        jax.jit(partial(members.init_members, assembled.program), **placed).lower(keys, hypers),
-        jax.jit(step, donate_argnums=0, **both).lower(*lanes.one_lane(lane_count, abstract, hypers)),
-        jax.jit(evaluation).lower(publish.eval_shape(abstract.learner.agent), evaluation_key(0)),
+    begin, step = (
+        jax.jit(partial(members.init_members, assembled.program), **placed),
+        jax.jit(step, donate_argnums=0, **both),
+    )
+    chunk, evaluate, start = compiled(
+        Wanted(partial(step.lower, *lanes.one_lane(lane_count, abstract, hypers)), busy=True),
+        Wanted(partial(jax.jit(evaluation).lower, publish.eval_shape(abstract.learner.agent), evaluation_key(0))),
+        Wanted(partial(begin.lower, keys, hypers)),
     )
     chunk = lanes.side_by_side(chunk, lane_count)
     return start, chunk, publish, lambda policies, seed: evaluate(policies, evaluation_key(seed))
