@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from softrl import soft
+from softrl.distributions import atoms
 from softrl.inference import gumbel_loss
 
 GUMBEL_CLIP = 5.0
@@ -49,6 +50,25 @@ def optimistic_critic(
     target, beta = jnp.broadcast_to(jax.lax.stop_gradient(target)[None], q.shape), jax.lax.stop_gradient(beta)
     loss = beta * beta * gumbel_loss(q, target, beta=beta, clip=GUMBEL_CLIP)
     return jnp.sum(weighted_mean(loss, weight)), q - target
+
+
+def categorical_critic(
+    log_probs: jax.Array, target: jax.Array, weight: jax.Array, *, bound: jax.Array | float
+) -> tuple[jax.Array, jax.Array]:
+    """Cross-entropy of the ensemble's distributions of soft returns, J_Q = −Σ_k E[w Σ_i m_i log p_k,i(s,a)].
+
+    Args:
+      log_probs: `[K, B, n]` log p of the atoms from −bound to bound, in nats.
+      target: `[B, n]` m, probabilities of the same atoms (`distributions.atoms.projected`); no gradient flows through.
+      weight: `[B]`, 0 for rows to ignore.
+      bound: the largest atom, in units of return.
+    Returns: scalar loss (nats) and the differences of means `[K, B]`, in units of return.
+    Source: Bellemare et al. 2017, arXiv:1707.06887, Eq 7. Differs: K critics summed, per-row weights.
+    """
+    target = jax.lax.stop_gradient(target)[None]
+    loss = jnp.sum(weighted_mean(-jnp.sum(target * log_probs, axis=-1), weight))
+    support = atoms.atoms(log_probs.shape[-1], bound)[None, None]
+    return loss, jnp.sum((jnp.exp(log_probs) - target) * support, axis=-1)
 
 
 def value(v: jax.Array, target: jax.Array, weight: jax.Array) -> jax.Array:

@@ -1,5 +1,7 @@
 """Networks as `(init, apply)` pairs, built by flax from tuples of layers: policy, ensemble of soft Q, soft value."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -75,33 +77,44 @@ def categorical_policy(layers: Layers, obs_size: int) -> Network:
     return Network(init, apply)
 
 
-def soft_q(layers: Layers, obs_size: int, action_size: int, *, num_critics: int) -> Network:
+Read = Callable[[jax.Array], jax.Array]
+"""What the numbers `[..., O]` that a critic's layers end in say of one action's value."""
+
+
+def _number(outputs: jax.Array) -> jax.Array:
+    return outputs[..., 0]
+
+
+def soft_q(layers: Layers, obs_size: int, action_size: int, *, num_critics: int, read: Read = _number) -> Network:
     """Q_θk(s, a), k = 1…K: `apply(params, batch_stats, obs[B, O], action[B, A], train) -> (q[K, B], batch_stats)`.
 
-    The layers end in size 1. Parameters are stacked on a leading axis K, so the ensemble is one batched matrix product
-    a layer.
+    The layers end in size 1, or in as many numbers as `read` takes. Parameters are stacked on a leading axis K, so the
+    ensemble is one batched matrix product a layer.
     """
     init, forward = _ensemble(layers, obs_size + action_size, num_critics)
 
     def apply(params, batch_stats, obs, action, *, train=False):
-        q, batch_stats = forward(params, batch_stats, jnp.concatenate([obs, action], axis=-1), train=train)
-        return q[..., 0], batch_stats
+        outputs, batch_stats = forward(params, batch_stats, jnp.concatenate([obs, action], axis=-1), train=train)
+        return read(outputs), batch_stats
 
     return Network(init, apply)
 
 
-def discrete_soft_q(layers: Layers, obs_size: int, *, num_critics: int) -> Network:
+def discrete_soft_q(layers: Layers, obs_size: int, n: int, *, num_critics: int, read: Read = _number) -> Network:
     """Q_θk(s, a) of one of n actions: `apply(params, batch_stats, obs[B, O], action, train) -> (q, batch_stats)`, with
     `action[B]` integers and `q[K, B]`, or several a state, `action[B, m]` and `q[K, B, m]`.
 
-    The layers end in size n, the values of all actions. The ensemble is as in `soft_q`.
+    The layers end in size n, the values of all actions, or in n times as many numbers as `read` takes. The ensemble is
+    as in `soft_q`.
     """
     init, forward = _ensemble(layers, obs_size, num_critics)
 
     def apply(params, batch_stats, obs, action, *, train=False):
-        q, batch_stats = forward(params, batch_stats, obs, train=train)
-        at = action.reshape(len(action), -1)
-        return jnp.take_along_axis(q, at[None], axis=-1).reshape(num_critics, *action.shape), batch_stats
+        outputs, batch_stats = forward(params, batch_stats, obs, train=train)
+        each = outputs.reshape(*outputs.shape[:2], n, -1)
+        at = action.reshape(1, len(action), -1, 1)
+        q = read(jnp.take_along_axis(each, at, axis=2))
+        return q.reshape(num_critics, *action.shape, *q.shape[3:]), batch_stats
 
     return Network(init, apply)
 

@@ -1,11 +1,10 @@
 """What soft actor-critic expects over actions: of continuous ones by one reparameterised draw, of discrete ones
 exactly, over all n (Christodoulou 2019, arXiv:1910.07207).
 
-Both give the same `Expected`, in which all losses are linear, so the update knows no kinds.
+All losses are linear in what is expected, so the update knows no kinds.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,36 +12,35 @@ import jax.numpy as jnp
 
 from softrl import networks
 from softrl.agents.actor import Drawn, drawn
-from softrl.agents.critics import critic_layers, reduced
+from softrl.agents.critics import critic_layers
 from softrl.agents.observations import size
 from softrl.agents.sac.config import SACConfig
+from softrl.agents.sac.critic import belief_of
 from softrl.distributions import categorical, tanh_gaussian
 from softrl.distributions.categorical import Categorical
-from softrl.distributions.tanh_gaussian import TanhGaussian
-from softrl.types import Discrete, EnvSpec, Network, Spec
+from softrl.types import Discrete, EnvSpec, Network, PyTree, Spec
 
 
-class Expected(NamedTuple):
-    """Of a policy at B states, `[B]` each: E[Q(s,a)] of the reduced critics, E[log π(a|s)] and E[log π(a|s)/p(a|s)]."""
-
-    q: jax.Array
-    log_prob: jax.Array
-    log_ratio: jax.Array
+Value = Callable[[jax.Array, jax.Array], PyTree]
+"""What is expected: `(action [B, ...], log_prob [B])` -> a tree of `[B, ...]`."""
 
 
 class ActionKind(NamedTuple):
     """One kind of actions.
 
-    policy: what draws them. critic: network from observations and actions to `[K, B]`.
+    policy: what draws them. critic: network from observations and actions to beliefs `[K, B, ...]`.
     noise: `(key, count, action [B, ...])` -> `count` blocks, each for what is drawn once at B states.
-    expected: `(distribution, action -> [K, B], action -> log density [B], noise) -> Expected`.
+    expected: `(f, distribution, noise)` -> E[f(a, log π(a|s))] over a ~ π, `f(action [B, ...], log_prob [B])` a tree of
+    `[B, ...]`.
+    some: `(distribution, noise) -> action [B, ...]`, one of those that `expected` looked at.
     log_prob: `(distribution, action) -> [B]`, of actions that anybody took.
     """
 
     policy: Drawn
     critic: Network
     noise: Callable[[jax.Array, int, jax.Array], Any]
-    expected: Callable[..., Expected]
+    expected: Callable[[Value, Any, Any], PyTree]
+    some: Callable[[Any, Any], jax.Array]
     log_prob: Callable[[Any, jax.Array], jax.Array]
 
 
@@ -52,37 +50,36 @@ def kind_of(config: SACConfig, spec: Spec | EnvSpec) -> ActionKind:
 
 
 def _continuous(config: SACConfig, spec: Spec | EnvSpec) -> ActionKind:
-    critic_size, count = size(spec.obs, spec.critic_obs), config.num_critics
+    belief, critic_size = belief_of(config), size(spec.obs, spec.critic_obs)
+    layers, count = critic_layers(config, belief.outputs), config.num_critics
     return ActionKind(
         policy=drawn(config, spec),
-        critic=networks.soft_q(critic_layers(config), critic_size, spec.action.size, num_critics=count),
+        critic=networks.soft_q(layers, critic_size, spec.action.size, num_critics=count, read=belief.read),
         noise=lambda key, count, action: jax.random.normal(key, (count, *action.shape)),
-        expected=partial(_expected_by_a_draw, config),
+        expected=lambda value, dist, noise: value(*tanh_gaussian.transform(noise, dist)),
+        some=lambda dist, noise: tanh_gaussian.transform(noise, dist)[0],
         log_prob=tanh_gaussian.log_prob_of_action,
     )
 
 
-def _expected_by_a_draw(config: SACConfig, dist: TanhGaussian, q_of, log_prior_of, noise: jax.Array) -> Expected:
-    action, log_prob = tanh_gaussian.transform(noise, dist)
-    return Expected(reduced(config.critic_reduction, q_of(action)), log_prob, log_prob - log_prior_of(action))
-
-
 def _discrete(config: SACConfig, spec: Spec | EnvSpec) -> ActionKind:
-    layers, critic_size = critic_layers(config, spec.action.n), size(spec.obs, spec.critic_obs)
+    belief, critic_size = belief_of(config), size(spec.obs, spec.critic_obs)
+    layers, n = critic_layers(config, spec.action.n * belief.outputs), spec.action.n
     return ActionKind(
         policy=drawn(config, spec),
-        critic=networks.discrete_soft_q(layers, critic_size, num_critics=config.num_critics),
+        critic=networks.discrete_soft_q(layers, critic_size, n, num_critics=config.num_critics, read=belief.read),
         noise=lambda key, count, action: [()] * count,
-        expected=partial(_expected_exactly, config),
+        expected=_expected_exactly,
+        some=lambda dist, noise: categorical.mode(dist),
         log_prob=categorical.log_prob,
     )
 
 
-def _expected_exactly(config: SACConfig, dist: Categorical, q_of, log_prior_of, noise: tuple[()]) -> Expected:
+def _expected_exactly(value: Value, dist: Categorical, noise: tuple[()]) -> PyTree:
+    """Σ_a π(a|s) value(a, log π(a|s)), an action a lane: what does not depend on the action is computed once."""
     log_probs = jax.nn.log_softmax(dist.logits)
-    probs = jnp.exp(log_probs)
-    every = jnp.broadcast_to(jnp.arange(probs.shape[-1], dtype=jnp.int32)[None], probs.shape)
-    mean = lambda values: jnp.sum(probs * values, axis=-1)
-    return Expected(
-        mean(reduced(config.critic_reduction, q_of(every))), mean(log_probs), mean(log_probs - log_prior_of(every))
-    )
+    rows, n = log_probs.shape
+    every = jnp.broadcast_to(jnp.arange(n, dtype=jnp.int32)[:, None], (n, rows))
+    values = jax.vmap(value)(every, log_probs.T)
+    probs = jnp.exp(log_probs.T)
+    return jax.tree.map(lambda x: jnp.sum(probs.reshape(n, rows, *(1,) * (x.ndim - 2)) * x, axis=0), values)

@@ -6,20 +6,23 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from softrl import networks, running_statistics
+from softrl import networks
+from softrl.agents.actor import policy_layers
 from softrl.agents.carry import stateless, uniform_actions
 from softrl.agents.critics import critic_layers
-from softrl.agents.descent import begin
 from softrl.agents.observations import size
 from softrl.agents.policy import Policy, act, from_distribution, observe
+from softrl.agents.precision import with_products_in
 from softrl.agents.prior import LogPrior, log_uniform
 from softrl.agents.sac.actions import kind_of
-from softrl.agents.sac.config import SACConfig, SACHypers
-from softrl.agents.sac.state import Parts, SACState
+from softrl.agents.sac.config import SACConfig
+from softrl.agents.sac.critic import belief_of
+from softrl.agents.sac.init import init
+from softrl.agents.sac.state import Parts, Stacks
 from softrl.agents.sac.update import update
 from softrl.agents.spaces import spec_of
 from softrl.algorithm import Agent
-from softrl.types import Action, EnvSpec, PyTree, Spec
+from softrl.types import Action, Discrete, EnvSpec, PyTree, Spec
 
 
 def sac(
@@ -53,37 +56,28 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
     Returns: `Agent` with `SACState`, `SACInfo` and `Policy`.
     """
     base = 0.0 if log_prior is None and config.action_prior == "lebesgue" else log_uniform(spec.action)
-    value = networks.soft_v(critic_layers(config), size(spec.obs, spec.critic_obs))
     prior = log_prior or partial(_constant_prior, spec.action, base)
-    parts = Parts(config, spec, kind_of(config, spec), value, prior, base)
+    parts = parts_of(config, spec, prior, base)
     choose = from_distribution(*parts.kind.policy)
     return Agent(
-        init=partial(_init, parts),
+        init=partial(init, parts),
         carry=stateless,
         act=partial(act, choose, config, spec.actor_obs),
         explore=partial(uniform_actions, spec.action),
         observe=partial(observe, config),
-        update=partial(update, parts),
+        update=with_products_in(config.precision, partial(update, parts)),
         policy=lambda state: Policy(state.policy.params, state.policy.batch_stats, state.statistics),
     )
 
 
+def parts_of(config: SACConfig, spec: Spec | EnvSpec, log_prior: LogPrior, base: float) -> Parts:
+    """The pieces that the agent is made of."""
+    kind, belief = kind_of(config, spec), belief_of(config)
+    outputs = spec.action.n * belief.outputs if isinstance(spec.action, Discrete) else belief.outputs
+    layers = Stacks(policy_layers(config, spec.action), critic_layers(config, outputs), critic_layers(config))
+    value = networks.soft_v(layers.value, size(spec.obs, spec.critic_obs))
+    return Parts(config, spec, kind, belief, layers, value, log_prior, base)
+
+
 def _constant_prior(kind: Action, log_density: float, obs: PyTree, action: jax.Array) -> jax.Array:
     return jnp.full(action.shape[: action.ndim - len(kind.shape)], log_density)
-
-
-def _init(parts: Parts, key: jax.Array, hypers: SACHypers) -> SACState:
-    keys = jax.random.split(key, 3)
-    policy = begin(*parts.kind.policy.network.init(keys[0]), hypers)
-    critic = begin(*parts.kind.critic.init(keys[1]), hypers)
-    value = begin(*parts.value.init(keys[2]), hypers) if parts.config.value_network else ()
-    log_temperature = jnp.log(jnp.float32(hypers.temperature))
-    return SACState(
-        policy=policy,
-        critic=critic,
-        value=value,
-        # A copy: a donated call must not be given one buffer twice.
-        target=jax.tree.map(jnp.copy, value.params if parts.config.value_network else critic.params),
-        temperature=begin(log_temperature, (), hypers),
-        statistics=running_statistics.init(parts.spec.obs),
-    )

@@ -17,11 +17,13 @@ METRICS = {
     "entropy": Metric("E[−log π]", "nats", brief=True),
     "temperature": Metric("α", "scaled reward", brief=True),
     "q": Metric("mean of the reduced critics at the policy's actions", "scaled return"),
-    "critic_loss": Metric("Σ_k ½ E[(Q_k − y)²]", "scaled return²"),
+    "critic_loss": Metric("Σ_k ½ E[(Q_k − y)²]; of a categorical critic Σ_k cross-entropy", "scaled return², or nats"),
     "policy_loss": Metric("E[α log π − Q]", "scaled return"),
     "critic_grad_norm": Metric("global norm before clipping", ""),
     "policy_grad_norm": Metric("global norm before clipping", ""),
     "value_loss": Metric("½ E[(V − y)²]; 0 without a value network", "scaled return²"),
+    "outside": Metric("mass of a categorical critic's targets beyond its atoms, else 0", ""),
+    "reward_divisor": Metric("what rewards are divided by, max(σ_G, max |G| / return_bound); else 1", "reward"),
 }
 
 

@@ -9,6 +9,7 @@ import jax
 from softrl.agents.actor import require_networks
 from softrl.agents.target_entropy import resolve
 from softrl.config import Instead, Within
+from softrl.errors import ConfigError
 
 __all__ = ["HIGH_SHARE", "SACConfig", "SACHypers", "resolve", "validate"]
 
@@ -33,10 +34,20 @@ class SACConfig:
     """Hidden layers have this nonlinearity."""
     layer_norm: bool = True
     """Put LayerNorm before every nonlinearity."""
+    critic: Literal["scalar", "categorical"] = "scalar"
+    """Critics predict the mean of the soft return, or its distribution over `atoms` of scaled returns (C51)."""
+    atoms: Annotated[int, Within(2)] = 101
+    """A categorical critic has this many atoms, from minus to plus `return_bound`."""
+    reward_scaling: Literal["fixed", "returns"] = "fixed"
+    """Rewards are multiplied by `reward_scale` alone, or also divided by the size of the discounted returns that were
+    seen, their standard deviation or what brings the largest within `return_bound`."""
+    target_network: bool = True
+    """Critics' targets are those of slow copies of them; without copies they are their own (CrossQ, with norm batch)."""
     num_critics: Annotated[int, Within(1)] = 2
     """The ensemble has this many soft Q-functions, K."""
     critic_reduction: Literal["min", "mean"] = "min"
-    """The ensemble's estimate is its minimum, which is pessimistic (twin critics), or its mean."""
+    """The ensemble's estimate is its minimum, which is pessimistic (twin critics), or its mean; of distributions, the
+    one with the smallest mean, or their mixture."""
     value_network: bool = False
     """Learn a separate soft value network (Levine §4.2; Haarnoja 2018a) instead of target critics (2018b)."""
     auto_temperature: bool = True
@@ -52,6 +63,14 @@ class SACConfig:
     in luck (Levine §2.4); with windows of one step."""
     policy_delay: Annotated[int, Within(1)] = 1
     """Update policy and temperature once for every so many updates of the critics."""
+    reset_every: Annotated[int, Within(0)] = 0
+    """Begin networks anew after every so many updates, as high update ratios need; 0 for never."""
+    reset_networks: Literal["heads", "critics", "all"] = "all"
+    """What `reset_every` begins anew: every network's last layer, the critics, or critics and policy."""
+    unit_weights: bool = False
+    """Scale every hidden unit's weights to norm 1 after each update (XQC, FlashSAC); with a norm it costs nothing."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Matrix products of updates multiply numbers of this precision, and add them up in float32; acting does not."""
     normalize_obs: bool = True
     """Scale observations by their running mean and standard deviation."""
     log_std_min: float = -5.0
@@ -79,7 +98,8 @@ class SACHypers:
     temperature_lr: Annotated[float, Within(0.0)] = 3e-4
     """The logarithm of the temperature, log α, learns at this rate (Adam)."""
     temperature: Annotated[float, Within(0.0, above=True)] = 1.0
-    """The temperature α begins here, or stays here where it is not learned, in units of (scaled) reward."""
+    """The temperature α begins here, in units of scaled reward, or stays here where it is not learned, in units of
+    reward times `reward_scale`, whatever `reward_scaling` divides by."""
     target_entropy: float | None = None
     """The temperature aims at this entropy H̄ in nats; by default it is minus the number of continuous actions, or a
     third of the uniform policy's log n over discrete ones."""
@@ -87,6 +107,12 @@ class SACHypers:
     """Set H̄ = ½ A log(2πe σ²) by this action noise σ a dimension, instead of `target_entropy`."""
     reward_scale: Annotated[float, Within(0.0, above=True)] = 1.0
     """Rewards are multiplied by this before learning."""
+    return_bound: Annotated[float, Within(0.0, above=True)] = 5.0
+    """A categorical critic's largest atom, in units of scaled return."""
+    rate_end: Annotated[float, Within(0.0)] = 1.0
+    """Learning rates move along half a cosine to this multiple of themselves; 1 leaves them as they are."""
+    rate_updates: Annotated[float, Within(0.0, above=True)] = math.inf
+    """Learning rates are at their end after this many updates; inf leaves them at their beginning."""
     max_grad_norm: Annotated[float, Within(0.0, above=True)] = math.inf
     """Gradients of each network are scaled down to this global norm."""
     weight_decay: Annotated[float, Within(0.0)] = 0.0
@@ -96,3 +122,12 @@ class SACHypers:
 def validate(config: SACConfig, hypers: SACHypers) -> None:
     """Raises: ConfigError where settings contradict one another."""
     require_networks(config, "policy_widths", "critic_widths")
+    alternatives = {
+        "value_network": config.value_network,
+        "backup optimistic": config.backup == "optimistic",
+    }
+    for name, chosen in alternatives.items():
+        if chosen and config.critic == "categorical":
+            raise ConfigError(f"{name} is for critics of one number: set critic scalar, got categorical")
+    if config.value_network and not config.target_network:
+        raise ConfigError("a value network's targets are a slow copy's: set target_network True or value_network False")

@@ -4,7 +4,7 @@ With `value_network` it is the message passing of Levine 2018 §4.2 and Haarnoja
 network of its own and the critics' target is r + γ V̄(s′). Without it, Haarnoja et al. 2018b (arXiv:1812.05905): V comes
 from twin target critics. What is expected over actions is one draw of continuous ones, and exact of discrete ones.
 Over a window of m steps the target is y = Σ_{i<m} γⁱ rᵢ − α Σ_{0<i<m} γⁱ log π(ãᵢ|sᵢ) + γᵐ V(s_m): a soft value counts
-the entropies of the steps in between.
+the entropies of the steps in between. Rewards, values and α are in units of scaled reward.
 """
 
 from functools import partial
@@ -13,16 +13,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from softrl import losses, running_statistics, soft
-from softrl.agents.critics import Regressed, regress
-from softrl.agents.descent import descend
-from softrl.agents.observations import joined
-from softrl.agents.sac.actions import Expected
+from softrl import losses, soft
+from softrl.agents import returns, schedule
+from softrl.agents.critics import Regressed, reduced, regress
+from softrl.agents.descent import Trained, descend
 from softrl.agents.sac.config import SACHypers
+from softrl.agents.sac.critic import Target
+from softrl.agents.sac.init import reset
+from softrl.agents.sac.prepared import Prepared, Seen, prepared
 from softrl.agents.sac.state import Parts, SACInfo, SACState
 from softrl.algorithm import Feedback
 from softrl.clock import Clock
-from softrl.types import Batch, PyTree
+from softrl.networks import unit_weights
+from softrl.types import Batch, Network, PyTree
 
 
 def update(
@@ -30,124 +33,156 @@ def update(
 ) -> tuple[SACState, Feedback, SACInfo]:
     """One gradient step of every network.
 
-    Args: `batch`: `[B, ...]` as replay gives it; `hypers`: `[]` leaves; `key`: of this step; `clock`: for the delay.
+    Args: `batch`: `[B, ...]` as replay gives it; `hypers`: `[]` leaves; `key`: of this step; `clock`: for what happens
+      now and then, and for rates that move.
     """
-    if not parts.config.auto_temperature:  # it may be changed on the way
-        state = state._replace(temperature=state.temperature._replace(params=jnp.log(hypers.temperature)))
-    batch = _prepared(parts, state, batch, hypers)
+    config = parts.config
+    hypers = schedule.moved(hypers, clock, "policy_lr", "critic_lr", "temperature_lr")
+    divisor = returns.scale(state.returns, hypers.return_bound) if config.reward_scaling == "returns" else 1.0
+    if config.reset_every:
+        state = reset(parts, state, hypers, key, clock)
+    if not config.auto_temperature:  # it may be changed on the way
+        fixed = jnp.log(hypers.temperature / divisor)
+        state = state._replace(temperature=state.temperature._replace(params=fixed))
+    batch = prepared(parts, state, batch, hypers, divisor)
     between = batch.between_discount.shape[-1]
     noise_next, noise, *noise_between = parts.kind.noise(key, 2 + between, batch.action)
     if between:
         batch = batch._replace(reward=batch.reward + _value_of_entropies(parts, state, batch, noise_between))
-    critic, critic_loss, td_error, critic_norm, finite = _update_critic(parts, state, batch, hypers, noise_next)
+    target = _target(parts, state, batch, hypers, noise_next)
+    critic, critic_loss, td_error, critic_norm, finite = _update_critic(parts, state, batch, target, hypers, noise_next)
     state = state._replace(critic=critic)
     value_loss = jnp.float32(0.0)
-    if parts.config.value_network:
+    if config.value_network:
         value, value_loss, value_finite = _update_value(parts, state, batch, hypers, noise)
         state, finite = state._replace(value=value), finite & value_finite
     improve = partial(_update_policy, parts, batch=batch, hypers=hypers, noise=noise)
-    if parts.config.policy_delay == 1:
+    if config.policy_delay == 1:
         state, improved = improve(state)
     else:
-        due = clock.update.mod(parts.config.policy_delay) == 0
-        skipped = (*(jnp.float32(jnp.nan),) * 4, jnp.bool_(True))
-        state, improved = jax.lax.cond(due, improve, lambda s: (s, skipped), state)
-    policy_loss, entropy, q, policy_norm, policy_finite = improved
-    source = state.value.params if parts.config.value_network else state.critic.params
-    state = state._replace(target=jax.tree.map(lambda t, p: t + hypers.tau * (p - t), state.target, source))
-    temperature = jnp.exp(state.temperature.params)
-    info = SACInfo(critic_loss, value_loss, policy_loss, temperature, entropy, q, critic_norm, policy_norm)
-    return state, Feedback(finite & policy_finite, jnp.mean(jnp.abs(td_error), axis=0)), info
-
-
-class Seen(NamedTuple):
-    """Observations as the networks see them, and as the environment gave them, for the action prior."""
-
-    actor: jax.Array
-    critic: jax.Array
-    given: PyTree
-
-
-class Prepared(NamedTuple):
-    """A batch as the losses see it: normalised, selected, rewards scaled.
-
-    between: the B (n − 1) observations after the first of n-step windows; between_discount: `[B, n − 1]` γⁱ, 0 beyond a
-    window's end. Nothing is between where windows are of one step, or entropies do not count.
-    """
-
-    obs: Seen
-    action: jax.Array
-    reward: jax.Array
-    discount: jax.Array
-    next_obs: Seen
-    weight: jax.Array
-    between: Seen | tuple[()]
-    between_discount: jax.Array
-
-
-def _prepared(parts: Parts, state: SACState, batch: Batch, hypers: SACHypers) -> Prepared:
-    between, between_discount = (), jnp.zeros((len(batch.reward), 0))
-    if parts.config.n_step_entropy and batch.window != ():
-        rest = jax.tree.map(lambda o: o[:, 1:].reshape(-1, *o.shape[2:]), batch.window.obs)
-        between, between_discount = _seen(parts, state, rest), batch.window.discount[:, 1:]
-    return Prepared(
-        obs=_seen(parts, state, batch.obs),
-        action=batch.action,
-        reward=hypers.reward_scale * batch.reward,
-        discount=batch.discount,
-        next_obs=_seen(parts, state, batch.next_obs),
-        weight=batch.weight,
-        between=between,
-        between_discount=between_discount,
+        due = clock.update.mod(config.policy_delay) == 0
+        state, improved = jax.lax.cond(due, improve, lambda s: (s, _NOT_IMPROVED), state)
+    source = state.value.params if config.value_network else state.critic.params
+    if config.target_network:
+        state = state._replace(target=jax.tree.map(lambda t, p: t + hypers.tau * (p - t), state.target, source))
+    info = SACInfo(
+        critic_loss=critic_loss,
+        value_loss=value_loss,
+        policy_loss=improved.loss,
+        temperature=jnp.exp(state.temperature.params) * divisor,
+        entropy=improved.entropy,
+        q=improved.q * divisor,
+        critic_grad_norm=critic_norm,
+        policy_grad_norm=improved.grad_norm,
+        outside=losses.weighted_mean(target.outside, batch.weight),
+        reward_divisor=jnp.float32(divisor),
     )
+    return state, Feedback(finite & improved.finite, jnp.mean(jnp.abs(td_error), axis=0)), info
 
 
-def _seen(parts: Parts, state: SACState, given: PyTree) -> Seen:
-    obs = running_statistics.normalize(state.statistics, given) if parts.config.normalize_obs else given
-    return Seen(joined(obs, parts.spec.actor_obs), joined(obs, parts.spec.critic_obs), given)
+def _beliefs(parts: Parts, critic: PyTree, batch_stats: PyTree, seen: Seen, action: jax.Array) -> jax.Array:
+    return parts.kind.critic.apply(critic, batch_stats, seen.critic, action)[0]
 
 
-def _expected(
-    parts: Parts, state: SACState, policy: PyTree, critic: PyTree, seen: Seen, noise: Any, *, train: bool = False
-) -> tuple[Expected, PyTree]:
-    """What a policy's actions are worth to critics, by the parameters of both; and the policy's batch statistics."""
-    dist, batch_stats = parts.kind.policy.network.apply(policy, state.policy.batch_stats, seen.actor, train=train)
-    q_of = lambda action: parts.kind.critic.apply(critic, state.critic.batch_stats, seen.critic, action)[0]
-    return parts.kind.expected(dist, q_of, partial(parts.log_prior, seen.given), noise), batch_stats
+def _log_ratio(parts: Parts, seen: Seen, action: jax.Array, log_prob: jax.Array) -> jax.Array:
+    return log_prob - parts.log_prior(seen.given, action)
+
+
+def _policy(parts: Parts, state: SACState, seen: Seen) -> Any:
+    """The policy's distribution at `[B]` states, as it acts."""
+    return parts.kind.policy.network.apply(state.policy.params, state.policy.batch_stats, seen.actor)[0]
+
+
+class Valued(NamedTuple):
+    """Of a policy's actions at B states, `[B]` each: the mean of the ensemble's belief, log π and log π/p; expected."""
+
+    q: jax.Array
+    log_prob: jax.Array
+    log_ratio: jax.Array
+
+
+def _valued(parts: Parts, state: SACState, dist: Any, seen: Seen, hypers: SACHypers, noise: Any) -> Valued:
+    """What a policy's actions are worth to the critics."""
+
+    def value(action: jax.Array, log_prob: jax.Array) -> Valued:
+        beliefs = _beliefs(parts, state.critic.params, state.critic.batch_stats, seen, action)
+        q = reduced(parts.config.critic_reduction, parts.belief.value(beliefs, hypers))
+        return Valued(q, log_prob, _log_ratio(parts, seen, action, log_prob))
+
+    return parts.kind.expected(value, dist, noise)
 
 
 def _value_of_entropies(parts: Parts, state: SACState, batch: Prepared, noise: list[Any]) -> jax.Array:
     """Σ_{0<i<m} γⁱ E[−α log π(ãᵢ|sᵢ)/p(ãᵢ|sᵢ)] `[B]`: what a soft value earns between the ends of a window."""
     noise = jax.tree.map(lambda *steps: jnp.stack(steps, 1).reshape(-1, *steps[0].shape[1:]), *noise)
-    expected, _ = _expected(parts, state, state.policy.params, state.critic.params, batch.between, noise)
-    values = soft.sampled_value(0.0, expected.log_ratio, jnp.exp(state.temperature.params))
+    ratio = partial(_log_ratio, parts, batch.between)
+    expected = parts.kind.expected(ratio, _policy(parts, state, batch.between), noise)
+    values = soft.sampled_value(0.0, expected, jnp.exp(state.temperature.params))
     return jnp.sum(batch.between_discount * values.reshape(batch.between_discount.shape), axis=-1)
 
 
-def _update_critic(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: Any) -> Regressed:
+def _target(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: Any) -> Target:
+    """What the critics are drawn to."""
     if parts.config.value_network:
         next_value, _ = parts.value.apply(state.target, state.value.batch_stats, batch.next_obs.critic)
-    else:
-        after, _ = _expected(parts, state, state.policy.params, state.target, batch.next_obs, noise)
-        next_value = soft.sampled_value(after.q, after.log_ratio, jnp.exp(state.temperature.params))
-    target, bellman = soft.backup(batch.reward, batch.discount, next_value), losses.critic
-    if parts.config.backup == "optimistic":
-        bellman = partial(losses.optimistic_critic, beta=hypers.gamma * jnp.exp(state.temperature.params))
+        return Target(soft.backup(batch.reward, batch.discount, next_value), jnp.zeros_like(batch.reward))
+    params = state.target if parts.config.target_network else state.critic.params
 
-    return regress(
-        parts.kind.critic,
+    def target(action: jax.Array, log_prob: jax.Array) -> Target:
+        if parts.config.norm == "batch":
+            beliefs = _at_both_ends(parts, batch, action).apply(params, state.critic.batch_stats, train=True)[0][1]
+        else:
+            beliefs = _beliefs(parts, params, state.critic.batch_stats, batch.next_obs, action)
+        ratio = _log_ratio(parts, batch.next_obs, action, log_prob)
+        alpha = jnp.exp(state.temperature.params)
+        return parts.belief.target(beliefs, ratio, batch.reward, batch.discount, alpha, hypers)
+
+    return parts.kind.expected(target, _policy(parts, state, batch.next_obs), noise)
+
+
+def _at_both_ends(parts: Parts, batch: Prepared, next_action: jax.Array) -> Network:
+    """The critics, `apply(params, batch_stats, train) -> (beliefs at (s, a) and at (s′, a′), batch_stats)`, in one pass:
+    what normalises by a batch must have seen the policy's actions beside those in replay.
+
+    Source: Bhatt et al. 2024, CrossQ, arXiv:1902.05605.
+    """
+    obs = jnp.concatenate([batch.obs.critic, batch.next_obs.critic])
+    action = jnp.concatenate([batch.action, next_action])
+
+    def apply(params: PyTree, batch_stats: PyTree, *, train: bool) -> tuple[list[jax.Array], PyTree]:
+        beliefs, batch_stats = parts.kind.critic.apply(params, batch_stats, obs, action, train=train)
+        return jnp.split(beliefs, 2, axis=1), batch_stats
+
+    return Network(parts.kind.critic.init, apply)
+
+
+def _update_critic(
+    parts: Parts, state: SACState, batch: Prepared, target: Target, hypers: SACHypers, noise: Any
+) -> Regressed:
+    network = parts.kind.critic
+    if parts.config.norm == "batch":
+        ends = _at_both_ends(parts, batch, parts.kind.some(_policy(parts, state, batch.next_obs), noise))
+
+        def apply(params: PyTree, batch_stats: PyTree, obs, action, *, train: bool) -> tuple[jax.Array, PyTree]:
+            (now, _), batch_stats = ends.apply(params, batch_stats, train=train)
+            return now, batch_stats
+
+        network = Network(network.init, apply)
+    learned = regress(
+        network,
         state.critic,
         batch.obs.critic,
         batch.action,
-        target,
+        target.belief,
         batch.weight,
         hypers,
-        loss=bellman,
+        loss=partial(parts.belief.loss, temperature=jnp.exp(state.temperature.params), hypers=hypers),
     )
+    return learned._replace(critic=_on_the_sphere(parts, learned.critic, parts.layers.critic))
 
 
 def _update_value(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: Any):
-    now, _ = _expected(parts, state, state.policy.params, state.critic.params, batch.obs, noise)
+    now = _valued(parts, state, _policy(parts, state, batch.obs), batch.obs, hypers, noise)
     target = soft.sampled_value(now.q, now.log_ratio, jnp.exp(state.temperature.params))
 
     def loss(params):
@@ -156,18 +191,36 @@ def _update_value(parts: Parts, state: SACState, batch: Prepared, hypers: SACHyp
 
     (total, batch_stats), grads = jax.value_and_grad(loss, has_aux=True)(state.value.params)
     value, _, finite = descend(state.value, total, grads, batch_stats, hypers.critic_lr, hypers)
-    return value, total, finite
+    return _on_the_sphere(parts, value, parts.layers.value), total, finite
 
 
-def _update_policy(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: Any):
+class Improved(NamedTuple):
+    """What the policy's step says of itself, `[]` each."""
+
+    loss: jax.Array
+    entropy: jax.Array
+    q: jax.Array
+    grad_norm: jax.Array
+    finite: jax.Array
+
+
+_NOT_IMPROVED = Improved(*(float("nan"),) * 4, True)
+
+
+def _update_policy(
+    parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: Any
+) -> tuple[SACState, Improved]:
     def loss(params):
-        now, batch_stats = _expected(parts, state, params, state.critic.params, batch.obs, noise, train=True)
+        dist, batch_stats = parts.kind.policy.network.apply(
+            params, state.policy.batch_stats, batch.obs.actor, train=True
+        )
+        now = _valued(parts, state, dist, batch.obs, hypers, noise)
         return losses.policy(now.q, now.log_ratio, batch.weight, temperature=alpha), (now, batch_stats)
 
     alpha = jnp.exp(state.temperature.params)
     (total, (now, batch_stats)), grads = jax.value_and_grad(loss, has_aux=True)(state.policy.params)
     policy, norm, finite = descend(state.policy, total, grads, batch_stats, hypers.policy_lr, hypers)
-    state = state._replace(policy=policy)
+    state = state._replace(policy=_on_the_sphere(parts, policy, parts.layers.policy))
     if parts.config.auto_temperature:
         # The target is given as an entropy; relative to a prior both sides move by the uniform density's constant.
         target = hypers.target_entropy + parts.base
@@ -176,4 +229,8 @@ def _update_policy(parts: Parts, state: SACState, batch: Prepared, hypers: SACHy
         )
         temperature, _, _ = descend(state.temperature, dual, grad, (), hypers.temperature_lr, hypers)
         state = state._replace(temperature=temperature)
-    return state, (total, -jnp.mean(now.log_prob), jnp.mean(now.q), norm, finite)
+    return state, Improved(total, -jnp.mean(now.log_prob), jnp.mean(now.q), norm, finite)
+
+
+def _on_the_sphere(parts: Parts, net: Trained, layers: Any) -> Trained:
+    return net._replace(params=unit_weights(layers, net.params)) if parts.config.unit_weights else net

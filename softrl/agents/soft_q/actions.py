@@ -83,7 +83,7 @@ def _discrete(config: SoftQConfig, spec: Spec | EnvSpec) -> ActionKind:
 
     return ActionKind(
         policy=policy,
-        critic=networks.discrete_soft_q(layers, width, num_critics=1),
+        critic=networks.discrete_soft_q(layers, width, spec.action.n, num_critics=1),
         critic_obs=spec.actor_obs,  # what the policy sees, since it is the policy
         sampled=False,
         support=support,
