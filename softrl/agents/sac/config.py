@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 import jax
 
-from softrl.agents.actor import require_networks
+from softrl.agents.actor import LAYER_NORM, require_networks
 from softrl.agents.target_entropy import resolve
 from softrl.config import Instead, Within
+from softrl.errors import ConfigError
 
 __all__ = ["HIGH_SHARE", "SACConfig", "SACHypers", "resolve", "validate"]
 
@@ -31,8 +32,11 @@ class SACConfig:
     """The hidden layers of critics and value network have these widths; by default `depth` of them have `width`."""
     activation: Literal["relu", "silu", "elu", "gelu", "tanh"] = "relu"
     """Hidden layers have this nonlinearity."""
-    layer_norm: bool = True
-    """Put LayerNorm before every nonlinearity."""
+    norm: Annotated[Literal["none", "layer", "rms", "batch"], LAYER_NORM] = "layer"
+    """Before every nonlinearity hidden layers are normalised over their units, by mean and variance (layer) or by their
+    root mean square (rms), or each unit over the batch (batch), or not at all (none)."""
+    residual: bool = False
+    """Hidden layers are residual blocks, x + Dense(nonlinearity(Dense(norm(x)))), four times as wide inside."""
     num_critics: Annotated[int, Within(1)] = 2
     """The ensemble has this many soft Q-functions, K."""
     critic_reduction: Literal["min", "mean"] = "min"
@@ -96,3 +100,5 @@ class SACHypers:
 def validate(config: SACConfig, hypers: SACHypers) -> None:
     """Raises: ConfigError where settings contradict one another."""
     require_networks(config, "policy_widths", "critic_widths")
+    if config.value_network and config.norm == "batch":
+        raise ConfigError("norm batch is of critics without a value network: choose norm layer, or no value_network")
