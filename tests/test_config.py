@@ -124,7 +124,7 @@ def test_a_field_that_was_called_otherwise_is_read_with_what_it_then_said():
     with pytest.raises(ConfigError, match="no field 'layer_norm'"):
         from_json(Renamed, {"layer_norm": True, "norm": "none"})
     assert today(Renamed(), {"layer_norm": True, "rate": 0.5}) == {"norm": "layer", "rate": 0.5}
-    with pytest.raises(ConfigError, match="unknown setting 'layer_norm'; did you mean 'norm'?"):
+    with pytest.raises(ConfigError, match=r"unknown setting 'layer_norm'; did you mean 'norm'\?"):
         change(Renamed(), layer_norm=False)
 
 

@@ -61,9 +61,7 @@ def test_blocks_of_unequal_widths_cannot_add_up(name):
     for spelled in ("policy_widths", "value_widths" if name == "policy-gradient" else "critic_widths"):
         config = change(Config(name), residual=True, **{spelled: "8,8, 8"})
         assert validated(config) == config
-        with pytest.raises(
-            ConfigError, match=f"{spelled} must be equal with residual blocks.*'8,4'.*leave residual out"
-        ):
+        with pytest.raises(ConfigError, match=rf"{spelled} must be equal .*'8,4'.* leave residual out"):
             validated(change(config, **{spelled: "8,4"}))
         assert validated(change(config, residual=False, **{spelled: "8,4"}))
 
@@ -76,7 +74,7 @@ def test_batch_norm_is_soft_actor_critics_without_a_value_network(name):
         return
     config = change(Config(name), norm="batch")
     assert validated(config) == config
-    with pytest.raises(ConfigError, match="norm batch .* value network"):
+    with pytest.raises(ConfigError, match=r"norm batch .* value network"):
         validated(change(config, value_network=True))
 
 

@@ -27,8 +27,8 @@ class MPOConfig:
     activation: Literal["relu", "silu", "elu", "gelu", "tanh"] = "relu"
     """Hidden layers have this nonlinearity."""
     norm: Annotated[Literal["none", "layer", "rms"], LAYER_NORM] = "layer"
-    """Before every nonlinearity hidden layers are normalised over their units, by mean and variance (layer) or by
-    their root mean square (rms), or not at all (none)."""
+    """Before every nonlinearity hidden layers are normalised over their units, by mean and variance (layer) or by their
+    root mean square (rms), or not at all (none)."""
     residual: bool = False
     """Hidden layers are residual blocks, x + Dense(nonlinearity(Dense(norm(x)))), four times as wide inside."""
     num_critics: Annotated[int, Within(1)] = 2
