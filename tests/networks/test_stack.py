@@ -168,7 +168,7 @@ def test_weights_that_are_projected_have_norm_one_into_every_unit_but_the_heads(
     for old, new in zip(*pairs, strict=True):
         old, new = (np.asarray(part["kernel"], np.float64) for part in (old, new))
         norm = np.sqrt(np.square(old).sum(-2, keepdims=True))
-        np.testing.assert_allclose(new * norm, old, rtol=1e-6, atol=0.0)  # three roundings of float32; and 0 stays 0
+        np.testing.assert_allclose(new * norm, old, rtol=2e-6, atol=0.0)  # float32 sums of sixteen; 0 stays 0
 
 
 @pytest.mark.parametrize("activation", networks.ACTIVATIONS)
