@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import tyro
 
 from softrl.agents import ALGORITHMS
+from softrl.config import former
+from softrl.errors import ConfigError
 
 _HELP = {"algorithm": f"Learn by this algorithm, one of {', '.join(ALGORITHMS)}; the other flags are its own."}
 
@@ -19,7 +21,9 @@ def parsed(
     Args: `config`: a dataclass with an `algorithm`, whose parts may be any dataclasses; `options`: by title
     more dataclasses, or classes of which every field without a default must be given.
     Returns: `(config, *options)`.
+    Raises: ConfigError for a flag that older versions had.
     """
+    _refuse_former(config, argv)
     parts = {**options} | {part.name: getattr(config, part.name) for part in fields(config)}
     kinds = [
         (name, part) if isinstance(part, type) else (name, _kind(name, part), field(default=part))
@@ -34,6 +38,14 @@ def parsed(
     )
     new = type(config)(**{part.name: getattr(given, part.name) for part in fields(config)})
     return new, *(getattr(given, name) for name in options)
+
+
+def _refuse_former(config: Any, argv: Sequence[str]) -> None:
+    was = former(config)
+    for flag in (word.split("=")[0] for word in argv if word.startswith("--")):
+        name = flag.removeprefix("--").removeprefix("no-").replace("-", "_")
+        if name in was:
+            raise ConfigError(f"unknown setting {flag}; did you mean --{was[name].replace('_', '-')}? --help lists all")
 
 
 def _kind(name: str, part: Any) -> Any:

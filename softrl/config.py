@@ -48,6 +48,18 @@ class Instead:
     field: str
 
 
+@dataclass(frozen=True)
+class Was:
+    """Marks a field that older versions called `field`. values: theirs, each with today's. Use in `Annotated`."""
+
+    field: str
+    values: tuple[tuple[Any, Any], ...]
+
+    def today(self, value: Any) -> Any:
+        """What a value is called now."""
+        return next((now for then, now in self.values if then == value), value)
+
+
 def flat(config: Any) -> dict[str, Any]:
     """Every leaf field of a config and its parts, by plain name."""
     leaves = {}
@@ -67,7 +79,8 @@ def change(config: T, **flat_values: Any) -> T:
     known = _hints(config)
     for name in flat_values:
         if name not in known:
-            raise ConfigError(f"unknown setting {name!r}{suggestion(name, known)}; `softrl train --help` lists all")
+            near = suggestion(name, known, former(config))
+            raise ConfigError(f"unknown setting {name!r}{near}; `softrl train --help` lists all")
     return checked(replaced(config, {name: _fitted(value, known[name]) for name, value in flat_values.items()}))
 
 
@@ -118,9 +131,18 @@ def checked(config: T) -> T:
 
 def exclusive(config: Any) -> dict[str, str]:
     """Fields that are another way to give a field -> that field, of one part of a config."""
-    hints = _declared(type(config))
-    notes = ((name, note) for name, hint in hints.items() for note in getattr(hint, "__metadata__", ()))
-    return {name: note.field for name, note in notes if isinstance(note, Instead)}
+    return {name: note.field for name, note in _notes(_declared(type(config)), Instead)}
+
+
+def former(config: Any) -> dict[str, str]:
+    """Names that fields had in older versions -> their names."""
+    return {note.field: name for name, note in _notes(_hints(config), Was)}
+
+
+def _notes(hints: Mapping[str, Any], kind: type[T]) -> list[tuple[str, T]]:
+    """Marks of one kind in the types of fields, with the fields' names."""
+    marked = ((name, note) for name, hint in hints.items() for note in getattr(hint, "__metadata__", ()))
+    return [(name, note) for name, note in marked if isinstance(note, kind)]
 
 
 def to_json(config: Any) -> dict[str, Any]:
@@ -132,13 +154,13 @@ def to_json(config: Any) -> dict[str, Any]:
 
 
 def from_json(kind: type[T], data: Mapping[str, Any]) -> T:
-    """The config that `to_json` wrote.
+    """The config that `to_json` wrote; fields that had another name then are read as today's.
 
     Raises: ConfigError for a field that this version does not know.
     """
     hints = typing.get_type_hints(kind)
     values = {}
-    for name, value in data.items():
+    for name, value in _today(_declared(kind), data).items():
         if name not in hints:
             raise ConfigError(
                 f"{kind.__name__} has no field {name!r}{suggestion(name, hints)}; written by another version?"
@@ -147,6 +169,20 @@ def from_json(kind: type[T], data: Mapping[str, Any]) -> T:
         read = is_dataclass(hint) and not is_dataclass(value)
         values[name] = from_json(hint, value) if read else _parsed(value, hint)
     return checked(kind(**values))
+
+
+def today(config: Any, flat_values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by plain name, as an older version may have written them, by today's names."""
+    return _today(_hints(config), flat_values)
+
+
+def _today(hints: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    was = {note.field: (name, note) for name, note in _notes(hints, Was) if name not in values}
+    found = {}
+    for name, value in values.items():
+        now, note = was.get(name, (name, None))
+        found[now] = value if note is None else note.today(value)
+    return found
 
 
 def setting(name: str, value: Any, hint: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import difflib
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -50,9 +50,13 @@ class ExportError(SoftRLError):
     """A policy cannot be written in a format, or what was written does not act as the live one does."""
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`"; did you mean 'x'?"` for the known name nearest to `name`, or an empty string."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+def suggestion(name: str, known: Iterable[str], former: Mapping[str, str] | None = None) -> str:
+    """`"; did you mean 'x'?"` for the known name nearest to `name`, or an empty string.
+
+    Args: `former`: names that there were -> those of today, which need not be near.
+    """
+    today = (former or {}).get(name)
+    near = [today] if today else difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

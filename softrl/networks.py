@@ -1,6 +1,7 @@
 """Networks as `(init, apply)` pairs, built by flax from tuples of layers: policy, ensemble of soft Q, soft value."""
 
 from collections.abc import Callable
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -8,8 +9,8 @@ import jax.numpy as jnp
 
 from softrl.distributions.categorical import Categorical
 from softrl.distributions.tanh_gaussian import TanhGaussian
-from softrl.layers import Activation, Dense, LayerNorm, Layers, named
-from softrl.types import Network
+from softrl.layers import Activation, BatchNorm, Dense, LayerNorm, Layers, Residual, RMSNorm, named
+from softrl.types import Network, PyTree
 
 ACTIVATIONS = {"relu": nn.relu, "silu": nn.silu, "elu": nn.elu, "gelu": nn.gelu, "tanh": nn.tanh}
 
@@ -20,7 +21,7 @@ class Stack(nn.Module):
     layers: Layers
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         for name, layer in named(self.layers):
             match layer:
                 case Dense(size, scale):
@@ -28,19 +29,59 @@ class Stack(nn.Module):
                     x = nn.Dense(size, kernel_init=init, name=name)(x)
                 case LayerNorm(epsilon):
                     x = nn.LayerNorm(epsilon=epsilon, name=name)(x)
+                case RMSNorm(epsilon):
+                    x = nn.RMSNorm(epsilon=epsilon, name=name)(x)
+                case BatchNorm(momentum, epsilon):
+                    x = nn.BatchNorm(use_running_average=not train, momentum=momentum, epsilon=epsilon, name=name)(x)
+                case Residual(inner):
+                    x = x + Stack(inner, name=name)(x, train=train)
                 case Activation(kind):
                     x = ACTIVATIONS[kind](x)
         return x
 
 
 def network(layers: Layers, size: int) -> Network:
-    """The layers for inputs `[..., size]`: `apply(params, batch_stats, x, train) -> ([..., O], batch_stats)`."""
+    """The layers for inputs `[..., size]`: `apply(params, batch_stats, x, train) -> ([..., O], batch_stats)`.
+
+    batch_stats: flax's collection, `()` where no layer is a BatchNorm. With `train` these normalise by the batch, and
+    their moved running statistics come back; without, they normalise by the running ones, which stay as they are.
+    """
     module = Stack(layers)
 
-    def apply(params, batch_stats, x, *, train=False):
-        return module.apply(params, x), batch_stats
+    def init(key):
+        variables = module.init(key, jnp.zeros((1, size)))
+        batch_stats = variables.pop("batch_stats", ())
+        return variables, batch_stats
 
-    return Network(lambda key: (module.init(key, jnp.zeros((1, size))), ()), apply)
+    def apply(params, batch_stats, x, *, train=False):
+        if batch_stats == ():
+            return module.apply(params, x), ()
+        variables = {**params, "batch_stats": batch_stats}
+        if not train:
+            return module.apply(variables, x), batch_stats
+        y, moved = module.apply(variables, x, train=True, mutable=["batch_stats"])
+        return y, moved["batch_stats"]
+
+    return Network(init, apply)
+
+
+def unit_weights(layers: Layers, params: PyTree) -> PyTree:
+    """The parameters with the weights into every unit scaled to norm 1, w / ‖w‖, but for those of the head, the stack's
+    last Dense; weights that are all zero stay.
+
+    What follows a normalisation is the same function for any scale of the weights before it, but learns slower the
+    larger they grow. Biases stay. Args: `params`: of these layers, or of an ensemble of them, stacked.
+    Source: XQC (Palenicek et al. 2025, arXiv:2509.25174), FlashSAC (arXiv:2604.04539).
+    """
+    head = next(name for name, layer in reversed(named(layers)) if isinstance(layer, Dense))
+    return jax.tree_util.tree_map_with_path(partial(_unit, f"params/{head}/kernel"), params)
+
+
+def _unit(head: str, path: tuple, x: jax.Array) -> jax.Array:
+    name = jax.tree_util.keystr(path, simple=True, separator="/")
+    if name == head or not name.endswith("/kernel"):
+        return x
+    return x / jnp.maximum(jnp.linalg.norm(x, axis=-2, keepdims=True), 1e-12)
 
 
 def policy(

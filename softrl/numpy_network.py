@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from softrl.layers import Activation, Dense, LayerNorm, Layers, named
+from softrl.layers import Activation, BatchNorm, Dense, LayerNorm, Layers, Residual, RMSNorm, named
 
 Step = Callable[[np.ndarray], np.ndarray]
 
@@ -154,15 +154,21 @@ Head = TanhGaussian | Categorical | Sampler | Scalar
 
 
 def steps(layers: Layers, arrays: Mapping[str, np.ndarray], prefix: str = "") -> list[Step]:
-    """The layers as functions `[B, I] -> [B, O]`, their parameters from `arrays`, named as `layers.shapes` says."""
+    """The layers as functions `[B, I] -> [B, O]`, their arrays from `arrays`, named as `layers.shapes` says."""
     made: list[Step] = []
     for name, layer in named(layers):
+        of = partial(_parts, arrays, f"{prefix}{name}")
         match layer:
             case Dense():
-                made.append(partial(_dense, *(arrays[f"{prefix}{name}/{part}"] for part in ("kernel", "bias"))))
+                made.append(partial(_dense, *of("kernel", "bias")))
             case LayerNorm(epsilon):
-                weights = (arrays[f"{prefix}{name}/{part}"] for part in ("scale", "bias"))
-                made.append(partial(_layer_norm, np.float32(epsilon), *weights))
+                made.append(partial(_layer_norm, np.float32(epsilon), *of("scale", "bias")))
+            case RMSNorm(epsilon):
+                made.append(partial(_rms_norm, np.float32(epsilon), *of("scale")))
+            case BatchNorm(_, epsilon):
+                made.append(_batch_norm(np.float32(epsilon), *of("scale", "bias", "mean", "var")))
+            case Residual(inner):
+                made.append(partial(_residual, steps(inner, arrays, f"{prefix}{name}/")))
             case Activation(kind):
                 made.append(ACTIVATIONS[kind])
     return made
@@ -175,6 +181,10 @@ def run(steps: list[Step], x: np.ndarray) -> np.ndarray:
     return x
 
 
+def _parts(arrays: Mapping[str, np.ndarray], name: str, *parts: str) -> list[np.ndarray]:
+    return [arrays[f"{name}/{part}"] for part in parts]
+
+
 def _dense(kernel: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np.ndarray:
     return x @ kernel + bias
 
@@ -183,6 +193,23 @@ def _layer_norm(epsilon: np.float32, scale: np.ndarray, bias: np.ndarray, x: np.
     x = x - x.mean(axis=-1, keepdims=True)
     x = x / np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + epsilon)
     return x * scale + bias
+
+
+def _rms_norm(epsilon: np.float32, scale: np.ndarray, x: np.ndarray) -> np.ndarray:
+    return x / np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + epsilon) * scale
+
+
+def _batch_norm(epsilon: np.float32, scale: np.ndarray, bias: np.ndarray, mean: np.ndarray, var: np.ndarray) -> Step:
+    """By running statistics, so the slope is known beforehand."""
+    return partial(_scaled, mean, scale / np.sqrt(var + epsilon), bias)
+
+
+def _scaled(mean: np.ndarray, slope: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np.ndarray:
+    return (x - mean) * slope + bias
+
+
+def _residual(inner: list[Step], x: np.ndarray) -> np.ndarray:
+    return x + run(inner, x)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 A policy file is safetensors. Its metadata has `format` and `spec`, the JSON of `PolicySpec`; its arrays are
 
-    policy/Dense_0/kernel [I, H], policy/Dense_0/bias [H], policy/LayerNorm_0/scale [H], policy/LayerNorm_0/bias [H], …
-                                                     of the layers, by the names of `softrl.layers.shapes`
+    policy/Dense_0/kernel [I, H], policy/Dense_0/bias [H], policy/LayerNorm_0/scale [H], policy/BatchNorm_0/mean [H], …
+                                                     of the layers, by the names of `softrl.layers.shapes`; those of a
+                                                     residual block are policy/Residual_0/Dense_0/kernel, …
     statistics/mean/NAME, statistics/variance/NAME   with a normaliser, of each observation that the actor sees; a bare
                                                      array has no /NAME
     action/low [A], action/high [A]                  of continuous actions, as they leave

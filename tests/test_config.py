@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from softrl.agents import ALGORITHMS
-from softrl.config import Within, change, checked, flat, from_json, to_json
+from softrl.config import Was, Within, change, checked, flat, from_json, to_json, today
 from softrl.errors import ConfigError
 from softrl.training.config import Config, read
 
@@ -108,6 +108,24 @@ def test_a_config_that_changes_on_its_way_through_a_file_cannot_be_resumed(rate,
 def test_a_field_of_another_version_is_named_not_ignored():
     with pytest.raises(ConfigError, match=r"Inner has no field 'rte'; did you mean 'rate'\?"):
         from_json(Outer, {"inner": {"rte": 1.0}})
+
+
+@dataclass(frozen=True)
+class Renamed:
+    norm: Annotated[Literal["none", "layer"], Was("layer_norm", ((True, "layer"), (False, "none")))] = "layer"
+    outer: Outer = field(default_factory=Outer)
+
+
+def test_a_field_that_was_called_otherwise_is_read_with_what_it_then_said():
+    assert from_json(Renamed, {"layer_norm": False}).norm == "none"
+    assert from_json(Renamed, {"norm": "none"}).norm == "none"
+    with pytest.raises(ConfigError, match="norm must be one of 'none', 'layer', got 'both'"):
+        from_json(Renamed, {"layer_norm": "both"})
+    with pytest.raises(ConfigError, match="no field 'layer_norm'"):
+        from_json(Renamed, {"layer_norm": True, "norm": "none"})
+    assert today(Renamed(), {"layer_norm": True, "rate": 0.5}) == {"norm": "layer", "rate": 0.5}
+    with pytest.raises(ConfigError, match=r"unknown setting 'layer_norm'; did you mean 'norm'\?"):
+        change(Renamed(), layer_norm=False)
 
 
 def test_a_value_out_of_range_in_a_file_is_refused_like_one_in_a_call():

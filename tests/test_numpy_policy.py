@@ -10,7 +10,7 @@ import pytest
 
 from softrl import numpy_policy, running_statistics, tensors
 from softrl.errors import TensorError
-from softrl.layers import NORMALIZER, Activation, Dense, Normalizer, perceptron
+from softrl.layers import NORMALIZER, Activation, Dense, Normalizer, perceptron, residual
 from softrl.numpy_network import Categorical, Sampler, TanhGaussian
 from softrl.numpy_policy import Input, NumpyPolicy, PolicySpec
 
@@ -20,11 +20,12 @@ ROWS = np.linspace(-3.0, 3.0, 21, dtype=np.float32).reshape(3, 7)
 NESTED = {"state": {"arm": ROWS[:, :3], "wrist": ROWS[:, 3:].reshape(3, 2, 2)}}
 
 
-def made(head, normalizer: Normalizer | None = NORMALIZER, inputs=INPUTS) -> NumpyPolicy:
+def made(head, normalizer: Normalizer | None = NORMALIZER, inputs=INPUTS, layers=None) -> NumpyPolicy:
     rng = np.random.default_rng(0)
-    spec = PolicySpec(inputs, perceptron([8, 6], head.outputs, activation="elu", layer_norm=True), head, normalizer)
+    layers = perceptron([8, 6], head.outputs, activation="elu", norm="layer") if layers is None else layers
+    spec = PolicySpec(inputs, layers, head, normalizer)
     arrays = {
-        name: np.float32(rng.uniform(0.5, 1.5, shape) if "variance" in name else rng.normal(size=shape))
+        name: np.float32(rng.uniform(0.5, 1.5, shape) if "var" in name else rng.normal(size=shape))
         for name, shape in numpy_policy.shapes(spec).items()
     }
     return NumpyPolicy(spec, arrays | {"action/high": arrays["action/low"] + 2.0} if head.outputs == 4 else arrays, 3)
@@ -39,11 +40,26 @@ def test_a_policy_acts_after_its_file_as_before(head, normalizer):
     policy = made(head, normalizer)
     read = numpy_policy.decode(numpy_policy.encode(policy, env="robot"))
     assert read.spec == policy.spec and read.version == 3
-    assert list(map(type, read.spec.layers)) == list(map(type, policy.spec.layers))
     for seed in (None, 0):
         rngs = [None if seed is None else np.random.default_rng(seed) for _ in range(2)]
         np.testing.assert_array_equal(read(NESTED, rngs[0]), policy(NESTED, rngs[1]))
     json.loads(tensors.metadata(numpy_policy.encode(policy))["spec"])  # what others read
+
+
+@pytest.mark.parametrize("norm", ["none", "rms", "batch"])
+@pytest.mark.parametrize("form", ["perceptron", "residual"])
+def test_a_file_holds_running_statistics_and_blocks_too(form, norm):
+    known = perceptron([8, 6], 4, norm=norm) if form == "perceptron" else residual(8, 2, 4, norm=norm)
+    policy = made(GAUSSIAN, layers=known)
+    data = numpy_policy.encode(policy)
+    read = numpy_policy.decode(data)
+    assert read.spec == policy.spec and read.arrays.keys() == policy.arrays.keys()
+    np.testing.assert_array_equal(read(NESTED), policy(NESTED))
+    for name in (name for name in policy.arrays if name.startswith("policy/")):
+        arrays, metadata = tensors.decode(data)
+        arrays = {kept: array for kept, array in arrays.items() if kept != name}
+        with pytest.raises(TensorError, match=name):
+            numpy_policy.decode(tensors.encode(arrays, metadata))
 
 
 # Written and computed by softrl 0.1.0, when a policy was always a perceptron: modes, and draws of default_rng(0).
@@ -88,6 +104,8 @@ DAMAGE = {
     "layers that end in another size": lambda spec: spec["layers"].pop(),
     "a layer that is not known yet": lambda spec: spec["layers"].insert(0, ["Attention", 8]),
     "an activation that is not known": lambda spec: spec["layers"].__setitem__(2, ["Activation", "sin"]),
+    "a block that ends in another size": lambda spec: spec["layers"].insert(0, ["Residual", [["Dense", 3, 1.0]]]),
+    "a block without layers": lambda spec: spec["layers"].insert(0, ["Residual"]),
     "an epsilon that is no number": lambda spec: spec["layers"].__setitem__(1, ["LayerNorm", "small"]),
     "a size without end": lambda spec: spec["head"].update(size=float("inf")),
     "a shape without end": lambda spec: spec["inputs"][0].__setitem__(1, [float("inf")]),

@@ -13,6 +13,7 @@ from softrl import sweep
 from softrl.learner import Learner, saved
 from softrl.numpy_policy import NumpyPolicy
 from softrl.reporting.report import page
+from softrl.sweep import folder
 
 DATA = Path(__file__).parent / "data" / "b203bf6"
 EXPECTED = json.loads((DATA / "expected.json").read_text())
@@ -50,6 +51,22 @@ def test_an_old_run_acts_reports_and_goes_on(name, steps, old):
 def test_an_old_runs_settings_keep_their_places():
     config = softrl.load(DATA / "run").config
     assert (config.algorithm, config.replay.recency_horizon, config.training.n_step) == ("sac", 200.0, 3)
+    assert (config.agent.norm, config.agent.residual) == ("layer", False)  # what was called layer_norm
+
+
+def test_an_old_sweep_over_what_was_called_otherwise_can_be_gone_on_with_by_todays_names(old):
+    there = old("sweep")
+    about = json.loads((there / "sweep.json").read_text())
+    about["base"]["layer_norm"] = True
+    about["axes"].append({"name": "layer_norm", "kind": "list", "values": [True, False], "static": True})
+    for row in (*about["groups"], *about["members"]):
+        row["changes"]["layer_norm"] = True
+    (there / "sweep.json").write_text(json.dumps(about))
+    read = folder.read(there)
+    assert read.about["base"]["norm"] == "layer" and "layer_norm" not in read.about["base"]
+    assert (read.axes[-1].name, read.axes[-1].values) == ("norm", ("layer", "none"))
+    assert [group.changes for group in read.groups] == [{"norm": "layer"}]
+    assert all(member.changes.keys() == {"critic_lr", "norm"} for member in read.members)
 
 
 def numbers(table: str) -> list[dict[str, float]]:

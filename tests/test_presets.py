@@ -33,7 +33,7 @@ PUBLISHED = {
     "recency_horizon": math.inf,
     "depth": 2,
     "width": 256,
-    "layer_norm": False,
+    "norm": "none",
     "normalize_obs": False,
     "reward_scale": 1.0,
     "batch_size": 256,

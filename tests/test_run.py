@@ -28,7 +28,7 @@ FLAGS = [
     word
     for name, value in (tiny.SIZES | {"steps": 4096}).items()
     if name != "env"
-    for word in ([f"--{name.replace('_', '-')}", str(value)] if not isinstance(value, bool) else ["--no-layer-norm"])
+    for word in (f"--{name.replace('_', '-')}", str(value))
 ]
 
 

@@ -21,7 +21,7 @@ SIZES = {
     "env": "probe/bounded-lq",
     "width": 16,
     "depth": 1,
-    "layer_norm": False,
+    "norm": "none",
     "num_envs": 8,
     "episode_length": 16,
     "batch_size": 32,

@@ -9,12 +9,16 @@ import jax
 from softrl import networks
 from softrl.agents.observations import size
 from softrl.agents.policy import Policy, in_numpy, widths
+from softrl.config import Was
 from softrl.distributions import categorical, tanh_gaussian
 from softrl.errors import ConfigError
-from softrl.layers import Layers, perceptron
+from softrl.layers import Layers, perceptron, residual
 from softrl.numpy_network import Categorical, Head, TanhGaussian
 from softrl.numpy_policy import NumpyPolicy
 from softrl.types import Action, Discrete, EnvSpec, Network, Spec
+
+LAYER_NORM = Was("layer_norm", ((True, "layer"), (False, "none")))
+"""What older versions called a config's `norm`."""
 
 
 class Hidden(Protocol):
@@ -23,7 +27,8 @@ class Hidden(Protocol):
     width: int
     depth: int
     activation: str
-    layer_norm: bool
+    norm: str
+    residual: bool
 
 
 class Style(Hidden, Protocol):
@@ -39,7 +44,10 @@ class Style(Hidden, Protocol):
 def layers(style: Hidden, spelled: str, out: int, *, head_scale: float = 1.0) -> Layers:
     """Of a network that ends in `out` numbers. Args: `spelled`: see `softrl.agents.policy.widths`."""
     hidden = widths(spelled, style.width, style.depth)
-    return perceptron(hidden, out, head_scale=head_scale, activation=style.activation, layer_norm=style.layer_norm)
+    form: dict[str, Any] = {"activation": style.activation, "norm": style.norm, "head_scale": head_scale}
+    if style.residual:
+        return residual(hidden[0] if hidden else style.width, len(hidden), out, **form)
+    return perceptron(hidden, out, **form)
 
 
 def policy_layers(style: Style, action: Action) -> Layers:
@@ -82,11 +90,18 @@ def actor(style: Style, spec: Spec | EnvSpec, policy: Policy, *, version: int = 
 
 
 def require_networks(style: Style, *spelled: str) -> None:
-    """Raises: ConfigError where bounds are none, or a field of these names spells no widths."""
+    """Raises: ConfigError where bounds are none, or a field of these names spells no widths, or unequal ones for
+    residual blocks."""
     low, high = style.log_std_min, style.log_std_max
     if low >= high:
         raise ConfigError(f"log_std_min {low:g} must be below log_std_max {high:g}")
     require_widths(style, *spelled)
+    for name in spelled if style.residual else ():
+        if len(set(widths(given := getattr(style, name), 0, 0))) > 1:
+            raise ConfigError(
+                f"{name} must be equal with residual blocks, which add up; got {given!r}: make them equal, or leave "
+                "residual out"
+            )
 
 
 def require_widths(config: Any, *spelled: str) -> None:

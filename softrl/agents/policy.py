@@ -79,16 +79,17 @@ def in_numpy(
     """
     leaves, structure = jax.tree.flatten(spec.obs)
     known, bounds = _static(structure, tuple(leaves), spec.actor_obs, spec.action, layers, head, normalize)
-    arrays, seen = named_arrays(policy.params), (policy.statistics.mean, policy.statistics.variance)
+    arrays = named_arrays(policy.params, policy.batch_stats)
+    seen = policy.statistics.mean, policy.statistics.variance
     for entry in known.inputs if normalize else ():
         arrays |= {name: np.asarray(at(x, entry.path)) for name, x in zip(entry.moments, seen, strict=True)}
     return NumpyPolicy(known, arrays | bounds, version)
 
 
-def named_arrays(params: PyTree) -> dict[str, np.ndarray]:
-    """A stack's parameters by the names that they have in a policy file."""
-    layers = params["params"].items()
-    return {f"policy/{name}/{part}": np.asarray(x) for name, parts in layers for part, x in parts.items()}
+def named_arrays(params: PyTree, batch_stats: PyTree) -> dict[str, np.ndarray]:
+    """A stack's parameters and running statistics by the names that they have in a policy file."""
+    leaves = [*jax.tree.leaves_with_path(params["params"]), *jax.tree.leaves_with_path(batch_stats)]
+    return {f"policy/{jax.tree_util.keystr(path, simple=True, separator='/')}": np.asarray(x) for path, x in leaves}
 
 
 @lru_cache(maxsize=8)

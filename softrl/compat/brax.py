@@ -77,7 +77,7 @@ def train(
       randomization_fn: `(model, keys [N]) -> (models, in_axes)`, as Brax's and Playground's are. Timesteps and episode
       lengths count physics steps: an action is `action_repeat` of them.
       run_directory: where the run lives; the same call again resumes it. settings: any flat name of
-      `softrl.Config`, for example `width=512, n_step=3, layer_norm=False`.
+      `softrl.Config`, for example `width=512, n_step=3, norm="rms"`.
     Returns:
       `make_policy(params, deterministic=False)(obs, key) -> (action, extras)`, the newest parameters, and the last
       metrics: `eval/episode_reward`, `training/sps`, …, as `progress_fn(steps, metrics)` got them.
@@ -107,7 +107,7 @@ def train(
         learning_starts=min_replay_size,
         replay_size=max(1_000_000 if max_replay_size is None else max_replay_size, batch_size, 2 * num_envs),
         updates_per_step=grad_updates_per_step,
-        layer_norm=False,
+        norm="none",
     )
     config = change(config, **settings)
     other = None if eval_env is None else _source(eval_env)

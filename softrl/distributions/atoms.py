@@ -29,8 +29,8 @@ def mean(log_probs: jax.Array, bound: jax.Array | float) -> jax.Array:
 def projected(probs: jax.Array, shift: jax.Array, scale: jax.Array, bound: jax.Array | float) -> Projected:
     """The distribution of shift + scale Z, Z ~ p on the atoms, brought back onto the atoms.
 
-    Every atom's mass goes to the two that enclose where it came to lie, in the shares that keep its mean; so the mean of
-    all is kept where nothing lies beyond ± bound.
+    Every atom's mass goes to the two that enclose where it came to lie, in the shares that keep its mean; so the mean
+    of all is kept where nothing lies beyond ± bound.
 
     Args: `probs`: `[..., n]`; `shift`: `[...]`; `scale`: `[...]` ≥ 0; `bound`: the largest atom.
     """

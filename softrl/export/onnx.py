@@ -1,5 +1,7 @@
 """The policy as an ONNX graph of standard operators, written directly: no converter stands between."""
 
+from functools import partial
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -7,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from softrl import __version__
 from softrl.errors import ExportError
-from softrl.layers import Activation, Dense, LayerNorm, Layers, named
+from softrl.layers import Activation, BatchNorm, Dense, LayerNorm, Layers, Residual, RMSNorm, named
 from softrl.numpy_network import Categorical, Sampler, Scalar, TanhGaussian
 from softrl.numpy_policy import NumpyPolicy
 
@@ -74,19 +76,37 @@ def _normalised(graph: Graph, policy: NumpyPolicy, name: str, moments: tuple[np.
     return graph.add("Flatten", x, out=f"{name}/flat", axis=1)
 
 
-def _network(graph: Graph, layers: Layers, arrays: dict[str, np.ndarray], x: str) -> str:
+def _network(graph: Graph, layers: Layers, arrays: dict[str, np.ndarray], x: str, prefix: str = "policy") -> str:
     for name, layer in named(layers):
-        out = f"policy/{name}"
+        out = f"{prefix}/{name}"
+        of = partial(_parts, graph, arrays, out)
         match layer:
             case Dense():
-                weights = (graph.constant(part, arrays[part]) for part in (f"{out}/kernel", f"{out}/bias"))
-                x = graph.add("Gemm", x, *weights, out=out)
+                x = graph.add("Gemm", x, *of("kernel", "bias"), out=out)
             case LayerNorm(epsilon):
-                weights = (graph.constant(part, arrays[part]) for part in (f"{out}/scale", f"{out}/bias"))
-                x = graph.add("LayerNormalization", x, *weights, out=out, epsilon=epsilon)
+                x = graph.add("LayerNormalization", x, *of("scale", "bias"), out=out, epsilon=epsilon)
+            case RMSNorm(epsilon):
+                x = _rms_norm(graph, epsilon, x, *of("scale"), out=out)
+            case BatchNorm(_, epsilon):
+                x = graph.add("BatchNormalization", x, *of("scale", "bias", "mean", "var"), out=out, epsilon=epsilon)
+            case Residual(inner):
+                x = graph.add("Add", x, _network(graph, inner, arrays, x, out), out=out)
             case Activation(kind):
                 x = _activation(graph, kind, x, out)
     return x
+
+
+def _parts(graph: Graph, arrays: dict[str, np.ndarray], name: str, *parts: str) -> list[str]:
+    return [graph.constant(f"{name}/{part}", arrays[f"{name}/{part}"]) for part in parts]
+
+
+def _rms_norm(graph: Graph, epsilon: float, x: str, scale: str, *, out: str) -> str:
+    """Spelled out: ONNX has an operator for it from operator set 23 on."""
+    square = graph.add("Mul", x, x, out=f"{out}/square")
+    mean = graph.add("ReduceMean", square, graph.constant(f"{out}/axes", np.int64([1])), out=f"{out}/mean_square")
+    shifted = graph.add("Add", mean, graph.constant(f"{out}/epsilon", np.float32([epsilon])), out=f"{out}/shifted")
+    x = graph.add("Div", x, graph.add("Sqrt", shifted, out=f"{out}/root"), out=f"{out}/scaled")
+    return graph.add("Mul", x, scale, out=out)
 
 
 def _head(graph: Graph, policy: NumpyPolicy, x: str) -> onnx.ValueInfoProto:

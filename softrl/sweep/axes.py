@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from softrl.config import change, flat, is_number, is_whole
+from softrl.config import change, flat, former, is_number, is_whole
 from softrl.errors import ConfigError, suggestion
 from softrl.training.config import Config
 
@@ -56,7 +56,8 @@ def axis(name: str, form: Any, config: Config, *, sampled: bool = False) -> Axis
     """
     known = flat(config)
     if name not in known:
-        raise ConfigError(f"unknown axis {name!r}{suggestion(name, known)}; `softrl train --help` lists all settings")
+        near = suggestion(name, known, former(config))
+        raise ConfigError(f"unknown axis {name!r}{near}; `softrl train --help` lists all settings")
     if name in NOT_SWEEPABLE:
         raise ConfigError(f"{name} cannot be an axis: {NOT_SWEEPABLE[name]}")
     static = name not in flat(config.traced)

@@ -10,10 +10,12 @@ The run directory of a batch is DIR/groups/<group>/<batch>; successive halving n
 …, of which a member is in more than one. What a sampler proposes later is in the ledger, not here.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from softrl.config import to_json
+from softrl.config import to_json, today
 from softrl.errors import CheckpointError, ConfigError
 from softrl.storage import directory, durable
 from softrl.sweep import search
@@ -89,9 +91,29 @@ def _read(out: Path) -> dict[str, Any]:
     about = durable.read_object(path, "choose another directory")
     if about.get("format") != FORMAT:
         raise CheckpointError(f"{path} is damaged, or written by another version; choose another directory")
-    # An older version's configs as this one writes them, so that they can be compared.
-    groups = [{**row, "config": to_json(read_config(row["config"]))} for row in about["groups"]]
-    return {**about, "groups": groups}
+    return _today(about)
+
+
+def _today(about: dict[str, Any]) -> dict[str, Any]:
+    """What an older version wrote as this one writes it, so that they can be compared."""
+    configs = [read_config(row["config"]) for row in about["groups"]]
+    groups = [{**row, "config": to_json(config)} for row, config in zip(about["groups"], configs, strict=True)]
+    if not configs:
+        return {**about, "groups": groups}
+    named = partial(today, configs[0])
+    return {
+        **about,
+        "base": named(about["base"]),
+        "axes": [_axis_today(named, row) for row in about["axes"]],
+        "groups": [{**row, "changes": named(row["changes"])} for row in groups],
+        "members": [{**row, "changes": named(row["changes"])} for row in about["members"]],
+    }
+
+
+def _axis_today(named: Callable[[dict[str, Any]], dict[str, Any]], row: dict[str, Any]) -> dict[str, Any]:
+    values = [named({row["name"]: value}) for value in row["values"]]
+    (name,) = named({row["name"]: None})
+    return {**row, "name": name, "values": [value[name] for value in values]}
 
 
 def exists(out: Path) -> bool:

@@ -16,7 +16,7 @@ from softrl.types import Batch, Discrete, EnvSpec
 from tests import tiny
 from tests.oracles import expert_chain as chain
 
-TABLE = AIRLConfig(depth=0, normalize_obs=False, reward_widths="16", activation="tanh", layer_norm=False)
+TABLE = AIRLConfig(depth=0, normalize_obs=False, reward_widths="16", activation="tanh", norm="none")
 """A policy that is a table of logits, and a reward that can be any table."""
 SPEC = EnvSpec("chain", jax.ShapeDtypeStruct((chain.STATES,), jnp.float32), Discrete(chain.ACTIONS), 4, 100)
 UNIFORM = np.full((chain.STATES, chain.ACTIONS), -math.log(chain.ACTIONS))

@@ -16,7 +16,7 @@ LEARNER = {
     "auto_temperature": False,
     "tau": 0.05,
     "activation": "silu",
-    "layer_norm": False,
+    "norm": "none",
     "width": 64,
     "depth": 2,
     "num_envs": 16,

@@ -26,7 +26,7 @@ from tests import tiny
 from tests.oracles import chain
 
 SPEC = Spec(jax.ShapeDtypeStruct((3,), jnp.float32), Discrete(3))
-TABLES = SACConfig(depth=0, layer_norm=False, normalize_obs=False, auto_temperature=False)
+TABLES = SACConfig(depth=0, norm="none", normalize_obs=False, auto_temperature=False)
 ALPHA = 0.3
 FINAL = np.arange(3) == chain.END
 SKEWED = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [1 / 3, 1 / 3, 1 / 3]]))

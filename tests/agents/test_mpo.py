@@ -25,7 +25,7 @@ from tests import tiny
 
 OBS, ACTIONS, ROWS = 3, 2, 8
 SPEC = EnvSpec("numbers", jax.ShapeDtypeStruct((OBS,), jnp.float32), Continuous(ACTIONS), 4, 100)
-SMALL = MPOConfig(width=8, depth=1, layer_norm=False, normalize_obs=False, action_draws=4, target_period=5)
+SMALL = MPOConfig(width=8, depth=1, norm="none", normalize_obs=False, action_draws=4, target_period=5)
 LINEAR = dataclasses.replace(SMALL, depth=0, action_draws=64)
 """Q and mean linear: everything can be written out."""
 

@@ -26,7 +26,7 @@ from tests.oracles import tanh_gaussian as oracle
 OBS, ACTIONS, ROWS = 3, 2, 8
 SPEC = EnvSpec("numbers", jax.ShapeDtypeStruct((OBS,), jnp.float32), Continuous(ACTIONS), 4, 100)
 SIX = SPEC._replace(action=Continuous(6))
-SMALL = SACConfig(width=8, depth=1, layer_norm=False, normalize_obs=False)
+SMALL = SACConfig(width=8, depth=1, norm="none", normalize_obs=False)
 LINEAR = dataclasses.replace(SMALL, depth=0, log_std_min=-12.0, log_std_max=-11.0, auto_temperature=False)
 """Q and mean linear, actions as good as deterministic: everything can be written out."""
 

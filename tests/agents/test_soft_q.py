@@ -32,7 +32,7 @@ OBS, ROWS = 3, 8
 SPEC = EnvSpec("numbers", jax.ShapeDtypeStruct((OBS,), jnp.float32), Continuous(2), 4, 100)
 CHOICE = SPEC._replace(action=Discrete(4))
 SMALL = SoftQConfig(
-    width=8, depth=1, layer_norm=False, normalize_obs=False, activation="tanh", value_particles=4, stein_particles=4
+    width=8, depth=1, norm="none", normalize_obs=False, activation="tanh", value_particles=4, stein_particles=4
 )
 
 

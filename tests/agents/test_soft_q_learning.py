@@ -23,7 +23,7 @@ BANDIT = {
     "temperature": bandit.TEMPERATURE,
     "width": 64,
     "depth": 2,
-    "layer_norm": False,
+    "norm": "none",
     "normalize_obs": False,
     "tau": 0.05,
     "num_envs": 32,
@@ -127,7 +127,7 @@ REGULATOR = {
     "width": 32,
     "depth": 2,
     "activation": "silu",
-    "layer_norm": False,
+    "norm": "none",
     "tau": 0.05,
     "num_envs": 16,
     "episode_length": 8,  # truncation only; short, so that all of (−3, 3) is visited for ever

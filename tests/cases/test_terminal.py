@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def flags(**sizes) -> list[str]:
-    words = {name: value for name, value in (tiny.SIZES | sizes).items() if name not in ("env", "layer_norm")}
+    words = {name: value for name, value in (tiny.SIZES | sizes).items() if name != "env"}
     return [word for name, value in words.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 

@@ -23,7 +23,7 @@ SIZES = {"width": 8, "num_envs": 4, "n_step": 1, "updates_per_step": 1, "eval_ev
 FLAGS = [
     word
     for name, value in {**tiny.SIZES, **SIZES, "steps": 1024}.items()
-    if name not in ("env", "layer_norm")
+    if name != "env"
     for word in (f"--{name.replace('_', '-')}", str(value))
 ]
 

@@ -52,18 +52,26 @@ def made(spec: EnvSpec = BARE, **changes):
     rng = np.random.default_rng(1)
     moved = jax.tree.map(lambda x: jnp.float32(rng.normal(size=x.shape) * 3), state.statistics.mean)
     spread = jax.tree.map(lambda x: jnp.float32(rng.uniform(1e-3, 9, x.shape)), state.statistics.variance)
-    params = jax.tree.map(lambda x: x + jnp.float32(0.1 * rng.normal(size=x.shape)), agent.policy(state).params)
-    policy = agent.policy(state)._replace(params=params)
+    policy = agent.policy(state)
+    params = jax.tree.map(lambda x: x + jnp.float32(0.1 * rng.normal(size=x.shape)), policy.params)
+    running = jax.tree.map(lambda x: x + jnp.float32(rng.uniform(0.0, 1.0, x.shape)), policy.batch_stats)
+    policy = policy._replace(params=params, batch_stats=running)
     return config, agent, policy._replace(statistics=policy.statistics._replace(mean=moved, variance=spread))
 
 
 VARIANTS = {
     "relu": (BARE, {}),
     "silu": (BARE, {"activation": "silu"}),
-    "elu": (BARE, {"activation": "elu", "layer_norm": False}),
+    "elu": (BARE, {"activation": "elu", "norm": "none"}),
     "gelu": (BARE, {"activation": "gelu", "depth": 3}),
-    "tanh": (BARE, {"activation": "tanh", "layer_norm": False}),
+    "tanh": (BARE, {"activation": "tanh", "norm": "none"}),
     "linear": (BARE, {"depth": 0}),
+    "rms": (BARE, {"norm": "rms"}),
+    "batch": (BARE, {"norm": "batch"}),
+    "blocks": (BARE, {"norm": "none", "residual": True}),
+    "blocks, layer": (BARE, {"norm": "layer", "residual": True}),
+    "blocks, rms": (BARE, {"norm": "rms", "residual": True}),
+    "blocks, batch": (DICTIONARY, {"norm": "batch", "residual": True, "policy_widths": "32"}),
     "raw observations": (BARE, {"normalize_obs": False}),
     "dictionary": (DICTIONARY, {}),
 }
@@ -95,8 +103,9 @@ def test_actions_leave_within_the_robots_own_bounds():
     np.testing.assert_allclose(stablehlo.run(data, obs["obs"]), expected, atol=1e-5)
 
 
-def test_a_robot_without_privileged_observations_can_run_the_program():
-    config, agent, policy = made(DICTIONARY)
+@pytest.mark.parametrize("changes", [{}, {"norm": "batch"}, {"norm": "batch", "residual": True}])
+def test_a_robot_without_privileged_observations_can_run_the_program(changes):
+    config, agent, policy = made(DICTIONARY, **changes)
     plain = actor(config, DICTIONARY, policy)
     obs = check.nested(plain, check.observations(plain, rows=7))
     data = stablehlo.serialize(agent, DICTIONARY, policy, plain)
@@ -175,7 +184,7 @@ ENCODE = numpy_policy.encode
 def run_directory(tmp_path_factory):
     """A run of two members that has been evaluated and saved."""
     directory = tmp_path_factory.mktemp("export") / "run"
-    train(tiny.config(seeds=2, layer_norm=True, steps=256), out=directory)
+    train(tiny.config(seeds=2, norm="layer", steps=256), out=directory)
     return directory
 
 

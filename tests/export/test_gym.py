@@ -11,7 +11,7 @@ from softrl.numpy_policy import shapes
 
 def test_actions_of_an_exported_gymnasium_policy_need_no_scaling():
     env = make_env(EnvConfig(env="gym/Pendulum-v1", backend="sync", num_envs=1, episode_length=200))
-    config = SACConfig(width=4, depth=1, layer_norm=False)
+    config = SACConfig(width=4, depth=1, norm="none")
     agent = build(config, env.spec)
     policy = agent.policy(jax.jit(agent.init)(jax.random.key(0), SACHypers()))
     params = jax.tree.map(jnp.zeros_like, policy.params)

@@ -8,7 +8,7 @@ OBS, ACTIONS = 3, 2
 SIZES = {
     "width": 8,
     "depth": 1,
-    "layer_norm": False,
+    "norm": "none",
     "batch_size": 16,
     "learning_starts": 0,
     "demonstration_capacity": 64,

@@ -9,35 +9,166 @@ from hypothesis import strategies as st
 
 from softrl import layers, networks, numpy_network
 from softrl.export import onnx as onnx_file
-from softrl.layers import Activation, Dense, LayerNorm, perceptron
+from softrl.layers import Activation, BatchNorm, Dense, LayerNorm, Residual, RMSNorm, perceptron, residual
 from softrl.numpy_network import TanhGaussian
 from softrl.numpy_policy import Input, NumpyPolicy, PolicySpec
 
+KINDS = {"layer": "LayerNorm", "rms": "RMSNorm", "batch": "BatchNorm"}
 
-def by_hand(params: dict, x: np.ndarray, depth: int, activation: str, layer_norm: bool) -> np.ndarray:
+
+def dense(part: dict, x: np.ndarray) -> np.ndarray:
+    return x @ part["kernel"] + part["bias"]
+
+
+def normalised(norm: str, part: dict, x: np.ndarray) -> np.ndarray:
+    """Of a network that never learned, batch norm's running mean is 0 and its variance 1."""
+    if norm == "layer":
+        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+    elif norm == "rms":
+        x = x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6)
+    else:
+        x = x / np.sqrt(1.0 + 1e-5)
+    return x * part["scale"] + part.get("bias", 0.0)
+
+
+def by_hand(params: dict, x: np.ndarray, depth: int, activation: str, norm: str) -> np.ndarray:
     parts = params["params"]
     for i in range(depth):
-        x = x @ parts[f"Dense_{i}"]["kernel"] + parts[f"Dense_{i}"]["bias"]
-        if layer_norm:
-            norm = parts[f"LayerNorm_{i}"]
-            x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
-            x = x * norm["scale"] + norm["bias"]
+        x = dense(parts[f"Dense_{i}"], x)
+        if norm != "none":
+            x = normalised(norm, parts[f"{KINDS[norm]}_{i}"], x)
         x = {"relu": lambda x: np.maximum(x, 0.0), "tanh": np.tanh}[activation](x)
-    head = parts[f"Dense_{depth}"]
-    return x @ head["kernel"] + head["bias"]
+    return dense(parts[f"Dense_{depth}"], x)
 
 
-@pytest.mark.parametrize("layer_norm", [False, True])
+def blocks_by_hand(params: dict, x: np.ndarray, depth: int, norm: str) -> np.ndarray:
+    parts, last = params["params"], "rms" if norm == "batch" else norm
+    x = dense(parts["Dense_0"], x)
+    for i in range(depth):
+        block, inner = parts[f"Residual_{i}"], x
+        if norm != "none":
+            inner = normalised(norm, block[f"{KINDS[norm]}_0"], inner)
+        x = x + dense(block["Dense_1"], np.maximum(dense(block["Dense_0"], inner), 0.0))
+    if last != "none":
+        x = normalised(last, parts[f"{KINDS[last]}_0"], x)
+    return dense(parts["Dense_1"], x)
+
+
+def moved(tree: dict) -> dict:
+    """Other numbers than those of the start."""
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda x: x + jnp.float32(rng.uniform(0.1, 0.5, x.shape)), tree)
+
+
+@pytest.mark.parametrize("norm", ["none", "layer"])
 @pytest.mark.parametrize("depth", [0, 1, 3])
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_a_field_that_does_not_reach_the_network_is_a_lie(layer_norm, depth, activation):
-    net = networks.network(perceptron([8] * depth, 2, activation=activation, layer_norm=layer_norm), 3)
+def test_a_field_that_does_not_reach_the_network_is_a_lie(norm, depth, activation):
+    net = networks.network(perceptron([8] * depth, 2, activation=activation, norm=norm), 3)
     x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     params, batch_stats = jax.jit(net.init)(jax.random.key(0))
     assert batch_stats == ()
-    expected = by_hand(jax.device_get(params), x, depth, activation, layer_norm)
+    expected = by_hand(jax.device_get(params), x, depth, activation, norm)
     # Sums of at most eight float32 products of order one.
     np.testing.assert_allclose(jax.jit(net.apply)(params, (), x)[0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["none", "layer", "rms", "batch"])
+@pytest.mark.parametrize("form", ["perceptron", "residual"])
+def test_a_norm_or_block_in_another_place_is_another_network_than_the_publications(form, norm):
+    made = perceptron([4] * 2, 2, norm=norm) if form == "perceptron" else residual(4, 2, 2, norm=norm)
+    net, x = networks.network(made, 3), np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    params, batch_stats = jax.jit(net.init)(jax.random.key(0))
+    params = moved(params)
+    assert (batch_stats == ()) == (norm != "batch")
+    plain = jax.device_get(params)
+    expected = by_hand(plain, x, 2, "relu", norm) if form == "perceptron" else blocks_by_hand(plain, x, 2, norm)
+    acted, same = jax.jit(net.apply)(params, batch_stats, x)
+    # Sums of at most sixteen float32 products of order one, in up to six layers.
+    np.testing.assert_allclose(acted, expected, rtol=1e-4, atol=1e-4)
+    assert jax.tree.all(jax.tree.map(np.array_equal, same, batch_stats))
+
+
+MOMENTUM = (0.9, 0.5)
+NESTED = (BatchNorm(MOMENTUM[0]), Residual((BatchNorm(MOMENTUM[1]),)))
+
+
+def by_statistics(params: dict, x: np.ndarray, known: list | None = None) -> tuple[np.ndarray, list]:
+    """`NESTED` by known means and variances, or those of the batch; and these, which it finds on the way."""
+    found, inner = [], x
+    for i, part in enumerate((params["BatchNorm_0"], params["Residual_0"]["BatchNorm_0"])):
+        found.append((inner.mean(0), inner.var(0)))
+        mean, var = found[i] if known is None else known[i]
+        x, inner = inner, (inner - mean) / np.sqrt(var + 1e-5) * part["scale"] + part["bias"]
+    return x + inner, found
+
+
+def test_batch_norm_by_the_wrong_statistics_learns_one_function_and_acts_by_another():
+    net, rng = networks.network(NESTED, 3), np.random.default_rng(0)
+    params, batch_stats = jax.jit(net.init)(jax.random.key(0))
+    params = moved(params)
+    plain, learn = jax.device_get(params)["params"], jax.jit(lambda *args: net.apply(*args, train=True))
+    running = [(np.zeros(3), np.ones(3))] * 2
+    for x in np.float32(rng.normal(1.0, 2.0, (2, 6, 3))):
+        y, batch_stats = learn(params, batch_stats, x)
+        expected, found = by_statistics(plain, x)
+        # float32, and flax has the variance as E[x²] − E[x]².
+        np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
+        running = [
+            tuple(share * old + (1.0 - share) * new for old, new in zip(before, now, strict=True))
+            for share, before, now in zip(MOMENTUM, running, found, strict=True)
+        ]
+    for kept, (mean, var) in zip([batch_stats, batch_stats["Residual_0"]], running, strict=True):
+        np.testing.assert_allclose(kept["BatchNorm_0"]["mean"], mean, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(kept["BatchNorm_0"]["var"], var, rtol=1e-4, atol=1e-5)
+    acted, same = jax.jit(net.apply)(params, batch_stats, x)
+    np.testing.assert_allclose(acted, by_statistics(plain, x, running)[0], rtol=1e-4, atol=1e-4)
+    assert jax.tree.all(jax.tree.map(np.array_equal, same, batch_stats))
+
+
+def test_each_critic_of_an_ensemble_has_running_statistics_of_its_own():
+    made = perceptron([4], 1, norm="batch")
+    one, both = networks.soft_v(made, 5), networks.soft_q(made, 3, 2, num_critics=2)
+    params, batch_stats = jax.jit(both.init)(jax.random.key(0))
+    x = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+    q, after = jax.jit(lambda *args: both.apply(*args, train=True))(params, batch_stats, x[:, :3], x[:, 3:])
+    alone = jax.jit(lambda *args: one.apply(*args, train=True))
+    for k in range(2):
+        v, expected = alone(*jax.tree.map(lambda leaf, k=k: leaf[k], (params, batch_stats)), x)
+        np.testing.assert_allclose(q[k], v, rtol=1e-4, atol=1e-5)  # a batched product may add in another order
+        for name in ("mean", "var"):
+            np.testing.assert_allclose(
+                after["BatchNorm_0"][name][k], expected["BatchNorm_0"][name], rtol=1e-4, atol=1e-6
+            )
+    assert not np.allclose(*after["BatchNorm_0"]["mean"])
+
+
+@pytest.mark.parametrize("num_critics", [None, 2])
+def test_weights_that_are_projected_have_norm_one_into_every_unit_but_the_heads(num_critics):
+    made = residual(4, 1, 1, norm="batch")
+    net = networks.soft_v(made, 3) if num_critics is None else networks.soft_q(made, 2, 1, num_critics=num_critics)
+    before = moved(jax.jit(net.init)(jax.random.key(0))[0])["params"]
+    before["Dense_0"]["kernel"] = before["Dense_0"]["kernel"].at[..., 0].set(0.0)
+    after = jax.jit(lambda params: networks.unit_weights(made, params))({"params": before})["params"]
+    same = jax.tree.map(lambda a, b: bool(jnp.array_equal(a, b)), before, after)
+    projected = {"kernel": False, "bias": True}
+    assert same == {
+        "Dense_0": projected,
+        "Residual_0": {
+            "BatchNorm_0": {"scale": True, "bias": True},
+            "Dense_0": projected,
+            "Dense_1": projected,
+        },
+        "RMSNorm_0": {"scale": True},
+        "Dense_1": {"kernel": True, "bias": True},
+    }
+    pairs = [
+        (tree["Dense_0"], tree["Residual_0"]["Dense_0"], tree["Residual_0"]["Dense_1"]) for tree in (before, after)
+    ]
+    for old, new in zip(*pairs, strict=True):
+        old, new = (np.asarray(part["kernel"], np.float64) for part in (old, new))
+        norm = np.sqrt(np.square(old).sum(-2, keepdims=True))
+        np.testing.assert_allclose(new * norm, old, rtol=2e-6, atol=0.0)  # float32 sums of sixteen; 0 stays 0
 
 
 @pytest.mark.parametrize("activation", networks.ACTIVATIONS)
@@ -56,22 +187,30 @@ def test_a_small_head_starts_small():
 
 
 def test_other_names_of_parameters_would_be_other_random_numbers_and_make_old_checkpoints_unreadable():
-    net = networks.network(perceptron([4, 5], 2, layer_norm=True), 3)
+    net = networks.network(perceptron([4, 5], 2, norm="layer"), 3)
     params, _ = jax.eval_shape(net.init, jax.random.key(0))
     paths = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in jax.tree.leaves_with_path(params)]
     dense = [f"params/Dense_{i}/{part}" for i in range(3) for part in ("bias", "kernel")]
     assert paths == dense + [f"params/LayerNorm_{i}/{part}" for i in range(2) for part in ("bias", "scale")]
 
 
+def any_norm(draw):
+    kind = draw(st.sampled_from([LayerNorm, RMSNorm, BatchNorm]))
+    return kind(epsilon=draw(st.sampled_from([1e-6, 1e-2])))
+
+
 @st.composite
 def any_layers(draw) -> tuple:
-    """Up to six layers of any kind; widths of which LayerNorm is well conditioned."""
-    made = []
-    for kind in draw(st.lists(st.sampled_from(["dense", "norm", "activation"]), max_size=6)):
+    """Up to six layers of any kind for five numbers; widths of which LayerNorm is well conditioned."""
+    made, size = [], 5
+    for kind in draw(st.lists(st.sampled_from(["dense", "norm", "activation", "residual"]), max_size=6)):
         if kind == "dense":
-            made.append(Dense(draw(st.integers(4, 9))))
+            size = draw(st.integers(4, 9))
+            made.append(Dense(size))
         elif kind == "norm":
-            made.append(LayerNorm(draw(st.sampled_from([1e-6, 1e-2]))))
+            made.append(any_norm(draw))
+        elif kind == "residual":
+            made.append(Residual((any_norm(draw), Dense(draw(st.integers(4, 9))), Activation("silu"), Dense(size))))
         else:
             made.append(Activation(draw(st.sampled_from(sorted(networks.ACTIVATIONS)))))
     return tuple(made)
@@ -83,14 +222,21 @@ def test_a_tuple_of_layers_is_one_function_to_flax_numpy_and_onnx(body, seed):
     rng, made = np.random.default_rng(seed), (*body, Dense(4))
     net = networks.network(made, 5)
     known, out = layers.shapes(made, 5)
-    arrays = {name: np.float32(rng.normal(size=shape) / np.sqrt(shape[0])) for name, shape in known.items()}
-    params = jax.tree_util.tree_map_with_path(
-        lambda path, _: arrays[jax.tree_util.keystr(path, simple=True, separator="/")],
-        jax.eval_shape(net.init, jax.random.key(0))[0]["params"],
+    arrays = {
+        name: np.float32(
+            rng.uniform(0.5, 2.0, shape) if name.endswith("/var") else rng.normal(size=shape) / shape[0] ** 0.5
+        )
+        for name, shape in known.items()
+    }
+    params, batch_stats = jax.eval_shape(net.init, jax.random.key(0))
+    params, batch_stats = jax.tree_util.tree_map_with_path(
+        lambda path, _: arrays[jax.tree_util.keystr(path[1:], simple=True, separator="/")],
+        (params["params"], batch_stats),
     )
-    assert len(jax.tree.leaves(params)) == len(arrays) and out == 4
+    assert len(jax.tree.leaves((params, batch_stats))) == len(arrays) and out == 4
+    assert len(jax.tree.leaves(batch_stats)) == sum(name.split("/")[-1] in layers.RUNNING for name in arrays)
     x = rng.normal(size=(6, 5)).astype(np.float32)
-    flax = np.asarray(net.apply({"params": params}, (), x)[0])
+    flax = np.asarray(net.apply({"params": params}, batch_stats, x)[0])
     ours = numpy_network.run(numpy_network.steps(made, arrays), x)
     np.testing.assert_allclose(ours, flax, rtol=1e-5, atol=1e-5 * max(1.0, np.abs(flax).max()))
     arrays = {f"policy/{name}": value for name, value in arrays.items()}

@@ -26,6 +26,7 @@ BAD = [
     ("[base]\nseeds = 3", ["seeds does not belong in [base]", "top of the file"]),
     ("base = 3", ["[base] must be a table"]),
     ("[axes]\ncritic_lrr = [1e-3]", ["unknown axis 'critic_lrr'", "did you mean 'critic_lr'"]),
+    ("[axes]\nlayer_norm = [true, false]", ["unknown axis 'layer_norm'", "did you mean 'norm'"]),
     ("[axes]\ncritic_lr = []", ["axis critic_lr is empty"]),
     ("[axes]\ncritic_lr = 1e-3", ["axis critic_lr", "a list of values"]),
     ("[axes]\ncritic_lr = [1e-3, 0.001]", ["axis critic_lr holds 0.001 twice"]),

@@ -136,12 +136,12 @@ def test_a_call_of_several_steps_is_as_many_calls():
 
 
 @pytest.mark.parametrize("activation", ["relu", "silu", "elu", "gelu", "tanh"])
-@pytest.mark.parametrize("layer_norm", [True, False])
-def test_the_host_acts_as_the_device_does(activation, layer_norm):
+@pytest.mark.parametrize("norm", ["layer", "none"])
+def test_the_host_acts_as_the_device_does(activation, norm):
     spec = Spec(
         {"a": jax.ShapeDtypeStruct((3,), jnp.float32), "b": jax.ShapeDtypeStruct((2,), jnp.float32)}, Continuous(2), "a"
     )
-    agent_config = SACConfig(width=16, activation=activation, layer_norm=layer_norm)
+    agent_config = SACConfig(width=16, activation=activation, norm=norm)
     agent = build(agent_config, spec)
     hypers = jax.tree.map(jnp.float32, softrl.resolve(softrl.SACHypers(), spec))
     state = agent.init(jax.random.key(0), hypers)

@@ -26,7 +26,7 @@ def sized(settings: dict) -> softrl.Config:
         learning_starts=0,
         width=256,
         depth=2,
-        layer_norm=False,
+        norm="none",
         num_critics=2,
         policy_delay=1,
         normalize_obs=True,

@@ -14,7 +14,7 @@ def variant(settings: dict, **changes: object) -> protocol.Call:
     steps = settings["steps"]
     config = preset(
         f"gym/{settings['env']}",
-        layer_norm=False,
+        norm="none",
         batch_size=settings["batch_size"],
         replay_size=settings["replay_size"],
         learning_starts=settings["batch_size"],

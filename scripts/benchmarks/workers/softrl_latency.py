@@ -15,7 +15,7 @@ MANY = 50  # updates in one call, beside which one shows what a call costs
 def main() -> None:
     """Tells the seconds of every call."""
     settings = protocol.settings()
-    config = softrl.change(softrl.LearnerConfig(), layer_norm=False, batch_size=settings["batch_size"])
+    config = softrl.change(softrl.LearnerConfig(), norm="none", batch_size=settings["batch_size"])
     learner = softrl.Learner(config, np.zeros(OBS, np.float32), ACTIONS, replay_capacity=settings["replay_size"])
     random = np.random.default_rng(0)
     learner.add(rows(random, 2_000))

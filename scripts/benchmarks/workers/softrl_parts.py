@@ -25,7 +25,7 @@ def program(sizes: Sizes, updates_per_step: int) -> Program:
         action=Continuous(sizes.action_size),
     )
     env = episodes(simulator, name="bench/free", num_envs=NUM_ENVS, episode_length=1000, stagger=True)
-    config = SACConfig(width=sizes.width, depth=sizes.depth, layer_norm=False, policy_delay=1, normalize_obs=True)
+    config = SACConfig(width=sizes.width, depth=sizes.depth, norm="none", policy_delay=1, normalize_obs=True)
     replay = time_major(env.spec, capacity=sizes.replay_size, batch_size=sizes.batch_size)
     return Program(env, build(config, env.spec), replay, updates_per_step, learning_starts=2)
 

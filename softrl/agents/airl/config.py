@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import jax
 
-from softrl.agents.actor import require_widths
+from softrl.agents.actor import LAYER_NORM, require_widths
 from softrl.agents.sac.config import SACConfig, SACHypers
 from softrl.agents.sac.config import validate as validate_sac
 from softrl.config import Within
@@ -39,8 +39,11 @@ class AIRLConfig:
     """The hidden layers of critics and value network have these widths; by default `depth` of them have `width`."""
     activation: Literal["relu", "silu", "elu", "gelu", "tanh"] = "relu"
     """Hidden layers have this nonlinearity."""
-    layer_norm: bool = True
-    """Put LayerNorm before every nonlinearity of policy and critics."""
+    norm: Annotated[Literal["none", "layer", "rms"], LAYER_NORM] = "layer"
+    """Before every nonlinearity hidden layers are normalised over their units, by mean and variance (layer) or by their
+    root mean square (rms), or not at all (none)."""
+    residual: bool = False
+    """Hidden layers are residual blocks, x + Dense(nonlinearity(Dense(norm(x)))), four times as wide inside."""
     num_critics: Annotated[int, Within(1)] = 2
     """The ensemble has this many soft Q-functions, K."""
     critic_reduction: Literal["min", "mean"] = "min"

@@ -27,7 +27,7 @@ def reward_network(
     Raises: ExportError for observations that are more than arrays in dictionaries and tuples.
     """
     seen, acts = inputs(spec.obs, spec.critic_obs), config.reward_inputs == "state-action"
-    arrays, statistics = named_arrays(policy.reward), policy.actor.statistics
+    arrays, statistics = named_arrays(policy.reward, ()), policy.actor.statistics
     places = tuple(entry._replace(path=("obs", *entry.path)) for entry in seen) if acts else seen
     if config.normalize_obs:
         for entry, place in zip(seen, places, strict=True):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import jax
 
-from softrl.agents.actor import require_networks
+from softrl.agents.actor import LAYER_NORM, require_networks
 from softrl.config import Within
 from softrl.types import EnvSpec, Spec
 
@@ -26,8 +26,11 @@ class MPOConfig:
     """The hidden layers of critics have these widths; by default `depth` of them have `width`."""
     activation: Literal["relu", "silu", "elu", "gelu", "tanh"] = "relu"
     """Hidden layers have this nonlinearity."""
-    layer_norm: bool = True
-    """Put LayerNorm before every nonlinearity."""
+    norm: Annotated[Literal["none", "layer", "rms"], LAYER_NORM] = "layer"
+    """Before every nonlinearity hidden layers are normalised over their units, by mean and variance (layer) or by their
+    root mean square (rms), or not at all (none)."""
+    residual: bool = False
+    """Hidden layers are residual blocks, x + Dense(nonlinearity(Dense(norm(x)))), four times as wide inside."""
     num_critics: Annotated[int, Within(1)] = 2
     """The ensemble has this many Q-functions, K."""
     critic_reduction: Literal["min", "mean"] = "min"

@@ -12,7 +12,7 @@ from typing import Any
 from softrl.agents import sizes
 
 CLASSIC: Mapping[str, Any] = {
-    "layer_norm": False,
+    "norm": "none",
     "normalize_obs": False,
     "policy_widths": "256,256,256",
     "critic_widths": "512,512,256",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import jax
 
-from softrl.agents.actor import require_networks
+from softrl.agents.actor import LAYER_NORM, require_networks
 from softrl.agents.target_entropy import resolve
 from softrl.config import Instead, Within
 from softrl.errors import ConfigError
@@ -42,8 +42,11 @@ class PolicyGradientConfig:
     """The hidden layers of the soft value network have these widths; by default `depth` of them have `width`."""
     activation: Literal["relu", "silu", "elu", "gelu", "tanh"] = "tanh"
     """Hidden layers have this nonlinearity."""
-    layer_norm: bool = False
-    """Put LayerNorm before every nonlinearity."""
+    norm: Annotated[Literal["none", "layer", "rms"], LAYER_NORM] = "none"
+    """Before every nonlinearity hidden layers are normalised over their units, by mean and variance (layer) or by their
+    root mean square (rms), or not at all (none)."""
+    residual: bool = False
+    """Hidden layers are residual blocks, x + Dense(nonlinearity(Dense(norm(x)))), four times as wide inside."""
     auto_temperature: bool = False
     """Learn the temperature by dual ascent on the entropy; otherwise it stays at `temperature`."""
     normalize_obs: bool = True

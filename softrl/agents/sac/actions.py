@@ -20,7 +20,6 @@ from softrl.distributions import categorical, tanh_gaussian
 from softrl.distributions.categorical import Categorical
 from softrl.types import Discrete, EnvSpec, Network, PyTree, Spec
 
-
 Value = Callable[[jax.Array, jax.Array], PyTree]
 """What is expected: `(action [B, ...], log_prob [B])` -> a tree of `[B, ...]`."""
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import jax
 
-from softrl.agents.actor import require_networks
+from softrl.agents.actor import LAYER_NORM, require_networks
 from softrl.agents.target_entropy import resolve
 from softrl.config import Instead, Within
 from softrl.errors import ConfigError
@@ -32,8 +32,11 @@ class SACConfig:
     """The hidden layers of critics and value network have these widths; by default `depth` of them have `width`."""
     activation: Literal["relu", "silu", "elu", "gelu", "tanh"] = "relu"
     """Hidden layers have this nonlinearity."""
-    layer_norm: bool = True
-    """Put LayerNorm before every nonlinearity."""
+    norm: Annotated[Literal["none", "layer", "rms", "batch"], LAYER_NORM] = "layer"
+    """Before every nonlinearity hidden layers are normalised over their units, by mean and variance (layer) or by their
+    root mean square (rms), or each unit over the batch (batch), or not at all (none)."""
+    residual: bool = False
+    """Hidden layers are residual blocks, x + Dense(nonlinearity(Dense(norm(x)))), four times as wide inside."""
     critic: Literal["scalar", "categorical"] = "scalar"
     """Critics predict the mean of the soft return, or its distribution over `atoms` of scaled returns (C51)."""
     atoms: Annotated[int, Within(2)] = 101
@@ -42,7 +45,7 @@ class SACConfig:
     """Rewards are multiplied by `reward_scale` alone, or also divided by the size of the discounted returns that were
     seen, their standard deviation or what brings the largest within `return_bound`."""
     target_network: bool = True
-    """Critics' targets are those of slow copies of them; without copies they are their own (CrossQ, with norm batch)."""
+    """Critics' targets are those of slow copies of them, or, without copies, their own (CrossQ, with norm batch)."""
     num_critics: Annotated[int, Within(1)] = 2
     """The ensemble has this many soft Q-functions, K."""
     critic_reduction: Literal["min", "mean"] = "min"
@@ -122,12 +125,14 @@ class SACHypers:
 def validate(config: SACConfig, hypers: SACHypers) -> None:
     """Raises: ConfigError where settings contradict one another."""
     require_networks(config, "policy_widths", "critic_widths")
-    alternatives = {
-        "value_network": config.value_network,
-        "backup optimistic": config.backup == "optimistic",
-    }
-    for name, chosen in alternatives.items():
-        if chosen and config.critic == "categorical":
-            raise ConfigError(f"{name} is for critics of one number: set critic scalar, got categorical")
-    if config.value_network and not config.target_network:
-        raise ConfigError("a value network's targets are a slow copy's: set target_network True or value_network False")
+    if config.critic == "categorical" and config.backup == "optimistic":
+        raise ConfigError("backup optimistic is of critics of one number: set critic scalar, or backup variational")
+    if config.value_network:
+        wanted = {"critic": "scalar", "target_network": True}
+        for name, value in wanted.items():
+            if getattr(config, name) != value:
+                raise ConfigError(f"with value_network {name} must be {value}, got {getattr(config, name)}")
+        if config.norm == "batch":
+            raise ConfigError(
+                "norm batch is of critics without a value network: choose norm layer, or no value_network"
+            )

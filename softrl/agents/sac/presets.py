@@ -7,7 +7,7 @@ from typing import Any
 from softrl.agents import sizes
 
 CLASSIC: Mapping[str, Any] = {
-    "layer_norm": False,
+    "norm": "none",
     "normalize_obs": False,
     "log_std_min": -20.0,
     "log_std_map": "clip",

@@ -36,9 +36,8 @@ class SACInfo(NamedTuple):
     """What may be thrown away after an update; scalars `[]`.
 
     entropy: −E[log π], nats. q: mean of the reduced ensemble at the policy's actions. *_grad_norm: before clipping.
-    outside: mass of a categorical target beyond its atoms. reward_divisor: what rewards are divided by, 1 where they are
-    not scaled by returns; temperature and q are multiplied by it. Policy entries are NaN where a delay left the policy
-    alone.
+    outside: mass of a categorical target beyond its atoms. reward_divisor: what rewards are divided by, 1 where returns
+    do not scale them; temperature and q are multiplied by it. Policy entries are NaN where a delay left it alone.
     """
 
     critic_loss: jax.Array

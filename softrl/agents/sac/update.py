@@ -141,8 +141,9 @@ def _target(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, n
 
 
 def _at_both_ends(parts: Parts, batch: Prepared, next_action: jax.Array) -> Network:
-    """The critics, `apply(params, batch_stats, train) -> (beliefs at (s, a) and at (s′, a′), batch_stats)`, in one pass:
-    what normalises by a batch must have seen the policy's actions beside those in replay.
+    """The critics, `apply(params, batch_stats, train) -> (beliefs at (s, a) and at (s′, a′), batch_stats)`.
+
+    In one pass, since what normalises by a batch must have seen the policy's actions beside those in replay.
 
     Source: Bhatt et al. 2024, CrossQ, arXiv:1902.05605.
     """

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import jax
 
+from softrl.agents.actor import LAYER_NORM
 from softrl.config import Within
 from softrl.types import EnvSpec, Spec
 
@@ -20,8 +21,11 @@ class SoftQConfig:
     """Every network has this many hidden layers."""
     activation: Literal["relu", "silu", "elu", "gelu", "tanh"] = "relu"
     """Hidden layers have this nonlinearity."""
-    layer_norm: bool = True
-    """Put LayerNorm before every nonlinearity."""
+    norm: Annotated[Literal["none", "layer", "rms"], LAYER_NORM] = "layer"
+    """Before every nonlinearity hidden layers are normalised over their units, by mean and variance (layer) or by their
+    root mean square (rms), or not at all (none)."""
+    residual: bool = False
+    """Hidden layers are residual blocks, x + Dense(nonlinearity(Dense(norm(x)))), four times as wide inside."""
     num_critics: Annotated[int, Within(1)] = 1
     """The ensemble has this many soft Q-functions, K; of discrete actions one, since it is also the policy."""
     critic_reduction: Literal["min", "mean"] = "min"

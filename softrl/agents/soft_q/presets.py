@@ -9,7 +9,7 @@ CLASSIC: Mapping[str, Any] = {
     "width": 128,
     "depth": 2,
     "activation": "relu",
-    "layer_norm": False,
+    "norm": "none",
     "normalize_obs": False,
     "num_critics": 1,
     "value_particles": 16,

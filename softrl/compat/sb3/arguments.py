@@ -74,7 +74,7 @@ def config(
     with in_their_words():
         return change(
             LearnerConfig(),
-            layer_norm=False,
+            norm="none",
             normalize_obs=False,
             log_std_min=-20.0,
             log_std_map="clip",
