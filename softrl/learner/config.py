@@ -74,6 +74,11 @@ def validated(config: LearnerConfig, replay_capacity: int) -> LearnerConfig:
             f"algorithm {config.algorithm} needs {entry.needs}, which a learner that others feed does not have: use "
             "softrl.train, or another algorithm"
         )
+    if (noise := entry.noise(config.agent)) is not None:
+        raise ConfigError(
+            f"exploration {noise.name} follows each environment from step to step, and a learner cannot know which one "
+            "asks: set exploration white"
+        )
     entry.validate(config.agent, config.hypers)
     batch = config.sampling.batch_size
     if not batch <= replay_capacity <= 2**30:

@@ -14,6 +14,7 @@ from softrl.agents.observations import size
 from softrl.agents.policy import Policy, act, from_distribution, observe
 from softrl.agents.prior import LogPrior, log_uniform
 from softrl.agents.sac.actions import kind_of
+from softrl.agents.sac.carry import remembering
 from softrl.agents.sac.config import SACConfig, SACHypers
 from softrl.agents.sac.state import Parts, SACState
 from softrl.agents.sac.update import update
@@ -51,13 +52,14 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
         times α from every step: where episodes cannot terminate that leaves the best policy as it was, where they can
         it is a cost of living.
     Returns: `Agent` with `SACState`, `SACInfo` and `Policy`.
+    Raises: ConfigError for an exploration that these actions cannot have.
     """
     base = 0.0 if log_prior is None and config.action_prior == "lebesgue" else log_uniform(spec.action)
     value = networks.soft_v(critic_layers(config), size(spec.obs, spec.critic_obs))
     prior = log_prior or partial(_constant_prior, spec.action, base)
     parts = Parts(config, spec, kind_of(config, spec), value, prior, base)
     choose = from_distribution(*parts.kind.policy)
-    return Agent(
+    agent = Agent(
         init=partial(_init, parts),
         carry=stateless,
         act=partial(act, choose, config, spec.actor_obs),
@@ -66,6 +68,7 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
         update=partial(update, parts),
         policy=lambda state: Policy(state.policy.params, state.policy.batch_stats, state.statistics),
     )
+    return remembering(agent, config, spec, parts.kind.policy)
 
 
 def _constant_prior(kind: Action, log_density: float, obs: PyTree, action: jax.Array) -> jax.Array:

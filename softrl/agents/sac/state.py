@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 
 from softrl.agents.descent import Trained
+from softrl.agents.noise import NoiseState
 from softrl.agents.prior import LogPrior
 from softrl.agents.sac.actions import ActionKind
 from softrl.agents.sac.config import SACConfig
@@ -24,6 +25,13 @@ class SACState(NamedTuple):
     target: PyTree
     temperature: Trained
     statistics: Statistics
+
+
+class SACCarry(NamedTuple):
+    """What N environments carry from step to step. noise: of exploration that is not white. returns: nothing yet."""
+
+    noise: NoiseState
+    returns: tuple[()] = ()
 
 
 class SACInfo(NamedTuple):
