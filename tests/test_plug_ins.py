@@ -15,9 +15,9 @@ from softrl.agents.registry import PUBLIC
 
 PACKAGE = Path(__file__).resolve().parents[1] / "softrl"
 
-GENERAL = {"gamma", "temperature", "width", "depth", "activation", "tau", "horizon", "demonstrations"}
+GENERAL = {"gamma", "temperature", "width", "depth", "activation", "tau", "horizon", "demonstrations", "exploration"}
 """Words that mean the same in other places: an environment's discount, a layer's width, the tutorial's α, a replay's
-horizon, what a learner is shown."""
+horizon, what a learner is shown, what is done to find out."""
 
 MAY_KNOW = (
     "agents",

@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from softrl.errors import ConfigError
+
 Array = jax.Array | np.ndarray
 
 
@@ -97,8 +99,8 @@ _TAKES = np.float32(np.sqrt(1.0 - DECAY**2))[None, :, None]
 def _pink(state: NoiseState, normal: Array, uniform: Array) -> tuple[Array, NoiseState]:
     """ε = Σ_j z_j/√J of stationary filters z_j ← ρ_j z_j + √(1 − ρ_j²) w_j, an octave each, that begin as w_j.
 
-    Source: Eberhard et al. 2023, "Pink noise is all you need" (ICLR). They draw the noise of a whole episode at once, by
-    an FFT; filters have nearly its spectrum, remember J numbers instead of an episode, and know no episode's length.
+    Source: Eberhard et al. 2023, "Pink noise is all you need" (ICLR). They draw the noise of a whole episode at once,
+    by an FFT; filters have nearly its spectrum, remember J numbers instead of an episode, and know no episode's length.
     """
     going = (state.left > 0).astype("float32")[:, None, None]
     vectors = going * _KEEPS * state.vectors + (going * _TAKES + (1.0 - going)) * normal
@@ -110,3 +112,12 @@ NOISES: Mapping[str, Noise] = {
     noise.name: noise for noise in (Noise("repeated", 1, _repeated), Noise("pink", OCTAVES, _pink))
 }
 """By name; white noise, which remembers nothing, is not among them."""
+
+
+def require_none(noise: Noise | None, who: str) -> None:
+    """Raises: ConfigError for noise with a memory, where `who` acts for environments that it does not know."""
+    if noise is not None:
+        raise ConfigError(
+            f"exploration {noise.name} follows each environment and {who} cannot know which one asks; "
+            "set exploration white"
+        )

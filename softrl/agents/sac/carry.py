@@ -33,8 +33,7 @@ def remembering(agent: Agent, config: SACConfig, spec: Spec | EnvSpec, drawn: Dr
         return agent
     if isinstance(spec.action, Discrete):
         raise ConfigError(
-            f"exploration {noise.name} is for continuous actions, and these are one of {spec.action.n}: set exploration "
-            "white"
+            f"exploration {noise.name} is for continuous actions, not for one of {spec.action.n}: set exploration white"
         )
     return agent._replace(
         carry=partial(_carry, noise, spec.action.size),
