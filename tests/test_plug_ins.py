@@ -16,8 +16,9 @@ from softrl.agents.registry import PUBLIC
 PACKAGE = Path(__file__).resolve().parents[1] / "softrl"
 
 GENERAL = {"gamma", "temperature", "width", "depth", "activation", "tau", "horizon", "demonstrations", "norm"}
+GENERAL |= {"exploration", "atoms", "critic", "precision"}
 """Words that mean the same in other places: an environment's discount, a layer's width, the tutorial's α, a replay's
-horizon, what a learner is shown, a vector's length."""
+horizon, what a learner is shown, a vector's length, what is done to find out, a distribution's points."""
 
 MAY_KNOW = (
     "agents",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from softrl.agents import algorithm
+from softrl.agents.noise import require_none
 from softrl.config import Within, checked, from_json
 from softrl.errors import ConfigError
 from softrl.replay import ReplayHypers
@@ -74,6 +75,7 @@ def validated(config: LearnerConfig, replay_capacity: int) -> LearnerConfig:
             f"algorithm {config.algorithm} needs {entry.needs}, which a learner that others feed does not have: use "
             "softrl.train, or another algorithm"
         )
+    require_none(entry.noise(config.agent), "a learner")
     entry.validate(config.agent, config.hypers)
     batch = config.sampling.batch_size
     if not batch <= replay_capacity <= 2**30:

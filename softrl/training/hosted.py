@@ -9,9 +9,10 @@ seed alone: nothing depends on who was faster.
 from dataclasses import dataclass, field
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from softrl.clock import Clock
+from softrl.clock import Clock, Purpose, at
 from softrl.envs.host import HostEnv, HostStep
 from softrl.numpy_policy import NumpyPolicy
 from softrl.training.assemble import Assembled, acting
@@ -19,6 +20,7 @@ from softrl.training.chunk import ChunkInfo
 from softrl.training.collect import CollectInfo
 from softrl.training.evaluate import Evaluation
 from softrl.training.hosted_device import DevicePrograms, compile_device, first_environment
+from softrl.training.hosted_noise import HostNoise
 from softrl.training.learn import LearnInfo
 from softrl.training.members import joined, single
 from softrl.training.records import finite_mean
@@ -100,12 +102,14 @@ def chunk(hosted: Hosted, run: RunState, hypers: Hypers) -> tuple[RunState, Chun
     config, program = hosted.assembled.config.training, hosted.assembled.program
     begin = int(run.clock.step)
     run = _rejoined(hosted, run, begin)
-    state = (run.clock, run.learner, run.rollout.carry)
+    # A copy: a call that is given its arguments for good writes into them.
+    state = (run.clock, run.learner, jax.tree.map(jnp.array, run.rollout.carry))
     newest = single(program.agent.policy(run.learner.agent))
     policy = acting(hosted.assembled, newest)
     words, tally, numbers = run.env.key[0], Tally.of(run), []
+    noise = HostNoise.of(hosted.assembled.config, run.rollout.carry)
     for step in range(begin, begin + config.chunk_steps, config.train_freq):
-        rows, after = _collect(hosted, policy, words, range(step, step + config.train_freq), tally)
+        rows, after = _collect(hosted, policy, words, range(step, step + config.train_freq), tally, noise)
         ready = step + 1 >= program.learning_starts
         result = (hosted.device.improve if ready else hosted.device.store)(state, hypers, rows)
         if config.overlap:  # what the last call learned, while this one waits in line: the device is never idle
@@ -117,7 +121,7 @@ def chunk(hosted: Hosted, run: RunState, hypers: Hypers) -> tuple[RunState, Chun
     hosted.at = begin + config.chunk_steps
     env = _environment(hosted, run.env, tally, after)
     clock, learner, carry = jax.block_until_ready(state)
-    rollout = Rollout(carry, tally.episode_return[None], tally.episode_length[None])
+    rollout = Rollout(noise.kept(carry), tally.episode_return[None], tally.episode_length[None])
     return RunState(clock, learner, env, rollout), ChunkInfo(tally.info(), _learned(hosted, numbers))
 
 
@@ -167,7 +171,9 @@ def _rejoined(hosted: Hosted, run: RunState, step: int) -> RunState:
         return run
     hosted.obs = env.reset(int(run.env.key[0, 1] & 0x7FFFFFFF) + step)
     zeros = jax.tree.map(np.zeros_like, (run.rollout.episode_return, run.rollout.episode_length))
-    rollout = Rollout(run.rollout.carry, *zeros)
+    key = at(run.learner.key[0], run.clock.step, Purpose.CARRY)
+    carry = joined(hosted.assembled.program.agent.carry(env.spec.num_envs, key))
+    rollout = Rollout(carry, *zeros)
     # The next observation stored is of another episode: the newest row has no successor.
     sever = hosted.assembled.program.replay.sever
     replay = jax.vmap(lambda replay: sever(replay, run.clock.step))(run.learner.replay)
@@ -175,19 +181,20 @@ def _rejoined(hosted: Hosted, run: RunState, step: int) -> RunState:
 
 
 def _collect(
-    hosted: Hosted, policy: NumpyPolicy, words: np.ndarray, steps: range, tally: Tally
+    hosted: Hosted, policy: NumpyPolicy, words: np.ndarray, steps: range, tally: Tally, noise: HostNoise
 ) -> tuple[Transition, HostStep]:
     """Vector steps by one policy, by uniform actions during warm-up. Returns: rows `[F, N, ...]` and the last step."""
     rows, program = [], hosted.assembled.program
     random, lead = generator(words, steps.start, EXPLORE), (len(steps), program.env.spec.num_envs)
     warming = steps.start < program.learning_starts
-    draws = policy.explore(random, *lead) if warming else policy.draw_noise(random, *lead)
+    draws = policy.explore(random, *lead) if warming else noise.draws(policy, random, *lead)
     for draw in draws:
         action = draw if warming else policy.act(hosted.obs, draw)
         after = program.env.step(action)
         rows.append(Transition(hosted.obs, action, *after[1:4], after.final_obs, after.valid))
         hosted.obs = after.obs
         tally.count(after)
+        noise.seen(after)
     return jax.tree.map(lambda *x: np.stack(x), *rows), after
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import softrl
+from softrl.agents.noise import NOISES, NoiseState, draw_in_numpy, seen
 from softrl.agents.sac import SACConfig, actor, build
 from softrl.clock import Clock
 from softrl.numpy_policy import NumpyPolicy
@@ -59,6 +60,15 @@ def test_a_run_grown_in_its_directory_is_the_one_that_never_stopped(tmp_path):
     assert action.shape == (1,)
 
 
+@pytest.mark.parametrize("kind", NOISES)
+def test_noise_with_a_memory_goes_on_in_a_run_that_is_resumed(kind, tmp_path):
+    straight = softrl.train(config(steps=160, exploration=kind))
+    softrl.train(config(steps=80, exploration=kind), out=tmp_path / "run")
+    grown = softrl.train(config(steps=160, exploration=kind), out=tmp_path / "run")
+    assert numbers(grown.metrics[-1]) == numbers(straight.metrics[-1])
+    assert tiny.same_bits(grown.state.rollout.carry.noise, straight.state.rollout.carry.noise)
+
+
 def test_without_snapshots_a_resumed_run_never_joins_two_episodes(tmp_path):
     pendulum = {"env": "gym/Pendulum-v1", "episode_length": 200}
     softrl.train(config(**pendulum, steps=80), out=tmp_path / "run")
@@ -97,6 +107,33 @@ def acting_policies(**changes) -> list[float]:
         patch.setattr(NumpyPolicy, "act", note)
         hosted.chunk(loop, hosted.started(loop, jax.random.key(0, impl="threefry2x32")[None], hypers), hypers)
     return policies
+
+
+@pytest.mark.parametrize("kind", NOISES)
+def test_every_environment_remembers_its_noise_until_its_episode_ends(kind):
+    loop, hypers = made(chunk_steps=24, train_freq=2, exploration=kind)
+    run = hosted.started(loop, jax.random.key(0, impl="threefry2x32")[None], hypers)
+    acted, act, words = [], NumpyPolicy.act, run.env.key[0]
+
+    def note(policy, obs, noise):
+        acted.append(noise)
+        return act(policy, obs, noise)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NumpyPolicy, "act", note)
+        run, _ = hosted.chunk(loop, run, hypers)
+    rows, after = run.learner.replay, jax.tree.map(lambda x: np.asarray(x)[0], run.rollout.carry.noise)
+    ended = np.asarray(rows.terminated | rows.truncated | ~rows.valid)[0, :24]
+    warm = loop.assembled.program.learning_starts
+    assert warm % 2 == 0 and len(acted) == 24 - warm and ended[warm:-1].any()
+    state = NoiseState(np.zeros_like(after.vectors), np.zeros_like(after.left))
+    for step in range(warm, 24):
+        if step % 2 == 0:  # of each call of the device
+            random = hosted.generator(words, step, hosted.EXPLORE)
+        noise, state = draw_in_numpy(NOISES[kind], state, random)
+        np.testing.assert_array_equal(acted[step - warm], noise)
+        state = seen(state, ended[step])
+    assert tiny.same_bits(state, after)
 
 
 def test_a_chunk_acts_by_a_policy_that_is_one_call_old_when_overlapping():

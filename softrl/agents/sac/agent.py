@@ -15,6 +15,7 @@ from softrl.agents.policy import Policy, act, from_distribution, observe
 from softrl.agents.precision import with_products_in
 from softrl.agents.prior import LogPrior, log_uniform
 from softrl.agents.sac.actions import kind_of
+from softrl.agents.sac.carry import remembering
 from softrl.agents.sac.config import SACConfig
 from softrl.agents.sac.critic import belief_of
 from softrl.agents.sac.init import init
@@ -54,12 +55,13 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
         times α from every step: where episodes cannot terminate that leaves the best policy as it was, where they can
         it is a cost of living.
     Returns: `Agent` with `SACState`, `SACInfo` and `Policy`.
+    Raises: ConfigError for an exploration that these actions cannot have.
     """
     base = 0.0 if log_prior is None and config.action_prior == "lebesgue" else log_uniform(spec.action)
     prior = log_prior or partial(_constant_prior, spec.action, base)
     parts = parts_of(config, spec, prior, base)
     choose = from_distribution(*parts.kind.policy)
-    return Agent(
+    agent = Agent(
         init=partial(init, parts),
         carry=stateless,
         act=partial(act, choose, config, spec.actor_obs),
@@ -68,6 +70,7 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
         update=with_products_in(config.precision, partial(update, parts)),
         policy=lambda state: Policy(state.policy.params, state.policy.batch_stats, state.statistics),
     )
+    return remembering(agent, config, spec, parts.kind.policy)
 
 
 def parts_of(config: SACConfig, spec: Spec | EnvSpec, log_prior: LogPrior, base: float) -> Parts:

@@ -6,6 +6,7 @@ from typing import Any
 
 from softrl.agents.actor import actor
 from softrl.agents.sac.agent import build
+from softrl.agents.sac.carry import noise_of
 from softrl.agents.sac.config import HIGH_SHARE, SACConfig, SACHypers, resolve, validate
 from softrl.agents.sac.presets import classic, tuned
 from softrl.algorithm import Algorithm, Metric
@@ -72,4 +73,5 @@ ALGORITHM = Algorithm(
     summary=summary,
     presets={"tuned": tuned, "classic": classic},
     old_fields=old_fields,
+    noise=noise_of,
 )

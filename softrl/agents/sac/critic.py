@@ -17,7 +17,7 @@ from softrl.distributions import atoms
 
 
 class Target(NamedTuple):
-    """What critics are drawn to. belief: `[B]`, or `[B, n]` probabilities. outside: `[B]`, the mass beyond the atoms."""
+    """What critics are drawn to. belief: `[B]`, or probabilities `[B, n]`. outside: `[B]`, mass beyond the atoms."""
 
     belief: jax.Array
     outside: jax.Array

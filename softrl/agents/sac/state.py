@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 
 from softrl.agents.descent import Trained
+from softrl.agents.noise import NoiseState
 from softrl.agents.prior import LogPrior
 from softrl.agents.returns import ReturnStatistics
 from softrl.agents.sac.actions import ActionKind
@@ -30,6 +31,14 @@ class SACState(NamedTuple):
     temperature: Trained
     statistics: Statistics
     returns: ReturnStatistics | tuple[()] = ()
+
+
+class SACCarry(NamedTuple):
+    """What N environments carry from step to step. noise: of exploration that is not white, else `()`. returns: `[N]`
+    discounted returns so far, where rewards are scaled by returns, else `()`."""
+
+    noise: NoiseState | tuple[()]
+    returns: jax.Array | tuple[()]
 
 
 class SACInfo(NamedTuple):

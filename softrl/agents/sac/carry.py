@@ -1,0 +1,87 @@
+"""What soft actor-critic carries from step to step: each environment's noise, and its discounted return so far."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from softrl.agents import noise as noises
+from softrl.agents import returns
+from softrl.agents.actor import Drawn
+from softrl.agents.carry import Stateless
+from softrl.agents.noise import NOISES, Noise
+from softrl.agents.policy import Policy, act, from_distribution
+from softrl.agents.sac.config import SACConfig, SACHypers
+from softrl.agents.sac.state import SACCarry, SACState
+from softrl.algorithm import Agent, Explore, Observe
+from softrl.distributions import tanh_gaussian
+from softrl.errors import ConfigError
+from softrl.types import Action, Discrete, EnvSpec, PyTree, Spec, Transition
+
+
+def noise_of(config: SACConfig) -> Noise | None:
+    """What `config.exploration` asks for; None for white noise, which remembers nothing."""
+    return NOISES.get(config.exploration)
+
+
+def remembering(agent: Agent, config: SACConfig, spec: Spec | EnvSpec, drawn: Drawn) -> Agent:
+    """The agent with what `config.exploration` and `config.reward_scaling` remember; the same agent where that is
+    nothing. Args: `drawn`: its policy.
+
+    Raises: ConfigError for noise of discrete actions, whose draws are of no Gaussian.
+    """
+    noise, scaled = noise_of(config), config.reward_scaling == "returns"
+    if noise is not None and isinstance(spec.action, Discrete):
+        raise ConfigError(
+            f"exploration {noise.name} is for continuous actions, not for one of {spec.action.n}: set exploration white"
+        )
+    if noise is not None:
+        agent = agent._replace(act=partial(_act, noise, drawn, config, spec.actor_obs))
+    if noise is None and not scaled:
+        return agent
+    return agent._replace(
+        carry=partial(_carry, noise, scaled, spec.action),
+        explore=partial(_explore, agent.explore),
+        observe=partial(_observe, agent.observe),
+    )
+
+
+def _carry(noise: Noise | None, scaled: bool, action: Action, num_envs: int, key: jax.Array) -> SACCarry:
+    return SACCarry(
+        noise=() if noise is None else noises.begin(noise, num_envs, action.size),
+        returns=jnp.zeros(num_envs) if scaled else (),
+    )
+
+
+def _act(
+    noise: Noise,
+    drawn: Drawn,
+    config: SACConfig,
+    actor_obs: str | None,
+    policy: Policy,
+    carry: SACCarry,
+    obs: PyTree,
+    key: jax.Array | None,
+):
+    if key is not None:
+        vector, state = noises.draw(noise, carry.noise, key)
+        carry = carry._replace(noise=state)
+        drawn = drawn._replace(sample=lambda _, dist: tanh_gaussian.transform(vector, dist)[0])
+    return act(from_distribution(*drawn), config, actor_obs, policy, carry, obs, key)
+
+
+def _explore(explore: Explore, carry: SACCarry, key: jax.Array) -> tuple[jax.Array, SACCarry]:
+    return explore(Stateless(len(jax.tree.leaves(carry)[0])), key)[0], carry
+
+
+def _observe(
+    observe: Observe, state: SACState, carry: SACCarry, transition: Transition, hypers: SACHypers
+) -> tuple[SACState, SACCarry]:
+    state, carry = observe(state, carry, transition, hypers)
+    if carry.noise != ():
+        ended = transition.terminated | transition.truncated | ~transition.valid
+        carry = carry._replace(noise=noises.seen(carry.noise, ended))
+    if state.returns != ():
+        statistics, running = returns.observe(state.returns, carry.returns, transition, hypers.gamma)
+        state, carry = state._replace(returns=statistics), carry._replace(returns=running)
+    return state, carry
