@@ -106,7 +106,7 @@ class Algorithm(NamedTuple):
     metrics: of its updates, in order. summary: `(config, hypers, spec)` in a few words, hypers resolved.
     presets: name -> `(env, device) -> flat settings`, device `cpu`, `accelerator` or `host`.
     actions: the kinds of actions that it learns. off_policy: whether it learns from what others did, too.
-    needs: what it needs that a learner whom others feed cannot give it, in words; empty for nothing.
+    needs: `(config) ->` what it needs that a learner whom others feed cannot give it, in words; empty for nothing.
     ignores: settings of training and replay that it does not read.
     keeps: which policy a run keeps, the `best` by the environment's return, or, where that is not what it learns, the
     `newest`.
@@ -130,7 +130,7 @@ class Algorithm(NamedTuple):
     presets: Mapping[str, Callable[[str, str], Mapping[str, Any]]]
     actions: tuple[type, ...] = (Continuous, Discrete)
     off_policy: bool = True
-    needs: str = ""
+    needs: Callable[[Any], str] = lambda config: ""
     keeps: str = "best"
     ignores: tuple[str, ...] = ()
     networks: Mapping[str, Callable[[Any, Spec | EnvSpec, PyTree], tuple[Any, Callable[[PyTree], jax.Array]]]] = {}

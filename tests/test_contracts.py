@@ -85,7 +85,7 @@ def test_a_learner_learns_from_what_others_push_or_says_in_one_line_that_it_cann
     spec = assemble(config(name, kind)).program.env.spec
     small = {k: v for k, v in {**tiny.SIZES, "learning_starts": 16}.items() if k in flat(softrl.LearnerConfig(name))}
     made = partial(softrl.Learner, softrl.change(softrl.LearnerConfig(name), **small), spec.obs, spec.action)
-    if not algorithm(name).off_policy or algorithm(name).needs:
+    if not algorithm(name).off_policy or algorithm(name).needs(algorithm(name).config()):
         with pytest.raises(ConfigError, match=r"own actions only|demonstrations"):
             made(replay_capacity=64)
         return

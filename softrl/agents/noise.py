@@ -15,8 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from softrl.errors import ConfigError
-
 Array = jax.Array | np.ndarray
 
 
@@ -112,12 +110,3 @@ NOISES: Mapping[str, Noise] = {
     noise.name: noise for noise in (Noise("repeated", 1, _repeated), Noise("pink", OCTAVES, _pink))
 }
 """By name; white noise, which remembers nothing, is not among them."""
-
-
-def require_none(noise: Noise | None, who: str) -> None:
-    """Raises: ConfigError for noise with a memory, where `who` acts for environments that it does not know."""
-    if noise is not None:
-        raise ConfigError(
-            f"exploration {noise.name} follows each environment and {who} cannot know which one asks; "
-            "set exploration white"
-        )

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from softrl.agents import algorithm
-from softrl.agents.noise import require_none
 from softrl.config import Within, checked, from_json
 from softrl.errors import ConfigError
 from softrl.replay import ReplayHypers
@@ -70,12 +69,11 @@ def validated(config: LearnerConfig, replay_capacity: int) -> LearnerConfig:
             f"algorithm {config.algorithm} learns from its own actions only, and a learner from what others did: use "
             "softrl.train, or another algorithm"
         )
-    if entry.needs:
+    if needed := entry.needs(config.agent):
         raise ConfigError(
-            f"algorithm {config.algorithm} needs {entry.needs}, which a learner that others feed does not have: use "
+            f"algorithm {config.algorithm} needs {needed}, which a learner that others feed does not have: use "
             "softrl.train, or another algorithm"
         )
-    require_none(entry.noise(config.agent), "a learner")
     entry.validate(config.agent, config.hypers)
     batch = config.sampling.batch_size
     if not batch <= replay_capacity <= 2**30:

@@ -65,7 +65,7 @@ ALGORITHM = Algorithm(
     metrics=METRICS,
     summary=summary,
     presets={"tuned": tuned, "classic": classic},
-    needs="demonstrations beside its replay",
+    needs=lambda config: "demonstrations beside its replay",
     keeps="newest",
     networks={"reward": reward_network},
 )

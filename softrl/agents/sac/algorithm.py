@@ -55,6 +55,15 @@ def summary(config: SACConfig, hypers: SACHypers, spec: Spec | EnvSpec) -> str:
     )
 
 
+def needs(config: SACConfig) -> str:
+    """What only who acts for the same environments step after step has."""
+    if config.exploration != "white":
+        return f"to know whose next step an action is, for exploration {config.exploration} (white does not)"
+    if config.reward_scaling == "returns":
+        return "to know whose next step a reward is of, for reward_scaling returns (fixed does not)"
+    return ""
+
+
 def old_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     """Older targets left out the entropies between the ends of a window; windows of one step have none."""
     return {"n_step_entropy": config.get("training", {}).get("n_step", 1) == 1}
@@ -74,4 +83,5 @@ ALGORITHM = Algorithm(
     presets={"tuned": tuned, "classic": classic},
     old_fields=old_fields,
     noise=noise_of,
+    needs=needs,
 )
