@@ -73,12 +73,17 @@ def serve(variants: dict[str, Call], about: dict[str, Any]) -> None:
         call()
     send({"ready": list(variants), "about": about})
     while (request := receive()) is not None:
-        call = variants[request["variant"]]
-        work, seconds = call()
-        while seconds < request["seconds"]:
-            done, took = call()
-            work, seconds = work + done, seconds + took
+        work, seconds = repeated(variants[request["variant"]], request["seconds"])
         send({"work": work, "seconds": seconds})
+
+
+def repeated(call: Call, least: float) -> tuple[float, float]:
+    """Work of one call after another, and the seconds it took, at least so many."""
+    work, seconds = call()
+    while seconds < least:
+        done, took = call()
+        work, seconds = work + done, seconds + took
+    return work, seconds
 
 
 def clocked(call: Callable[[], Any], work: float) -> Call:
