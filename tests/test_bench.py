@@ -1,4 +1,4 @@
-"""What scripts/bench counts on paper, held against the programs that it counts for; its bars, limits and ten minutes."""
+"""What scripts/bench counts on paper, held against the programs that it counts for; its bars and its ten minutes."""
 
 import json
 import math
