@@ -127,7 +127,7 @@ def _measured(parts: list[dict], wishes: dict, log: Path, until: float) -> tuple
                 done.append(parts[len(done)] | event)
                 print(f"  {_words(done[-1])}", flush=True)
         except RuntimeError as error:
-            done.append(parts[len(done)] | {"failed": _last_line(error)})
+            done.append(parts[len(done)] | {"failed": _in_a_line(error)})
     return about, done + [part | {"failed": "no time was left"} for part in parts[len(done) :]]
 
 
@@ -168,7 +168,7 @@ def _return(plan: Plan, options: argparse.Namespace, env: str, wanted: float, li
     try:
         watched = watch("softrl_return", wishes, log, lambda event: event["return"] >= wanted, limit=limit)
     except RuntimeError as error:
-        return {"failed": _last_line(error)}
+        return {"failed": _in_a_line(error)}
     if not watched.evaluations:
         return {"failed": "no evaluation within its time"}
     reached = [event["seconds"] for event in watched.evaluations if event["return"] >= wanted]
@@ -223,5 +223,7 @@ def _words(part: dict[str, Any]) -> str:
     return f"{part['members']} member{'s' if part['members'] > 1 else ''}, {part['precision']}"
 
 
-def _last_line(error: RuntimeError) -> str:
-    return str(error).strip().splitlines()[-1][:200]
+def _in_a_line(error: RuntimeError) -> str:
+    """What failed, and the last that its log says."""
+    first, *more = str(error).strip().splitlines()
+    return f"{first.partition(';')[0]}: {more[-1]}"[:200] if more else first[:200]
