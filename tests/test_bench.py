@@ -1,6 +1,8 @@
-"""What scripts/bench counts on paper, held against the programs that it counts for."""
+"""What scripts/bench counts on paper, held against the programs that it counts for; its bars and its ten minutes."""
 
+import json
 import math
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,9 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts"))
 
+from benchmarks import accelerator, protocol
+from benchmarks.counted import products
+from benchmarks.peaks import Peak
 from benchmarks.report import Bar
 from benchmarks.sizes import Sizes, bytes_per_update, flops_per_update
 from benchmarks.workers import softrl_parts as parts
@@ -19,29 +24,6 @@ from softrl.clock import Clock
 from softrl.training.health import Health
 from softrl.training.learn import learn
 from softrl.training.state import LearnerState
-
-
-def products(jaxpr, times: float = 1.0) -> float:
-    """Floating point operations of all matrix products of a traced program, 2·M·N·K each, loops counted in full.
-
-    Inner and outer products of vectors (weighted means and their gradients) do not count.
-    """
-    total = 0.0
-    for equation in jaxpr.eqns:
-        out = equation.outvars[0].aval.shape
-        if equation.primitive.name == "dot_general" and len(out) > 1:
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            lengths = [equation.invars[0].aval.shape[axis] for axis in contracted]
-            total += times * 2.0 * math.prod(out) * math.prod(lengths) if lengths else 0.0
-        inner = times * equation.params.get("length", 1)  # a scan's
-        branches = [products(branch.jaxpr, times) for branch in equation.params.get("branches", ())]
-        total += max(branches, default=0.0)
-        total += sum(products(getattr(v, "jaxpr", v), inner) for v in equation.params.values() if _is_program(v))
-    return total
-
-
-def _is_program(value) -> bool:
-    return hasattr(getattr(value, "jaxpr", value), "eqns")
 
 
 @pytest.mark.parametrize("updates", [1, 3])
@@ -90,3 +72,47 @@ def test_the_benchmark_s_replay_is_full_of_rows_that_can_be_drawn():
     batch = program.replay.sample(learner.replay, clock.step, key, hypers)
     assert jnp.all(batch.weight == 1.0) and jnp.all(jnp.any(batch.obs != 0.0, axis=-1))
     assert not jnp.any(jnp.all(batch.obs == batch.next_obs, axis=-1))
+
+
+def test_a_worker_that_finds_no_end_is_ended_at_its_limit():
+    with (
+        subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"]) as process,
+        protocol._ended(process, 0.0) as ended,
+    ):
+        assert process.wait(timeout=60) < 0 and ended.is_set()
+
+
+def test_a_share_of_the_device_is_that_of_all_its_updates_and_nothing_where_it_is_unknown():
+    row = {"precision": "bfloat16", "updates_per_s": 100.0, "devices": 2}
+    cost, peak = {"products": 8.0, "flops": 6.0, "bytes": 10.0}, Peak(100.0, 1000.0, 2000.0, "")
+    assert accelerator.shares(row, cost, peak) == {"flops_share": 50 * 8 / 1000, "bytes_share": 50 * 10 / 2000}
+    assert all(map(math.isnan, accelerator.shares(row, cost, None).values()))
+    assert all(map(math.isnan, accelerator.shares({"failed": "", **row}, cost, peak).values()))
+
+
+def test_the_accelerator_s_command_runs_to_its_end_and_what_fails_is_a_row(tmp_path, user_environment):
+    words = [
+        "accelerator",
+        "--tiny",
+        "--preset",
+        "tuned",
+        "--precisions",
+        "float32",
+        "nonsense",
+        "--out",
+        str(tmp_path),
+    ]
+    environment = user_environment | {"PYTHONPATH": str(protocol.SCRIPTS), "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-P", "-m", "benchmarks", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "accelerator.json").read_text())
+    good, bad = ([row for row in result["rates"] if (row["precision"] == "float32") == good] for good in (True, False))
+    assert [row["members"] for row in good] == [row["members"] for row in bad] == [1, 2]
+    for row in good:
+        assert "failed" not in row and row["env_steps_per_s"] == 8 / 2 * row["updates_per_s"]
+        assert 0.0 < row["flops_share"] < 1.0 and row["bytes_share"] > 0.0
+    assert all(row["failed"].startswith("ConfigError: ") for row in bad)
+    (reached,) = result["returns"]
+    assert reached["reached_s"] > 0.0 and reached["best"] >= reached["wanted"]
+    assert "whole chunks, all members" in done.stdout and "time to a return" in done.stdout

@@ -16,6 +16,10 @@
     scripts/bench inference    exact inference on tables against the same recursion in numpy and scipy, many models and
                                one large one; the associative scan against the sequential one
     scripts/bench family       every algorithm's returns, seed by seed, beside Stable-Baselines3's PPO and DQN
+    scripts/bench peers        returns by step and by second on Gymnasium's robots: softrl's presets beside SBX's SAC,
+                               TQC, CrossQ and SimBa and Stable-Baselines3's SAC, each pinned to a core
+    scripts/bench accelerator  on a GPU or TPU, within ten minutes: steps and updates a second of 1 to 128 members, in
+                               both precisions, as a share of what the device can do; time to a return on Brax's robots
     scripts/bench compat       Stable-Baselines3's own callbacks, environments and loggers with softrl.compat.sb3
     scripts/bench against COMMIT  this tree against an older commit, turn by turn: updates, and steps on the host
     scripts/bench same COMMIT  whether this tree makes the same bits as an older commit: checkpoints and metrics
@@ -35,6 +39,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import (
+    accelerator,
     against,
     compat,
     endtoend,
@@ -43,6 +48,7 @@ from benchmarks import (
     inference,
     learning,
     memory,
+    peers,
     report,
     same,
     start,
@@ -60,6 +66,8 @@ COMMANDS = {
     "sweep": sweep,
     "inference": inference,
     "family": family,
+    "peers": peers,
+    "accelerator": accelerator,
     "compat": compat,
     "against": against,
     "same": same,
@@ -89,6 +97,8 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     report.write(result, options.out / f"{result['command']}.json")
+    if result.get("failed"):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ import subprocess
 from pathlib import Path
 
 from benchmarks import protocol, report
+from benchmarks.protocol import ROOT, import_from
 from benchmarks.report import Bar
 from benchmarks.sizes import Sizes
 from benchmarks.turns import Contestant, take
 
-ROOT = protocol.SCRIPTS.parent
 LEAST = 0.97
 """Of the older commit's median, what a change may cost: about what two runs of one commit differ by."""
 
@@ -59,8 +59,3 @@ def checkout(commit: str) -> Path:
         subprocess.run(["git", "clone", "-q", "--no-checkout", ROOT, place], check=True)
         subprocess.run(["git", "-C", place, "checkout", "-q", commit], check=True)
     return place
-
-
-def import_from(root: Path) -> dict[str, str]:
-    """Environment variables with which a process imports softrl from a tree."""
-    return {"PYTHONPATH": f"{root / 'scripts'}:{root}"}

@@ -5,13 +5,12 @@ there is not run again. A limit is in steps or in seconds; what counts is the la
 """
 
 import argparse
-import json
 import math
 import statistics
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import report
+from benchmarks import report, seeds
 from benchmarks.report import Bar
 from benchmarks.runs import watch
 
@@ -56,46 +55,32 @@ RESULTS = Path(__file__).resolve().parents[2] / "experiments" / "family"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's flags."""
-    parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="tasks whose names have all these words")
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each task, one after the other")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of a file a seed")
-    parser.add_argument("--table", action="store_true", help="run nothing; print what there is")
+    seeds.arguments(parser, RESULTS)
 
 
 def run(options: argparse.Namespace) -> dict:
     """Measures what is missing, prints and returns the result."""
     result = report.header("family", vars(options).copy())
-    chosen = [task for task in TASKS if all(word in task.name for word in options.only)]
-    if not chosen:
-        raise RuntimeError(f"no task has {' and '.join(options.only)}; tasks: {', '.join(t.name for t in TASKS)}")
-    options.results.mkdir(parents=True, exist_ok=True)
+    chosen = seeds.chosen(TASKS, options.only)
     about = {name: result[name] for name in ("commit", "machine", "started")}
     for task in chosen:
         for seed in range(0 if options.table else options.seeds):
-            path = _file(options.results, task, seed)
+            path = seeds.file(options.results, task, seed)
             if not path.exists():
-                path.write_text(json.dumps(_seed(task, seed, options.logs) | about, indent=1) + "\n")
-    known = {task: _known(options.results, task) for task in chosen}
-    rows = [_row(task, seeds) for task, seeds in known.items() if seeds]
+                seeds.keep(path, _seed(task, seed, options.logs) | about)
+    known = {task: seeds.known(options.results, task) for task in chosen}
+    rows = [_row(task, runs) for task, runs in known.items() if runs]
     columns = ["", "limit", "seeds", "mean", "least", "most", "seconds"]
     report.table("deterministic return, last evaluation within the limit", columns, rows)
-    means = {task: statistics.fmean(seed["return"] for seed in seeds) for task, seeds in known.items() if seeds}
+    means = {task: statistics.fmean(run["return"] for run in runs) for task, runs in known.items() if runs}
     claims = [Bar(f"{t.name}, {t.limit}", mean, t.wanted) for t, mean in means.items() if not math.isnan(t.wanted)]
-    return result | {"tasks": {task.name: seeds for task, seeds in known.items()}, "bars": report.bars(claims)}
+    return result | {"tasks": {task.name: runs for task, runs in known.items()}, "bars": report.bars(claims)}
 
 
-def _row(task: Task, seeds: list[dict[str, Any]]) -> list[Any]:
-    returns, seconds = ([seed[name] for seed in seeds] for name in ("return", "seconds"))
+def _row(task: Task, runs: list[dict[str, Any]]) -> list[Any]:
+    returns, seconds = ([run[name] for run in runs] for name in ("return", "seconds"))
     mean = statistics.fmean(returns)
-    return [task.name, task.limit, len(seeds), mean, min(returns), max(returns), statistics.fmean(seconds)]
-
-
-def _file(folder: Path, task: Task, seed: int) -> Path:
-    return folder / f"{task.name.replace('/', '_').replace(' ', '_')}_{seed}.json"
-
-
-def _known(folder: Path, task: Task) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text()) for path in sorted(folder.glob(_file(folder, task, 0).stem[:-1] + "*.json"))]
+    return [task.name, task.limit, len(runs), mean, min(returns), max(returns), statistics.fmean(seconds)]
 
 
 def _seed(task: Task, seed: int, logs: Path) -> dict[str, Any]:

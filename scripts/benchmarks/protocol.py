@@ -14,15 +14,17 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple, NoReturn, TextIO
 
 SCRIPTS = Path(__file__).resolve().parents[1]
-PYTHON = {"softrl": SCRIPTS.parent / ".venv/bin/python", "peers": SCRIPTS.parent / ".venv-bench/bin/python"}
-"""The interpreter of each environment."""
+ROOT = SCRIPTS.parent
+PYTHON = {"softrl": Path(sys.executable), "peers": ROOT / ".venv-bench/bin/python"}
+"""The interpreter of each environment; softrl's is the benchmark's own."""
 
 AS_TRAINED = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
 """What scripts/train sets: XLA has threads of its own, beside which a BLAS with as many gets in the way."""
@@ -52,6 +54,12 @@ def send(message: dict[str, Any]) -> None:
     os.write(int(sys.argv[2]), (json.dumps(message) + "\n").encode())
 
 
+def refuse(why: str) -> NoReturn:
+    """Ends a streaming worker that cannot do what is wished; `why`, one line, is all that the benchmark says of it."""
+    send({"refused": why})
+    sys.exit(1)
+
+
 def receive() -> dict[str, Any] | None:
     """The benchmark's next request; None when it wants no more."""
     line = sys.stdin.readline()
@@ -65,12 +73,17 @@ def serve(variants: dict[str, Call], about: dict[str, Any]) -> None:
         call()
     send({"ready": list(variants), "about": about})
     while (request := receive()) is not None:
-        call = variants[request["variant"]]
-        work, seconds = call()
-        while seconds < request["seconds"]:
-            done, took = call()
-            work, seconds = work + done, seconds + took
+        work, seconds = repeated(variants[request["variant"]], request["seconds"])
         send({"work": work, "seconds": seconds})
+
+
+def repeated(call: Call, least: float) -> tuple[float, float]:
+    """Work of one call after another, and the seconds it took, at least so many."""
+    work, seconds = call()
+    while seconds < least:
+        done, took = call()
+        work, seconds = work + done, seconds + took
+    return work, seconds
 
 
 def clocked(call: Callable[[], Any], work: float) -> Call:
@@ -113,23 +126,56 @@ def ask(worker: Worker, variant: str, seconds: float) -> float:
 
 
 def stream(
-    environment: str, module: str, wishes: dict[str, Any], log: Path, extra: Mapping[str, str]
+    environment: str,
+    module: str,
+    wishes: dict[str, Any],
+    log: Path,
+    extra: Mapping[str, str],
+    limit: float | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The events of a streaming worker, each with `seconds` since its start; whoever stops listening ends it.
 
-    Args: `extra`: environment variables. Raises: RuntimeError where it fails, with the end of its log.
+    Args: `extra`: environment variables; `limit`: seconds after which it is ended and has no more to tell.
+    Raises: RuntimeError where it refuses, with its one line, or fails, with the end of its log.
     """
     started = time.perf_counter()
-    with _process(environment, module, wishes, log, extra) as (process, answers):
+    with _process(environment, module, wishes, log, extra) as (process, answers), _ended(process, limit) as ended:
         for line in answers:
-            yield json.loads(line) | {"seconds": time.perf_counter() - started}
-        if process.wait():
+            event = json.loads(line) | {"seconds": time.perf_counter() - started}
+            if "refused" in event:
+                raise RuntimeError(event["refused"])
+            yield event
+        if process.wait() and not ended.is_set():
             raise RuntimeError(f"{module} failed; the end of {log}:\n{_tail(log)}")
+
+
+@contextlib.contextmanager
+def _ended(process: subprocess.Popen, limit: float | None) -> Iterator[threading.Event]:
+    """Ends the process after so many seconds, if the block runs that long; the event says whether it did."""
+    ended = threading.Event()
+
+    def end():
+        ended.set()
+        process.kill()
+
+    timer = threading.Timer(threading.TIMEOUT_MAX if limit is None else limit, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield ended
+    finally:
+        timer.cancel()
+
+
+def import_from(root: Path) -> dict[str, str]:
+    """Environment variables with which a process imports softrl from a tree."""
+    return {"PYTHONPATH": f"{root / 'scripts'}:{root}"}
 
 
 @contextlib.contextmanager
 def _process(environment: str, module: str, wishes: dict, log: Path, extra: Mapping[str, str]):
     read, write = os.pipe()
+    imports = import_from(ROOT) if environment == "softrl" else {"PYTHONPATH": str(SCRIPTS)}
     command = [PYTHON[environment], "-P", "-m", f"benchmarks.workers.{module}", json.dumps(wishes), str(write)]
     with open(log, "w") as file:
         process = subprocess.Popen(
@@ -139,7 +185,7 @@ def _process(environment: str, module: str, wishes: dict, log: Path, extra: Mapp
             stderr=subprocess.STDOUT,
             pass_fds=(write,),
             text=True,
-            env={**os.environ, "PYTHONPATH": str(SCRIPTS), **extra},
+            env={**os.environ, **imports, **extra},
         )
     os.close(write)
     try:

@@ -1,6 +1,7 @@
 """What every subcommand leaves behind: one JSON file with machine, versions, settings and every number; tables."""
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -76,13 +77,13 @@ def _cell(value: Any) -> str:
 
 
 def bars(claims: list[Bar]) -> list[dict[str, Any]]:
-    """Prints which bars are met, and returns them for the JSON file."""
+    """Prints which bars are met, and returns them for the JSON file; a NaN was not measured, so that it is not met."""
     rows = [
         [
             claim.what,
-            claim.got,
+            "" if math.isnan(claim.got) else claim.got,
             f"{'≥' if claim.at_least else '≤'} {_cell(claim.wanted)}",
-            "met" if claim.met else "NOT met",
+            "met" if claim.met else "not measured" if math.isnan(claim.got) else "NOT met",
         ]
         for claim in claims
     ]

@@ -2,8 +2,9 @@
 
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from benchmarks import protocol
@@ -22,16 +23,20 @@ def watch(
     log: Path,
     enough: Callable[[dict[str, Any]], bool],
     environment: str = "softrl",
+    *,
+    extra: Mapping[str, str] = MappingProxyType({}),
+    limit: float | None = None,
 ) -> Watched:
     """Runs a streaming worker, with an empty compilation cache, until it ends or `enough(evaluation)`.
 
-    A worker finds a fresh folder for its run as `out` among its settings.
+    A worker finds a fresh folder for its run as `out` among its settings. Args: `extra`: more environment variables;
+    `limit`: seconds after which the run is ended, whatever it is doing.
     """
     about, evaluations = {}, []
     with tempfile.TemporaryDirectory() as folder:
         # Nothing compiled earlier may be found.
-        extra = {**protocol.AS_TRAINED, "JAX_COMPILATION_CACHE_DIR": f"{folder}/xla"}
-        for event in protocol.stream(environment, module, wishes | {"out": f"{folder}/run"}, log, extra):
+        extra = {**protocol.AS_TRAINED, **extra, "JAX_COMPILATION_CACHE_DIR": f"{folder}/xla"}
+        for event in protocol.stream(environment, module, wishes | {"out": f"{folder}/run"}, log, extra, limit):
             if event.pop("event") == "about":
                 about = event
                 continue

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import protocol, report
-from benchmarks.against import ROOT, checkout, import_from
+from benchmarks.against import checkout
+from benchmarks.protocol import ROOT, import_from
 from benchmarks.report import Bar
 
 SMALL = """probe/bounded-lq --width 32 --num-envs 16 --batch-size 64 --updates-per-step 4 --replay-size 8192 --seed 3

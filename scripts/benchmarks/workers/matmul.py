@@ -1,4 +1,4 @@
-"""What the machine can do at all: matrix products a second by XLA and by NumPy's BLAS, float32, and memory traffic.
+"""What the machine can do at all: matrix products a second by XLA and by NumPy's BLAS, and memory traffic.
 
 Work is counted in floating point operations; in the variant `copy` in bytes read and written.
 """
@@ -15,14 +15,15 @@ CHAIN = 64
 """Products that hang on each other in one call, as layers do."""
 
 
-def chain(batch: int, size: int, length: int) -> protocol.Call:
+def chain(batch: int, size: int, length: int, dtype: str = "float32") -> protocol.Call:
     """`length` dependent products [batch, size, size] × [batch, size, size]."""
 
     @jax.jit
     def run(x, w):
         return jax.lax.fori_loop(0, length, lambda _, x: x @ w, x)
 
-    x, w = (jax.random.normal(jax.random.key(k), (batch, size, size)) / np.sqrt(size) for k in range(2))
+    draws = (jax.random.normal(jax.random.key(k), (batch, size, size)) / np.sqrt(size) for k in range(2))
+    x, w = (draw.astype(dtype) for draw in draws)
     return protocol.clocked(lambda: run(x, w).block_until_ready(), 2.0 * length * batch * size**3)
 
 

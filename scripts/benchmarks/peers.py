@@ -1,0 +1,240 @@
+"""`scripts/bench peers`: returns by step and by second on Gymnasium's robots, softrl's presets beside SBX and SB3.
+
+Contestants are softrl's presets for the host, SBX's SAC, TQC, CrossQ and SAC with its SimBa networks, and
+Stable-Baselines3's SAC. Each trains in one environment on `--cores` cores until it has made `--steps` environment steps
+and has had `--seconds` seconds, both. Every `--every` steps it is evaluated: the mean return of the policy's mode over
+`--episodes` episodes whose starts are the same for everybody, for every seed and every time.
+
+The training clock begins with the process, so that imports and compilation are in it (compilation is told apart where
+it is known), and stands still while an evaluation runs; how long evaluations took is kept beside it. The peers' worker
+times its evaluations by itself; softrl's run from the end of the chunk behind which one comes until its line is
+written, by `softrl.train`'s own events, and as many sampled episodes as deterministic ones are in them.
+
+Every finished seed is a file of its own under --results, so that the table grows over days and machines; a seed that is
+there is not run again. The contestants of a seed run back to back on one robot.
+"""
+
+import argparse
+import math
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks import curves, report, seeds
+from benchmarks.cores import THREADS, pinned
+from benchmarks.report import Bar
+from benchmarks.runs import watch
+from benchmarks.turns import Contestant
+
+STEPS, SECONDS = 100_000, 600.0
+"""Where the bars are stated."""
+
+BEST = {
+    "HalfCheetah-v5": 9_815.0,
+    "Hopper-v5": 2_828.0,
+    "Walker2d-v5": 3_914.0,
+    "Ant-v5": 3_942.0,
+    "Humanoid-v5": 6_138.0,
+}
+"""Robot -> the best mean return at 100,000 environment steps that we know of as published, all of them on version 4."""
+
+RACED = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5")
+"""Robots of the bar at the clock."""
+
+SIMBA = {"policy": "SimbaPolicy", "normalize_obs": True, "policy_kwargs": {"net_arch": {"pi": [128], "qf": [256, 256]}}}
+"""As its paper has it (Lee et al. 2024, arXiv:2410.09754), observations normalised, but for critics of 256, not 512."""
+
+
+def _softrl(preset: str) -> Contestant:
+    return Contestant(f"softrl {preset}", "softrl", "softrl_return", {"preset": preset, "in_memory": True})
+
+
+def _peer(name: str, library: str, algorithm: str, **more: Any) -> Contestant:
+    return Contestant(name, "peers", "peers_return", {"library": library, "algorithm": algorithm, **more})
+
+
+CONTESTANTS = (
+    _softrl("tuned"),
+    _softrl("sample-efficient"),
+    _softrl("classic"),
+    _peer("SBX SAC", "sbx", "SAC"),
+    _peer("SBX TQC", "sbx", "TQC"),
+    _peer("SBX CrossQ", "sbx", "CrossQ"),
+    _peer("SBX SimBa", "sbx", "SAC", **SIMBA),
+    _peer("Stable-Baselines3 SAC", "stable_baselines3", "SAC"),
+)
+SBX = tuple(contestant.name for contestant in CONTESTANTS if contestant.name.startswith("SBX"))
+
+
+class Task(NamedTuple):
+    """One contestant on one robot."""
+
+    contestant: Contestant
+    robot: str
+
+    @property
+    def name(self) -> str:
+        """For files and tables."""
+        return f"{self.contestant.name} {self.robot}"
+
+
+TASKS = tuple(Task(contestant, robot) for robot in BEST for contestant in CONTESTANTS)
+RESULTS = Path(__file__).resolve().parents[2] / "experiments" / "peers"
+
+Means = Mapping[tuple[str, str], float]
+"""(contestant, robot) -> mean return over seeds; what is not there was not measured."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommand's flags."""
+    seeds.arguments(parser, RESULTS)
+    parser.add_argument("--steps", type=int, default=STEPS, help="environment steps that each run makes at least")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of the training clock that it has at least")
+    parser.add_argument("--every", type=int, default=10_000, help="environment steps between evaluations")
+    parser.add_argument("--episodes", type=int, default=10, help="deterministic episodes of an evaluation")
+    parser.add_argument("--cores", type=int, default=1, help="that each run is pinned to, with as many threads")
+
+
+def run(options: argparse.Namespace) -> dict:
+    """Measures what is missing, prints and returns the result."""
+    result = report.header("peers", vars(options).copy())
+    about = {name: result[name] for name in ("commit", "machine", "started")}
+    chosen = seeds.chosen(TASKS, options.only)
+    known = _all_known(options)  # what does not fit is refused before hours of training
+    failed = {} if options.table else _missing(chosen, options, about)
+    known = known if options.table else _all_known(options)
+    _tables({task: known[task] for task in chosen}, options)
+    for name, why in failed.items():
+        print(f"failed: {name}: {why}")
+    by_steps, by_clock = (_means(known, axis, value) for axis, value in (("env_steps", STEPS), ("clock_s", SECONDS)))
+    files = {task.name: [run["seed"] for run in runs] for task, runs in known.items()}
+    return result | {"seeds": files, "failed": failed, "bars": report.bars(claims(by_steps, by_clock))}
+
+
+def starts(episodes: int) -> list[int]:
+    """Seeds of the deterministic episodes of an evaluation: those that `softrl.train` gives to its own."""
+    from softrl.envs import host
+    from softrl.training import hosted
+
+    return host.seeds(hosted.EVALUATION_SEED, 2 * episodes)[:episodes]
+
+
+def _missing(chosen: list[Task], options: argparse.Namespace, about: dict[str, Any]) -> dict[str, str]:
+    """Runs what is not there yet, robot by robot and seed by seed. Returns: what failed, and why."""
+    failed, first = {}, starts(options.episodes)
+    with pinned(options.cores) as threads:
+        for robot, seed in ((robot, seed) for robot in BEST for seed in range(options.seeds)):
+            for task in chosen:
+                path = seeds.file(options.results, task, seed)
+                if task.robot != robot or _finished(path, task, seed, options):
+                    continue
+                try:
+                    seeds.keep(path, _seed(task, seed, options, first, threads) | about)
+                except RuntimeError as error:
+                    failed[f"{task.name}, seed {seed}"] = str(error)
+    return failed
+
+
+def _all_known(options: argparse.Namespace) -> dict[Task, list[dict[str, Any]]]:
+    return {task: _known(task, options) for task in TASKS}
+
+
+def _finished(path: Path, task: Task, seed: int, options: argparse.Namespace) -> bool:
+    return path.exists() and any(run["seed"] == seed for run in _known(task, options))
+
+
+def _known(task: Task, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The seeds that went as far as is asked for. Raises: RuntimeError where one ran on other cores."""
+    runs = seeds.known(options.results, task)
+    for run in runs:
+        if run["cores"] != options.cores:
+            raise RuntimeError(
+                f"{task.name}, seed {run['seed']}, ran on {run['cores']} cores, not {options.cores}: give --cores "
+                f"{run['cores']}, or other --results"
+            )
+    return [run for run in runs if curves.reaches(run["curve"], options.steps, options.seconds)]
+
+
+def _seed(
+    task: Task, seed: int, options: argparse.Namespace, first: list[int], threads: dict[str, str]
+) -> dict[str, Any]:
+    print(f"{task.name}, seed {seed}", flush=True)
+    _, environment, module, wishes, _ = task.contestant
+    # No preset's schedule depends on `steps`; the run ends when it is told to.
+    changes = {"seed": seed, "steps": 10**9, "eval_every": options.every, "eval_episodes": options.episodes}
+    wishes = wishes | {"env": f"gym/{task.robot}", "changes": changes, "starts": first}
+    if environment == "peers":
+        threads = threads | dict.fromkeys(THREADS, str(options.cores))
+    enough = lambda event: event["env_steps"] >= options.steps and curves.clock(event) >= options.seconds
+    about, evaluations = watch(module, wishes, options.logs / "peers.log", enough, environment, extra=threads)
+    if not evaluations or not enough(evaluations[-1]):
+        raise RuntimeError(f"it ended before {options.steps:,} steps and {options.seconds:g} s")
+    limits = {name: getattr(options, name) for name in ("steps", "seconds", "every", "episodes", "cores")}
+    told = {"contestant": task.contestant.name, "robot": task.robot, "seed": seed, **limits}
+    return told | {"compile_s": evaluations[-1].get("compile_s"), "curve": curves.curve(evaluations), "about": about}
+
+
+def _values(runs: list[dict[str, Any]], what: str, axis: str, value: float) -> list[float]:
+    return [curves.at(run["curve"], what, axis, value) for run in runs]
+
+
+def _means(known: Mapping[Task, list[dict[str, Any]]], axis: str, value: float) -> Means:
+    return {
+        (task.contestant.name, task.robot): statistics.fmean(_values(runs, "return", axis, value))
+        for task, runs in known.items()
+        if runs
+    }
+
+
+def _tables(known: Mapping[Task, list[dict[str, Any]]], options: argparse.Namespace) -> None:
+    steps, seconds = f"at {options.steps:,} steps", f"at {options.seconds:g} s"
+    least = ["least", "most"]
+    columns = ["", "seeds", steps, *least, seconds, *least, f"seconds to {options.steps:,}", "updates/s"]
+    rows = [_row(task, runs, options) for task, runs in known.items() if runs]
+    report.table("mean return of the policy's mode, over seeds", columns, rows)
+    by_steps, by_clock = _means(known, "env_steps", options.steps), _means(known, "clock_s", options.seconds)
+    names = dict.fromkeys(task.contestant.name for task, runs in known.items() if runs)
+    rows = []
+    for name in names:
+        robots = [robot for robot in BEST if (name, robot) in by_steps]
+        at_steps, at_clock = (shares(means, name, robots) for means in (by_steps, by_clock))
+        rows.append([name, len(robots), float(at_steps.mean()), float(at_steps.min()), float(at_clock.mean())])
+    report.table(
+        f"return as a share of the best published at {STEPS:,} steps, over robots",
+        ["", "robots", steps, "least robot", seconds],
+        rows,
+    )
+    absent = [task.name for task, runs in known.items() if not runs]
+    if absent:
+        print(f"\nnot measured yet: {', '.join(absent)}")
+
+
+def _row(task: Task, runs: list[dict[str, Any]], options: argparse.Namespace) -> list[Any]:
+    row: list[Any] = [task.name, len(runs)]
+    for axis, value in (("env_steps", options.steps), ("clock_s", options.seconds)):
+        returns = _values(runs, "return", axis, value)
+        row += [statistics.fmean(returns), min(returns), max(returns)]
+    rates = [curves.updates_per_s(run["curve"], options.steps) for run in runs]
+    return [*row, statistics.fmean(_values(runs, "clock_s", "env_steps", options.steps)), statistics.fmean(rates)]
+
+
+def shares(means: Means, contestant: str, robots: list[str] | tuple[str, ...] = tuple(BEST)) -> np.ndarray:
+    """A contestant's mean return as a share of the best published one, by robot; NaN where it was not measured."""
+    return np.asarray([means.get((contestant, robot), math.nan) / BEST[robot] for robot in robots])
+
+
+def claims(by_steps: Means, by_clock: Means) -> list[Bar]:
+    """The bars, of returns at 100,000 steps and at 600 s; one that needs a row that is missing was not measured."""
+    name = "softrl sample-efficient"
+    efficient, tuned = shares(by_steps, name), shares(by_clock, "softrl tuned", RACED).mean()
+    # NumPy's maximum, unlike Python's, is NaN where one is: a peer that did not run is not beaten.
+    best = np.max([shares(by_clock, peer, RACED).mean() for peer in SBX])
+    return [
+        Bar(f"{name} at {STEPS:,} steps, share of the best published, mean", float(efficient.mean()), 0.85),
+        Bar(f"{name} at {STEPS:,} steps, share of the best published, least", float(efficient.min()), 0.5),
+        Bar(f"{name} at {STEPS:,} steps, HalfCheetah-v5", by_steps.get((name, "HalfCheetah-v5"), math.nan), 8_500.0),
+        Bar(f"softrl tuned at {SECONDS:g} s, times the best of SBX, mean of four robots", float(tuned / best), 2.0),
+    ]
