@@ -100,6 +100,7 @@ class Algorithm(NamedTuple):
     config: dataclass of static fields. hypers: dataclass of traced numbers, `gamma` among them.
     validate: `(config, hypers)` raises ConfigError where fields contradict one another.
     resolve: `(hypers, spec) -> hypers` with every number known for this robot.
+    over: `(hypers, updates) -> hypers` of a run of so many updates, inf where nobody knows.
     build: `(config, spec, log_prior=None) -> Agent`.
     replay: `(config, spec, capacity=, batch_size=, n_step=, shards=) -> Replay` for environments that step together.
     actor: `(config, spec, policy) -> NumpyPolicy`, the policy without JAX: for files, servers and hosts' loops.
@@ -128,6 +129,7 @@ class Algorithm(NamedTuple):
     metrics: Mapping[str, Metric]
     summary: Callable[[Any, Any, Spec | EnvSpec], str]
     presets: Mapping[str, Callable[[str, str], Mapping[str, Any]]]
+    over: Callable[[Any, float], Any] = lambda hypers, updates: hypers
     actions: tuple[type, ...] = (Continuous, Discrete)
     off_policy: bool = True
     needs: Callable[[Any], str] = lambda config: ""

@@ -42,7 +42,7 @@ class TrainOptions:
     out: str | None = None
     """The run goes to this directory, by default runs/<env>-<backend>-seed<seed>; the same command again resumes it."""
     preset: str = "tuned"
-    """Start from these defaults: tuned for this environment and device, or classic, the algorithm as published."""
+    """Start from these defaults, one of the algorithm's presets, which are listed above."""
     from_run: Annotated[str | None, tyro.conf.arg(name="from")] = None
     """Start from the learner of this finished run."""
     video: bool = True
@@ -185,11 +185,24 @@ def _parsed_train(argv: list[str]) -> tuple[TrainOptions, Any, dict[str, Any]]:
     else:
         env = env or "brax/halfcheetah"
         default = _preset(env, name, argv)
-        about = f"Train {default.algorithm} on {env}. Defaults: preset {name!r} for this kind of device."
+        about = (
+            f"Train {default.algorithm} on {env}. Defaults: preset {name!r} for this kind of device.{_presets(default)}"
+        )
     config, options = parsed(
         default, {"run": TrainOptions(preset=name)}, argv, prog=f"softrl train {env}", description=about
     )
     return options, validated(config), pieces
+
+
+def _presets(config: Any) -> str:
+    """Each preset of the algorithm in a sentence, for its help."""
+    from softrl.agents import algorithm
+
+    said = {
+        name: (preset.__doc__ or "").partition(" Args:")[0]
+        for name, preset in algorithm(config.algorithm).presets.items()
+    }
+    return "".join(f"\n\n{name}: {sentence}" for name, sentence in said.items())
 
 
 def _preset(env: str, name: str, argv: list[str]) -> Any:

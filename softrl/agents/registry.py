@@ -1,6 +1,7 @@
 """Algorithms by name. The only place outside their own folders that knows which there are."""
 
 import importlib
+import math
 from typing import Any
 
 from softrl.algorithm import Algorithm
@@ -30,8 +31,9 @@ def algorithm(name: str) -> Algorithm:
     return importlib.import_module(ALGORITHMS[name]).ALGORITHM
 
 
-def numbers_for(name: str, hypers: Any, spec: Spec | EnvSpec) -> Any:
-    """The hyperparameters of the algorithm of this name, every number of them known for a robot.
+def numbers_for(name: str, hypers: Any, spec: Spec | EnvSpec, *, updates: float = math.inf) -> Any:
+    """The hyperparameters of the algorithm of this name, every number of them known for a robot and a run of so many
+    updates.
 
     Raises: ConfigError where the robot cannot have them, or has actions that the algorithm does not learn.
     """
@@ -39,7 +41,7 @@ def numbers_for(name: str, hypers: Any, spec: Spec | EnvSpec) -> Any:
     if not isinstance(spec.action, entry.actions):
         kinds = " and ".join(_KINDS[kind] for kind in entry.actions)
         raise ConfigError(f"algorithm {name} learns {kinds}; got {spec.action}: choose another algorithm")
-    return entry.resolve(hypers, spec)
+    return entry.resolve(entry.over(hypers, updates), spec)
 
 
 _KINDS = {Continuous: "continuous actions, a row of bounded numbers", Discrete: "discrete actions, one of n"}

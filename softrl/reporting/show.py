@@ -59,10 +59,12 @@ class RunWatcher:
     def _plan(self, assembled: Assembled, memory: str) -> None:
         config, spec = assembled.config, assembled.program.env.spec
         updates, horizon = config.training.updates_per_step, assembled.program.replay.horizon
+        end = config.training.updates_per_step_end
+        falling = f", falling to {end}," if end else ""
         every = "a vector step" if horizon == 1 else f"every {horizon} vector steps"
         about = algorithm(config.algorithm).summary(config.agent, assembled.hypers.agent, spec)
         self.note(
-            f"{title(config)}: {spec.num_envs} environments, {updates} updates {every} "
+            f"{title(config)}: {spec.num_envs} environments, {updates}{falling} updates {every} "
             f"({updates / horizon / spec.num_envs:.3g} a transition), {about}"
         )
         self.note(f"allocating {memory}; compiling")

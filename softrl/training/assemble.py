@@ -17,7 +17,7 @@ from softrl.errors import ConfigError, suggestion
 from softrl.numpy_policy import NumpyPolicy
 from softrl.training import specs
 from softrl.training.config import Config, validated
-from softrl.training.state import Program
+from softrl.training.state import Falling, Program
 from softrl.types import Env, EnvSpec, Hypers, PyTree
 
 
@@ -80,12 +80,17 @@ def assemble(
         _require_on_policy(config)
     starts = max(math.ceil(training.learning_starts / config.env.num_envs), replay.least)
     agent = entry.build(config.agent, env.spec, log_prior=log_prior)
-    program = Program(env, agent, replay, training.updates_per_step, starts)
+    program = Program(env, agent, replay, training.updates_per_step, starts, _falling(config))
     evaluation = make_env(config.env, other or source, num_envs=2 * training.eval_episodes, stagger=False)
     specs.require_alike(specs.written(env.spec), evaluation.spec, "evaluation_env differs from env")
     assembled = Assembled(config, program, evaluation, hypers, source=source, evaluation_source=other)
     assembled = assembled._replace(functions={"randomize": randomize, "log_prior": log_prior})
     return assembled if members is None else with_members(assembled, members)
+
+
+def _falling(config: Config) -> Falling | None:
+    end = config.training.updates_per_step_end
+    return Falling(end, config.training.steps / config.env.num_envs) if end else None
 
 
 def _require_on_policy(config: Config) -> None:
@@ -159,7 +164,7 @@ def resolve(config: Config, traced: Hypers, spec: EnvSpec) -> Hypers:
 
     Raises: ConfigError where the robot cannot have them.
     """
-    return replace(traced, agent=numbers_for(config.algorithm, traced.agent, spec))
+    return replace(traced, agent=numbers_for(config.algorithm, traced.agent, spec, updates=config.updates))
 
 
 def member_hypers(assembled: Assembled) -> Hypers:

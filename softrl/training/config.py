@@ -25,6 +25,8 @@ class TrainingConfig:
     """Train this many members, independent runs with seeds `seed`, `seed` + 1, …, in one compiled program."""
     updates_per_step: Annotated[int, Within(1)] = 8
     """Make this many gradient updates for each vector step (one step of all environments)."""
+    updates_per_step_end: Annotated[int, Within(0)] = 0
+    """Let the updates of a vector step fall along half a cosine to this many at `steps`; 0 leaves them as they are."""
     batch_size: Annotated[int, Within(1)] = 256
     """Each gradient update uses this many transitions, B."""
     replay_size: Annotated[int, Within(1)] = 1_000_000
@@ -82,6 +84,13 @@ class Config:
     def chunks(self) -> int:
         """Chunks until `steps` are reached."""
         return -(-self.training.steps // self.chunk_transitions)
+
+    @property
+    def updates(self) -> float:
+        """About how many updates a whole run makes."""
+        training = self.training
+        ends = (training.updates_per_step, training.updates_per_step_end or training.updates_per_step)
+        return max(training.steps - training.learning_starts, 1) / self.env.num_envs * 0.5 * sum(ends)
 
     @property
     def eval_chunks(self) -> int:

@@ -10,12 +10,14 @@ from typing import Any
 
 import jax
 
+from softrl.agents import algorithm
 from softrl.config import change, to_json
 from softrl.envs import Source, packages
 from softrl.errors import CheckpointError, ConfigError
 from softrl.storage import directory
 from softrl.training import specs
 from softrl.training.assemble import Assembled
+from softrl.training.config import Config
 from softrl.training.config import read as read_config
 
 PACKAGES = ("softrl", "jax", "jaxlib", "flax", "optax", "numpy")
@@ -118,9 +120,16 @@ def agree(out: Path, assembled: Assembled) -> list[str]:
     if before is None:
         return []
     own = {"config", "environment", "members"}
-    return [
+    grown = ["config.training.steps"] if _follows_steps(config) and config.training.steps != old.training.steps else []
+    return grown + [
         name for name in directory.differences(before, now) if name.split(".")[0] not in own and specs.at(before, name)
     ]
+
+
+def _follows_steps(config: Config) -> bool:
+    """Whether steps that were there before would have been made otherwise in a longer run."""
+    over = algorithm(config.algorithm).over
+    return config.training.updates_per_step_end > 0 or over(config.hypers, 1.0) != over(config.hypers, 2.0)
 
 
 def _refuse_other(out: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

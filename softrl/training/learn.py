@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from softrl.agents.schedule import cosine
 from softrl.clock import Clock, Purpose, stream, tick
 from softrl.training import health
 from softrl.training.state import LearnerState, Program
@@ -30,7 +31,7 @@ def learn(
     """
     sampling, updating = stream(learner.key, Purpose.SAMPLE), stream(learner.key, Purpose.UPDATE)
 
-    def update(carry, _):
+    def update(carry):
         clock, learner = carry
         batch = program.replay.sample(learner.replay, clock.step, tick(sampling, clock.update), hypers)
         key = tick(updating, clock.update)
@@ -47,10 +48,26 @@ def learn(
             replay = program.replay.feedback(replay, batch.index, feedback.td_error)
         fared = health.after_update(learner.health, feedback.finite | learner.health.frozen, clock.update)
         learner = learner._replace(agent=agent, replay=replay, health=fared)
-        return (clock._replace(update=clock.update.plus(1)), learner), LearnInfo(info, feedback.finite)
+        info = jax.tree.map(lambda x: x.astype(jnp.float32), LearnInfo(info, feedback.finite))
+        return (clock._replace(update=clock.update.plus(1)), learner), info
 
-    (clock, learner), infos = jax.lax.scan(update, (clock, learner), None, length=program.updates_per_step)
-    return clock, learner, jax.tree.map(lambda x: jnp.nanmean(x.astype(jnp.float32)), infos)
+    def skip(carry):
+        return carry, blank(jax.eval_shape(update, carry)[1])
+
+    def step(carry, i):
+        return update(carry) if program.falling is None else jax.lax.cond(i < due, update, skip, carry)
+
+    due = _due(program, clock)
+    (clock, learner), infos = jax.lax.scan(step, (clock, learner), jnp.arange(program.updates_per_step))
+    return clock, learner, jax.tree.map(jnp.nanmean, infos)
+
+
+def _due(program: Program, clock: Clock) -> jax.Array | int:
+    """How many updates this step is worth; by the clock alone, which members share."""
+    most, falling = program.updates_per_step, program.falling
+    if falling is None:
+        return most
+    return jnp.round(most * cosine(clock.step, falling.end / most, falling.steps)).astype(jnp.int32)
 
 
 def blank(shapes: PyTree) -> PyTree:

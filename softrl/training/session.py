@@ -124,6 +124,7 @@ def _train(session: Session, listener: Listener) -> None:
     jax.block_until_ready(info)
     seconds = time.perf_counter() - started
     session.trained_s += seconds
+    session.updates += int(session.run.clock.update) - before
     session.tallies.append(records.tally(info))
     config = session.assembled.config
     env_steps = config.chunk_transitions * config.training.seeds
@@ -146,12 +147,11 @@ def _evaluate(session: Session, listener: Listener, *, last: bool = False) -> No
     config = session.assembled.config
     steps = config.chunk_transitions * len(session.tallies) * config.training.seeds
     seconds = max(session.trained_s, 1e-9)
-    learns = steps / config.env.num_envs / session.assembled.program.replay.horizon
     timing = {
         "wall_s": session.wall_s,
         "compile_s": session.programs.seconds,
         "env_steps_per_s": steps / seconds,
-        "updates_per_s": learns * config.training.updates_per_step / seconds,
+        "updates_per_s": session.updates * config.training.seeds / seconds,
     }
     line = records.record(config, session.run, evaluation, session.tallies, timing)
     _keep_best(session, policies, line)
@@ -161,7 +161,7 @@ def _evaluate(session: Session, listener: Listener, *, last: bool = False) -> No
     if session.between is not None and not last:
         session.run, hypers, line["search"] = session.between(session.run, session.programs.hypers, line)
         session.programs = session.programs._replace(hypers=hypers)
-    session.tallies, session.trained_s = [], 0.0
+    session.tallies, session.trained_s, session.updates = [], 0.0, 0
     session.records.append(line)
     if session.log is not None:
         session.offset = metrics.write(session.log, line)

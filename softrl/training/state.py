@@ -11,12 +11,19 @@ from softrl.training.health import Health
 from softrl.types import Env, EnvState, Hypers, PyTree, Replay
 
 
+class Falling(NamedTuple):
+    """A number of updates that falls along half a cosine. end: where to. steps: after how many vector steps."""
+
+    end: int
+    steps: float
+
+
 class Program(NamedTuple):
     """The static pieces that one compiled program is made of.
 
     env: None where environments are elsewhere; `learn` does not use it. updates_per_step: gradient updates a vector
     step, U; of a replay with a horizon, those after each. learning_starts: vector steps of exploring actions before the
-    first update.
+    first update. falling: how U falls; None: it stays.
     """
 
     env: Env | None
@@ -24,6 +31,7 @@ class Program(NamedTuple):
     replay: Replay
     updates_per_step: int
     learning_starts: int
+    falling: Falling | None = None
 
 
 class LearnerState(NamedTuple):

@@ -4,6 +4,7 @@ Its temperature is 1, its rewards are not scaled, and entropies always count: wi
 is in nats, and the policy's objective is E Σ γᵗ (f − log π).
 """
 
+import math
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
@@ -104,6 +105,7 @@ def actor_critic_numbers(hypers: AIRLHypers) -> SACHypers:
         reward_scale=1.0,
         temperature_lr=0.0,
         target_entropy=0.0,
+        rate_updates=math.inf,
     )
 
 

@@ -17,7 +17,7 @@ PUBLISHED: Mapping[str, Any] = {"shaping": "sampled", "reward_inputs": "state", 
 
 
 def tuned(env: str, device: str) -> dict[str, Any]:
-    """Soft actor-critic's flat settings, not tuned again. Args: `device`: `cpu`, `accelerator` or `host`."""
+    """As soft actor-critic's, not tuned again. Args: `device`: `cpu`, `accelerator` or `host`."""
     own = {name: value for name, value in actor_critic(env, device).items() if name not in FIXED}
     return {**own, **STEPS}
 

@@ -61,7 +61,7 @@ ROBOTS: Mapping[str, Mapping[str, Any]] = {**sizes.ROBOTS, "gym/Pendulum-v1": {"
 
 
 def tuned(env: str, device: str) -> dict[str, Any]:
-    """Flat settings for a robot. Args: `device`: `cpu`, `accelerator` or `host`."""
+    """By robot and kind of device. Args: `device`: `cpu`, `accelerator` or `host`."""
     return {**sizes.by_device(device, **OWN), **ROBOTS.get(env, {})}
 
 

@@ -77,7 +77,7 @@ is as in `tuned`."""
 
 
 def tuned(env: str, device: str) -> dict[str, Any]:
-    """Flat settings for a robot. Args: `device`: `cpu`, `accelerator` or `host`."""
+    """By robot and kind of device. Args: `device`: `cpu`, `accelerator` or `host`."""
     return {**ALWAYS, **{"cpu": CPU, "accelerator": ACCELERATOR, "host": HOST}[device], **ROBOTS.get(env, {})}
 
 

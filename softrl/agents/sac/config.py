@@ -1,17 +1,19 @@
 """What can be set about soft actor-critic: static fields shape the program, hyperparameters are traced numbers."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import jax
 
+from softrl.agents import target_entropy
 from softrl.agents.actor import LAYER_NORM, require_networks
-from softrl.agents.target_entropy import resolve
 from softrl.config import Instead, Within
 from softrl.errors import ConfigError
+from softrl.types import EnvSpec, Spec
 
-__all__ = ["HIGH_SHARE", "SACConfig", "SACHypers", "resolve", "validate"]
+__all__ = ["HIGH_SHARE", "SACConfig", "SACHypers", "over", "resolve", "validate"]
 
 HIGH_SHARE = 0.9
 """Of log n: a target entropy above it is doubtful, since policies that live longer earn more entropy, and where
@@ -117,8 +119,8 @@ class SACHypers:
     """A categorical critic's largest atom, in units of scaled return."""
     rate_end: Annotated[float, Within(0.0)] = 1.0
     """Learning rates move along half a cosine to this multiple of themselves; 1 leaves them as they are."""
-    rate_updates: Annotated[float, Within(0.0, above=True)] = math.inf
-    """Learning rates are at their end after this many updates; inf leaves them at their beginning."""
+    rate_updates: Annotated[float | None, Within(0.0, above=True)] = None
+    """Learning rates are at their end after this many updates; by default after those of the whole run."""
     max_grad_norm: Annotated[float, Within(0.0, above=True)] = math.inf
     """Gradients of each network are scaled down to this global norm."""
     weight_decay: Annotated[float, Within(0.0)] = 0.0
@@ -139,3 +141,18 @@ def validate(config: SACConfig, hypers: SACHypers) -> None:
             raise ConfigError(
                 "norm batch is of critics without a value network: choose norm layer, or no value_network"
             )
+
+
+def resolve(hypers: SACHypers, spec: Spec | EnvSpec) -> SACHypers:
+    """The hyperparameters with every number known: the target entropy as nats for a robot's actions.
+
+    Raises: ConfigError where no policy can have that much entropy.
+    """
+    return target_entropy.resolve(over(hypers, math.inf), spec)
+
+
+def over(hypers: SACHypers, updates: float) -> SACHypers:
+    """The hyperparameters of a run of so many updates."""
+    if hypers.rate_updates is not None:
+        return hypers
+    return dataclasses.replace(hypers, rate_updates=math.inf if hypers.rate_end == 1.0 else updates)

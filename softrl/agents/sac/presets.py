@@ -1,4 +1,4 @@
-"""Soft actor-critic's defaults: tuned by robot and kind of device, and the published algorithm as `classic`."""
+"""Soft actor-critic's defaults: tuned by robot and kind of device, for few steps, for many environments, published."""
 
 import math
 from collections.abc import Mapping
@@ -52,11 +52,75 @@ PENDULUM: Mapping[str, Any] = {"updates_per_step": 8, "n_step_entropy": True, "t
 """A fall must be known long before: targets that move fast carry it back."""
 
 
+FRONTIER: Mapping[str, Any] = {
+    "critic": "categorical",
+    "reward_scaling": "returns",
+    "norm": "batch",
+    "unit_weights": True,
+    "normalize_obs": True,
+    "n_step": 1,
+    "n_step_entropy": True,
+    "recency_horizon": math.inf,
+    "policy_lr": 3e-4,
+    "critic_lr": 3e-4,
+    "temperature_lr": 3e-4,
+    "rate_end": 0.1,
+    "temperature": 0.01,
+}
+"""What the learners of 2025 and 2026 have in common: critics of distributions, rewards scaled by returns, normalised
+networks whose rates fall (XQC, arXiv:2509.25174; SimbaV2, arXiv:2502.15280; FlashSAC, arXiv:2604.04539)."""
+
+SAMPLE_EFFICIENT: Mapping[str, Any] = {
+    "critic_widths": "384,384",
+    "updates_per_step": 2,
+    "policy_delay": 3,
+    "batch_size": 256,
+    "learning_starts": 5_000,
+    "tau": 0.005,
+    "num_envs": 1,
+    "replay_size": 1_000_000,
+}
+"""Every environment step counts, seconds do not: XQC's form, one environment and two updates a step, but narrower."""
+
+PARALLEL: Mapping[str, Any] = {
+    "num_envs": 1024,
+    "updates_per_step": 8,
+    "updates_per_step_end": 2,
+    "policy_delay": 2,
+    "batch_size": 4096,
+    "precision": "bfloat16",
+    "residual": True,
+    "critic_widths": "512,512",
+    "policy_widths": "256,256",
+    "unit_weights": False,
+    "critic_reduction": "mean",
+    "exploration": "repeated",
+    "target_sigma": 0.2,
+    "log_std_max": 0.5,
+    "tau": 0.01,
+    "learning_starts": 100_352,
+    "recency_horizon": 2_048_000.0,
+    "recency_floor": 0.1,
+    "chunk_steps": 64,
+}
+"""Hundreds of environments and more: what published ablations say of a thousand. Not tuned: no GPU has run it here."""
+
+
 def tuned(env: str, device: str) -> dict[str, Any]:
-    """Flat settings that were tuned for a robot. Args: `device`: `cpu`, `accelerator` or `host`."""
+    """The most return for its seconds, by robot and kind of device. Args: `device`: `cpu`, `accelerator`, `host`."""
     robot = sizes.ROBOTS.get(env, {})
     own = PENDULUM if robot is sizes.PENDULUM else {}
     return {**sizes.by_device(device, **OWN), **RATES, **robot, **own}
+
+
+def sample_efficient(env: str, device: str) -> dict[str, Any]:
+    """The most return for its environment steps, whatever an update costs."""
+    return {**tuned(env, device), **FRONTIER, **SAMPLE_EFFICIENT}
+
+
+def parallel(env: str, device: str) -> dict[str, Any]:
+    """A thousand environments on one accelerator, by what others measured: not tuned here yet."""
+    return {**tuned(env, device), **FRONTIER, **PARALLEL}
 
 
 def classic(env: str, device: str) -> dict[str, Any]:

@@ -52,7 +52,7 @@ OWN: Mapping[str, Mapping[str, Any]] = {
 
 
 def tuned(env: str, device: str) -> dict[str, Any]:
-    """Flat settings for a robot. Args: `device`: `cpu`, `accelerator` or `host`."""
+    """By robot and kind of device. Args: `device`: `cpu`, `accelerator` or `host`."""
     return {**sizes.by_device(device, **OWN), **PARTICLES, **RATES, **sizes.ROBOTS.get(env, {})}
 
 
