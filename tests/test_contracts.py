@@ -29,13 +29,13 @@ CASES = [
     pytest.param(name, kind, id=f"{name}-{kind.__name__.lower()}")
     for name in ALGORITHMS
     for kind in algorithm(name).actions
-]
+] + [pytest.param("sac, frontier", Continuous, id="sac-frontier")]
 each_case = pytest.mark.parametrize("name, kind", CASES)
 
 
 def config(name: str, kind: type, **changes) -> Config:
     """A run of a few hundred steps in the world of this kind of actions, its networks as small as they come."""
-    own = {"demonstrations": demonstrations(kind)} if "demonstrations" in flat(Config(name)) else {}
+    own = {"demonstrations": demonstrations(kind)} if "demonstrations" in flat(tiny.config(name)) else {}
     return tiny.config(name, env=WORLDS[kind], **own, **changes)
 
 
@@ -52,7 +52,8 @@ def demonstrations(kind: type) -> str:
 
 @each_case
 def test_a_run_that_goes_on_ends_as_one_that_never_stopped_beside_a_failing_environment(name, kind, tmp_path):
-    whole = softrl.train(config(name, kind), progress=False).state
+    whole_config = config(name, kind)
+    whole = softrl.train(whole_config, progress=False).state
     softrl.train(config(name, kind, steps=256), out=tmp_path, progress=False)
     parts = softrl.train(config(name, kind), out=tmp_path, progress=False)
     assert tiny.same_bits(whole, parts.state)
@@ -62,7 +63,7 @@ def test_a_run_that_goes_on_ends_as_one_that_never_stopped_beside_a_failing_envi
     assert all(np.isfinite(np.asarray(x)).all() for x in jax.tree.leaves(learner.agent) if x.dtype == np.float32)
     for format in softrl.export.FORMATS:
         assert parts.export(format=format).difference < 1e-4
-    for what in algorithm(name).networks:
+    for what in algorithm(whole_config.algorithm).networks:
         assert parts.export(format="safetensors", what=what).difference < 1e-4
     loaded = softrl.load(tmp_path)
     seen = np.float32([[0.3, -0.2], [-1.0, 0.5]])
@@ -82,11 +83,13 @@ def test_a_chunk_that_does_not_lower_for_tpu_and_cuda_trains_on_cpus_only(name, 
 
 @each_case
 def test_a_learner_learns_from_what_others_push_or_says_in_one_line_that_it_cannot(name, kind):
-    spec = assemble(config(name, kind)).program.env.spec
-    small = {k: v for k, v in {**tiny.SIZES, "learning_starts": 16}.items() if k in flat(softrl.LearnerConfig(name))}
-    made = partial(softrl.Learner, softrl.change(softrl.LearnerConfig(name), **small), spec.obs, spec.action)
-    if not algorithm(name).off_policy or algorithm(name).needs(algorithm(name).config()):
-        with pytest.raises(ConfigError, match=r"own actions only|demonstrations"):
+    run = config(name, kind)
+    spec, entry = assemble(run).program.env.spec, algorithm(run.algorithm)
+    default = softrl.LearnerConfig(run.algorithm)
+    small = {name: value for name, value in flat(run).items() if name in flat(default)} | {"learning_starts": 16}
+    made = partial(softrl.Learner, softrl.change(default, **small), spec.obs, spec.action)
+    if not entry.off_policy or entry.needs(run.agent):
+        with pytest.raises(ConfigError, match=r"own actions only|demonstrations|whose next step"):
             made(replay_capacity=64)
         return
     learner, rng = made(replay_capacity=64), np.random.default_rng(0)

@@ -9,8 +9,10 @@ import numpy as np
 
 from softrl import networks, running_statistics
 from softrl.agents import algorithm as registered
+from softrl.agents import returns
 from softrl.agents.actor import policy_layers
 from softrl.agents.critics import critic_layers
+from softrl.agents.sac.critic import belief_of
 from softrl.config import change, flat, replaced
 from softrl.training import members
 from softrl.training.assemble import Assembled, assemble, member_hypers, member_keys
@@ -34,6 +36,23 @@ SIZES = {
     "steps": 512,
 }
 
+FRONTIER = {
+    "critic": "categorical",
+    "atoms": 11,
+    "reward_scaling": "returns",
+    "norm": "batch",
+    "residual": True,
+    "width": 8,
+    "unit_weights": True,
+    "exploration": "repeated",
+    "policy_delay": 2,
+    "reset_every": 50,
+    "reset_networks": "critics",
+    "rate_end": 0.1,
+    "rate_updates": 200.0,
+}
+"""Of soft actor-critic, all that the published one is not, at once."""
+
 OWN = {
     "policy-gradient": {"horizon": 8, "epochs": 2, "minibatches": 2},
     "soft-q": {"value_particles": 8, "stein_particles": 8},
@@ -44,7 +63,12 @@ OWN = {
 
 
 def config(algorithm: str = "sac", **changes) -> Config:
-    """A tiny run; any field by its flat name. Sizes that the algorithm does not read are left out."""
+    """A tiny run; any field by its flat name. Sizes that the algorithm does not read are left out.
+
+    `sac, frontier` is soft actor-critic with `FRONTIER`.
+    """
+    algorithm, *frontier = algorithm.split(", ")
+    changes = (FRONTIER if frontier else {}) | changes
     entry, default = registered(algorithm), Config(algorithm)
     own = {} if entry.off_policy else {"learning_starts": 0, "updates_per_step": 1}
     sizes = {**SIZES, **own, **OWN.get(algorithm, {}), **changes}
@@ -124,15 +148,20 @@ def learned(assembled: Assembled, agent, obs, actions) -> Learned:
     size = int(np.prod(spec.obs.shape))
     bounds = {name: getattr(parts, name) for name in ("log_std_min", "log_std_max", "log_std_map")}
     policy = networks.policy(policy_layers(parts, spec.action), size, **bounds)
-    critic = networks.soft_q(critic_layers(parts), size, spec.action.size, num_critics=parts.num_critics)
+    belief = belief_of(parts)
+    layers, shape = critic_layers(parts, belief.outputs), {"num_critics": parts.num_critics, "read": belief.read}
+    critic = networks.soft_q(layers, size, spec.action.size, **shape)
+    hypers = assembled.hypers.agent
+    divisor = returns.scale(agent.returns, hypers.return_bound) if parts.reward_scaling == "returns" else 1.0
 
     @jax.jit
     def ask(agent, obs, actions):
         if parts.normalize_obs:
             obs = running_statistics.normalize(agent.statistics, obs)
-        dist, _ = policy.apply(agent.policy.params, (), obs)
+        dist, _ = policy.apply(agent.policy.params, agent.policy.batch_stats, obs)
         rows = jnp.repeat(obs, len(actions), axis=0), jnp.tile(actions, (len(obs), 1))
-        q, _ = critic.apply(agent.critic.params, (), *rows)
+        beliefs, _ = critic.apply(agent.critic.params, agent.critic.batch_stats, *rows)
+        q = divisor * belief.value(beliefs, hypers)
         return q.reshape(parts.num_critics, len(obs), len(actions)), dist
 
     q, dist = ask(agent, jnp.float32(obs), jnp.float32(actions))

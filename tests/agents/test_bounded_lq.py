@@ -121,3 +121,25 @@ def test_three_seeds_reach_the_value_of_the_best_tanh_gaussian(value_network):
     for estimate, policy in found:
         assert np.abs(estimate).max() < 0.05, estimate
         assert np.abs(policy).max() < 0.03, policy
+
+
+FRONTIER = {
+    "categorical": {"critic": "categorical", "return_bound": 8.0},
+    "scaled": {"critic": "categorical", "reward_scaling": "returns"},
+    "batch norm": {"norm": "batch"},
+    "batch norm, no target": {"norm": "batch", "target_network": False},
+    "residual": {"norm": "layer", "residual": True, "depth": 1, "width": 32},
+    "repeated": {"exploration": "repeated"},
+    "pink": {"exploration": "pink"},
+}
+"""Choices of soft actor-critic, none of which may change what is learned."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("choice", FRONTIER)
+def test_every_choice_has_the_same_answer(choice):
+    found = errors(annealed(seeds=1, thousands=(5, 4, 3), **FRONTIER[choice]), 0)
+    print(f"{choice}: estimate and policy errors {np.round(found, 4).tolist()}")
+    estimate, policy = found
+    assert np.abs(estimate).max() < 0.05, estimate
+    assert np.abs(policy).max() < 0.03, policy
