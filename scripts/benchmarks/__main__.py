@@ -18,6 +18,7 @@
     scripts/bench family       every algorithm's returns, seed by seed, beside Stable-Baselines3's PPO and DQN
     scripts/bench peers        returns by step and by second on Gymnasium's robots: softrl's presets beside SBX's SAC,
                                TQC, CrossQ and SimBa and Stable-Baselines3's SAC, each pinned to a core
+    scripts/bench ablations    returns of the preset sample-efficient without one of its ingredients at a time
     scripts/bench accelerator  on a GPU or TPU, within ten minutes: steps and updates a second of 1 to 128 members, in
                                both precisions, as a share of what the device can do; time to a return on Brax's robots
     scripts/bench compat       Stable-Baselines3's own callbacks, environments and loggers with softrl.compat.sb3
@@ -39,6 +40,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import (
+    ablations,
     accelerator,
     against,
     compat,
@@ -67,6 +69,7 @@ COMMANDS = {
     "inference": inference,
     "family": family,
     "peers": peers,
+    "ablations": ablations,
     "accelerator": accelerator,
     "compat": compat,
     "against": against,
