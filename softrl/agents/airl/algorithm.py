@@ -17,7 +17,7 @@ from softrl.numpy_policy import NumpyPolicy
 from softrl.replay import demonstrated, time_major
 from softrl.types import EnvSpec, Replay, Spec
 
-NATS = {"scaled reward": "nats", "scaled return": "nats", "scaled return²": "nats²"}
+NATS = {"scaled reward": "nats", "reward": "nats", "scaled return": "nats", "scaled return², or nats": "nats²"}
 """Rewards are logarithms of densities here, so soft actor-critic's units are all one."""
 
 METRICS = {

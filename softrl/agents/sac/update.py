@@ -61,7 +61,8 @@ def update(
         state, improved = improve(state)
     else:
         due = clock.update.mod(config.policy_delay) == 0
-        state, improved = jax.lax.cond(due, improve, lambda s: (s, _NOT_IMPROVED), state)
+        skipped = Improved(*(jnp.float32(jnp.nan),) * 4, jnp.bool_(True))
+        state, improved = jax.lax.cond(due, improve, lambda s: (s, skipped), state)
     source = state.value.params if config.value_network else state.critic.params
     if config.target_network:
         state = state._replace(target=jax.tree.map(lambda t, p: t + hypers.tau * (p - t), state.target, source))
@@ -203,9 +204,6 @@ class Improved(NamedTuple):
     q: jax.Array
     grad_norm: jax.Array
     finite: jax.Array
-
-
-_NOT_IMPROVED = Improved(*(float("nan"),) * 4, True)
 
 
 def _update_policy(
