@@ -214,8 +214,9 @@ def config(kind: str, **changes) -> softrl.Config:
 def test_a_run_that_goes_on_ends_as_one_that_never_stopped(kind, tmp_path):
     whole = softrl.train(config(kind), progress=False).state
     softrl.train(config(kind, steps=256), out=tmp_path, progress=False)
-    parts = softrl.train(config(kind), out=tmp_path, progress=False).state
-    assert tiny.same_bits(whole, parts)
+    parts = softrl.train(config(kind), out=tmp_path, progress=False)
+    assert tiny.same_bits(whole, parts.state)
+    assert parts.export(format="stablehlo").difference < 1e-4  # the mode, for any number of observations
     assert np.asarray(whole.rollout.carry.noise.vectors).any() and np.asarray(whole.rollout.carry.noise.left).any()
 
 
