@@ -15,10 +15,18 @@ from softrl.types import Network, PyTree
 ACTIVATIONS = {"relu": nn.relu, "silu": nn.silu, "elu": nn.elu, "gelu": nn.gelu, "tanh": nn.tanh}
 
 
+PRODUCTS = {"float32": None, "bfloat16": jnp.bfloat16}
+"""In what matrix products are made, their gradients' too; parameters and all that is between them stay in float32."""
+
+
 class Stack(nn.Module):
-    """`[..., I] -> [..., O]`: the layers one after the other, their parameters named as `layers.named` says."""
+    """`[..., I] -> [..., O]`: the layers one after the other, their parameters named as `layers.named` says.
+
+    precision: one of `PRODUCTS`.
+    """
 
     layers: Layers
+    precision: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
@@ -26,7 +34,8 @@ class Stack(nn.Module):
             match layer:
                 case Dense(size, scale):
                     init = nn.initializers.variance_scaling(scale, "fan_in", "truncated_normal")
-                    x = nn.Dense(size, kernel_init=init, name=name)(x)
+                    x = nn.Dense(size, kernel_init=init, name=name, dtype=PRODUCTS[self.precision])(x)
+                    x = x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x
                 case LayerNorm(epsilon):
                     x = nn.LayerNorm(epsilon=epsilon, name=name)(x)
                 case RMSNorm(epsilon):
@@ -34,19 +43,19 @@ class Stack(nn.Module):
                 case BatchNorm(momentum, epsilon):
                     x = nn.BatchNorm(use_running_average=not train, momentum=momentum, epsilon=epsilon, name=name)(x)
                 case Residual(inner):
-                    x = x + Stack(inner, name=name)(x, train=train)
+                    x = x + Stack(inner, self.precision, name=name)(x, train=train)
                 case Activation(kind):
                     x = ACTIVATIONS[kind](x)
         return x
 
 
-def network(layers: Layers, size: int) -> Network:
+def network(layers: Layers, size: int, precision: str = "float32") -> Network:
     """The layers for inputs `[..., size]`: `apply(params, batch_stats, x, train) -> ([..., O], batch_stats)`.
 
     batch_stats: flax's collection, `()` where no layer is a BatchNorm. With `train` these normalise by the batch, and
     their moved running statistics come back; without, they normalise by the running ones, which stay as they are.
     """
-    module = Stack(layers)
+    module = Stack(layers, precision)
 
     def init(key):
         variables = module.init(key, jnp.zeros((1, size)))
@@ -85,7 +94,13 @@ def _unit(head: str, path: tuple, x: jax.Array) -> jax.Array:
 
 
 def policy(
-    layers: Layers, obs_size: int, *, log_std_min: float, log_std_max: float, log_std_map: str = "tanh"
+    layers: Layers,
+    obs_size: int,
+    *,
+    log_std_min: float,
+    log_std_max: float,
+    log_std_map: str = "tanh",
+    precision: str = "float32",
 ) -> Network:
     """π_φ(·|s), a tanh-Gaussian: `apply(params, batch_stats, obs[..., O], train)` gives `(TanhGaussian[..., A],
     batch_stats)`.
@@ -93,7 +108,7 @@ def policy(
     The layers end in size 2 A, mean and raw log standard deviation. The latter is squashed smoothly into (log_std_min,
     log_std_max) by a `tanh`, so its gradient never vanishes, and starts in the middle; or `clip` cuts it there.
     """
-    init, forward = network(layers, obs_size)
+    init, forward = network(layers, obs_size, precision)
     middle, half_range = 0.5 * (log_std_min + log_std_max), 0.5 * (log_std_max - log_std_min)
 
     def apply(params, batch_stats, obs, *, train=False):
@@ -106,10 +121,10 @@ def policy(
     return Network(init, apply)
 
 
-def categorical_policy(layers: Layers, obs_size: int) -> Network:
+def categorical_policy(layers: Layers, obs_size: int, *, precision: str = "float32") -> Network:
     """π_φ(·|s) over n actions: `apply(params, batch_stats, obs[..., O], train) -> (Categorical[..., n], batch_stats)`.
     The layers end in the n logits."""
-    init, forward = network(layers, obs_size)
+    init, forward = network(layers, obs_size, precision)
 
     def apply(params, batch_stats, obs, *, train=False):
         logits, batch_stats = forward(params, batch_stats, obs, train=train)
@@ -126,13 +141,21 @@ def _number(outputs: jax.Array) -> jax.Array:
     return outputs[..., 0]
 
 
-def soft_q(layers: Layers, obs_size: int, action_size: int, *, num_critics: int, read: Read = _number) -> Network:
+def soft_q(
+    layers: Layers,
+    obs_size: int,
+    action_size: int,
+    *,
+    num_critics: int,
+    read: Read = _number,
+    precision: str = "float32",
+) -> Network:
     """Q_θk(s, a), k = 1…K: `apply(params, batch_stats, obs[B, O], action[B, A], train) -> (q[K, B], batch_stats)`.
 
     The layers end in size 1, or in as many numbers as `read` takes. Parameters are stacked on a leading axis K, so the
     ensemble is one batched matrix product a layer.
     """
-    init, forward = _ensemble(layers, obs_size + action_size, num_critics)
+    init, forward = _ensemble(layers, obs_size + action_size, num_critics, precision)
 
     def apply(params, batch_stats, obs, action, *, train=False):
         outputs, batch_stats = forward(params, batch_stats, jnp.concatenate([obs, action], axis=-1), train=train)
@@ -141,14 +164,22 @@ def soft_q(layers: Layers, obs_size: int, action_size: int, *, num_critics: int,
     return Network(init, apply)
 
 
-def discrete_soft_q(layers: Layers, obs_size: int, n: int, *, num_critics: int, read: Read = _number) -> Network:
+def discrete_soft_q(
+    layers: Layers,
+    obs_size: int,
+    n: int,
+    *,
+    num_critics: int,
+    read: Read = _number,
+    precision: str = "float32",
+) -> Network:
     """Q_θk(s, a) of one of n actions: `apply(params, batch_stats, obs[B, O], action, train) -> (q, batch_stats)`, with
     `action[B]` integers and `q[K, B]`, or several a state, `action[B, m]` and `q[K, B, m]`.
 
     The layers end in size n, the values of all actions, or in n times as many numbers as `read` takes. The ensemble is
     as in `soft_q`.
     """
-    init, forward = _ensemble(layers, obs_size, num_critics)
+    init, forward = _ensemble(layers, obs_size, num_critics, precision)
 
     def apply(params, batch_stats, obs, action, *, train=False):
         outputs, batch_stats = forward(params, batch_stats, obs, train=train)
@@ -160,9 +191,9 @@ def discrete_soft_q(layers: Layers, obs_size: int, n: int, *, num_critics: int, 
     return Network(init, apply)
 
 
-def _ensemble(layers: Layers, size: int, num: int) -> Network:
+def _ensemble(layers: Layers, size: int, num: int, precision: str) -> Network:
     """`num` networks of these layers, parameters stacked, for one input: `[B, size] -> [num, B, O]`."""
-    one, forward = network(layers, size)
+    one, forward = network(layers, size, precision)
 
     def init(key):
         return jax.vmap(one)(jax.random.split(key, num))
@@ -175,9 +206,9 @@ def _ensemble(layers: Layers, size: int, num: int) -> Network:
     return Network(init, apply)
 
 
-def soft_v(layers: Layers, obs_size: int) -> Network:
+def soft_v(layers: Layers, obs_size: int, *, precision: str = "float32") -> Network:
     """V_ψ(s): `apply(params, batch_stats, obs[B, O], train) -> (v[B], batch_stats)`. The layers end in size 1."""
-    init, forward = network(layers, obs_size)
+    init, forward = network(layers, obs_size, precision)
 
     def apply(params, batch_stats, obs, *, train=False):
         v, batch_stats = forward(params, batch_stats, obs, train=train)

@@ -65,14 +65,14 @@ class Drawn(NamedTuple):
     mode: Callable[[Any], jax.Array]
 
 
-def drawn(style: Style, spec: Spec | EnvSpec) -> Drawn:
+def drawn(style: Style, spec: Spec | EnvSpec, *, precision: str = "float32") -> Drawn:
     """The policy of a robot's actions: categorical over n, or a tanh-Gaussian."""
     obs_size, known = size(spec.obs, spec.actor_obs), policy_layers(style, spec.action)
     if isinstance(spec.action, Discrete):
-        network, kind = networks.categorical_policy(known, obs_size), categorical
+        network, kind = networks.categorical_policy(known, obs_size, precision=precision), categorical
     else:
         bounds = {name: getattr(style, name) for name in ("log_std_min", "log_std_max", "log_std_map")}
-        network, kind = networks.policy(known, obs_size, **bounds), tanh_gaussian
+        network, kind = networks.policy(known, obs_size, precision=precision, **bounds), tanh_gaussian
     return Drawn(network, lambda key, dist: kind.sample(key, dist)[0], kind.mode)
 
 

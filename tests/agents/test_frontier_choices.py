@@ -96,7 +96,7 @@ def test_critics_normalised_by_a_batch_see_the_policys_actions_beside_those_of_r
     rows = batch()
     state, info = stepped(made, rows)
     layer = lambda params, name: jax.tree.map(lambda x: np.asarray(x, np.float64), params["params"][name])
-    policy, normed = made.state.policy.params, made.state.policy.batch_stats["BatchNorm_0"]
+    policy, normed = made.state.policy.params, jax.device_get(made.state.policy.batch_stats["BatchNorm_0"])
     hidden = np.asarray(rows.next_obs) @ layer(policy, "Dense_0")["kernel"] + layer(policy, "Dense_0")["bias"]
     hidden = (hidden - normed["mean"]) / np.sqrt(normed["var"] + 1e-5)  # as it acts: running statistics
     hidden = np.maximum(hidden * layer(policy, "BatchNorm_0")["scale"] + layer(policy, "BatchNorm_0")["bias"], 0.0)

@@ -27,7 +27,7 @@ Value = Callable[[jax.Array, jax.Array], PyTree]
 class ActionKind(NamedTuple):
     """One kind of actions.
 
-    policy: what draws them. critic: network from observations and actions to beliefs `[K, B, ...]`.
+    policy: what draws them, in an update. critic: network from observations and actions to beliefs `[K, B, ...]`.
     noise: `(key, count, action [B, ...])` -> `count` blocks, each for what is drawn once at B states.
     expected: `(f, distribution, noise)` -> E[f(a, log π(a|s))] over a ~ π, `f(action [B, ...], log_prob [B])` a tree of
     `[B, ...]`.
@@ -50,10 +50,10 @@ def kind_of(config: SACConfig, spec: Spec | EnvSpec) -> ActionKind:
 
 def _continuous(config: SACConfig, spec: Spec | EnvSpec) -> ActionKind:
     belief, critic_size = belief_of(config), size(spec.obs, spec.critic_obs)
-    layers, count = critic_layers(config, belief.outputs), config.num_critics
+    layers = critic_layers(config, belief.outputs)
     return ActionKind(
-        policy=drawn(config, spec),
-        critic=networks.soft_q(layers, critic_size, spec.action.size, num_critics=count, read=belief.read),
+        policy=drawn(config, spec, precision=config.precision),
+        critic=networks.soft_q(layers, critic_size, spec.action.size, **_critic(config)),
         noise=lambda key, count, action: jax.random.normal(key, (count, *action.shape)),
         expected=lambda value, dist, noise: value(*tanh_gaussian.transform(noise, dist)),
         some=lambda dist, noise: tanh_gaussian.transform(noise, dist)[0],
@@ -61,12 +61,16 @@ def _continuous(config: SACConfig, spec: Spec | EnvSpec) -> ActionKind:
     )
 
 
+def _critic(config: SACConfig) -> dict[str, Any]:
+    return {"num_critics": config.num_critics, "read": belief_of(config).read, "precision": config.precision}
+
+
 def _discrete(config: SACConfig, spec: Spec | EnvSpec) -> ActionKind:
     belief, critic_size = belief_of(config), size(spec.obs, spec.critic_obs)
     layers, n = critic_layers(config, spec.action.n * belief.outputs), spec.action.n
     return ActionKind(
-        policy=drawn(config, spec),
-        critic=networks.discrete_soft_q(layers, critic_size, n, num_critics=config.num_critics, read=belief.read),
+        policy=drawn(config, spec, precision=config.precision),
+        critic=networks.discrete_soft_q(layers, critic_size, n, **_critic(config)),
         noise=lambda key, count, action: [()] * count,
         expected=_expected_exactly,
         some=lambda dist, noise: categorical.mode(dist),

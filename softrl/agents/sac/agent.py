@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from softrl import networks
-from softrl.agents.actor import policy_layers
+from softrl.agents.actor import drawn, policy_layers
 from softrl.agents.carry import stateless, uniform_actions
 from softrl.agents.critics import critic_layers
 from softrl.agents.observations import size
 from softrl.agents.policy import Policy, act, from_distribution, observe
-from softrl.agents.precision import with_products_in
 from softrl.agents.prior import LogPrior, log_uniform
 from softrl.agents.sac.actions import kind_of
 from softrl.agents.sac.carry import remembering
@@ -59,18 +58,20 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
     """
     base = 0.0 if log_prior is None and config.action_prior == "lebesgue" else log_uniform(spec.action)
     prior = log_prior or partial(_constant_prior, spec.action, base)
+    if log_prior is not None and isinstance(spec.action, Discrete):
+        prior = partial(_of_one, log_prior, spec.action.n)
     parts = parts_of(config, spec, prior, base)
-    choose = from_distribution(*parts.kind.policy)
+    policy = drawn(config, spec)
     agent = Agent(
         init=partial(init, parts),
         carry=stateless,
-        act=partial(act, choose, config, spec.actor_obs),
+        act=partial(act, from_distribution(*policy), config, spec.actor_obs),
         explore=partial(uniform_actions, spec.action),
         observe=partial(observe, config),
-        update=with_products_in(config.precision, partial(update, parts)),
+        update=partial(update, parts),
         policy=lambda state: Policy(state.policy.params, state.policy.batch_stats, state.statistics),
     )
-    return remembering(agent, config, spec, parts.kind.policy)
+    return remembering(agent, config, spec, policy)
 
 
 def parts_of(config: SACConfig, spec: Spec | EnvSpec, log_prior: LogPrior, base: float) -> Parts:
@@ -78,8 +79,14 @@ def parts_of(config: SACConfig, spec: Spec | EnvSpec, log_prior: LogPrior, base:
     kind, belief = kind_of(config, spec), belief_of(config)
     outputs = spec.action.n * belief.outputs if isinstance(spec.action, Discrete) else belief.outputs
     layers = Stacks(policy_layers(config, spec.action), critic_layers(config, outputs), critic_layers(config))
-    value = networks.soft_v(layers.value, size(spec.obs, spec.critic_obs))
+    value = networks.soft_v(layers.value, size(spec.obs, spec.critic_obs), precision=config.precision)
     return Parts(config, spec, kind, belief, layers, value, log_prior, base)
+
+
+def _of_one(log_prior: LogPrior, n: int, obs: PyTree, action: jax.Array) -> jax.Array:
+    """A prior that is asked about all n actions at once, of one action a row, `[B]`."""
+    every = jnp.broadcast_to(jnp.arange(n, dtype=action.dtype)[None], (len(action), n))
+    return jnp.take_along_axis(log_prior(obs, every), action[:, None], axis=-1)[:, 0]
 
 
 def _constant_prior(kind: Action, log_density: float, obs: PyTree, action: jax.Array) -> jax.Array:

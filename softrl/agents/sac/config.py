@@ -75,7 +75,7 @@ class SACConfig:
     unit_weights: bool = False
     """Scale every hidden unit's weights to norm 1 after each update (XQC, FlashSAC); with a norm it costs nothing."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Matrix products of updates multiply numbers of this precision, and add them up in float32; acting does not."""
+    """Matrix products of updates are of numbers of this precision, everything else and acting of float32."""
     normalize_obs: bool = True
     """Scale observations by their running mean and standard deviation."""
     log_std_min: float = -5.0
