@@ -183,7 +183,7 @@ def test_a_bar_over_rows_that_are_missing_is_not_measured_and_never_passed(capsy
 
 def test_words_choose_tasks_and_unknown_ones_are_refused():
     chosen = seeds.chosen(peers.TASKS, ["SBX", "Ant"])
-    assert {task.robot for task in chosen} == {"Ant-v5"} and [task.contestant.name for task in chosen] == [*peers.SBX]
+    assert {task.robot for task in chosen} == {"Ant-v5"} and [task.contestant for task in chosen] == [*peers.SBX]
     with pytest.raises(RuntimeError, match="no task has Cat; tasks: softrl tuned HalfCheetah-v5"):
         seeds.chosen(peers.TASKS, ["Cat"])
 

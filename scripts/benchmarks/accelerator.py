@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> dict:
 def _plan(options: argparse.Namespace) -> Plan:
     if options.tiny:
         run = SMALL | {"seed": 0, "steps": 512, "learning_starts": 64, "eval_every": 256, "eval_episodes": 2}
-        return Plan("probe/bounded-lq", [1, 2], 0.05, SMALL | CHUNK, run, {"probe/bounded-lq": -1_000.0})
+        return Plan("probe/bounded-lq", [2], 0.05, SMALL | CHUNK, run, {"probe/bounded-lq": -1_000.0})
     chunk = CHUNK | {"replay_size": options.replay_size}
     return Plan(options.env, options.members, options.seconds, chunk, RUN, ROBOTS)
 

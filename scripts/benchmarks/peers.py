@@ -56,7 +56,7 @@ def _peer(name: str, library: str, algorithm: str, **more: Any) -> Contestant:
     return Contestant(name, "peers", "peers_return", {"library": library, "algorithm": algorithm, **more})
 
 
-CONTESTANTS = (
+_ALL = (
     _softrl("tuned"),
     _softrl("sample-efficient"),
     _softrl("classic"),
@@ -66,19 +66,20 @@ CONTESTANTS = (
     _peer("SBX SimBa", "sbx", "SAC", **SIMBA),
     _peer("Stable-Baselines3 SAC", "stable_baselines3", "SAC"),
 )
-SBX = tuple(contestant.name for contestant in CONTESTANTS if contestant.name.startswith("SBX"))
+CONTESTANTS = {contestant.name: contestant for contestant in _ALL}
+SBX = tuple(name for name in CONTESTANTS if name.startswith("SBX"))
 
 
 class Task(NamedTuple):
     """One contestant on one robot."""
 
-    contestant: Contestant
+    contestant: str
     robot: str
 
     @property
     def name(self) -> str:
         """For files and tables."""
-        return f"{self.contestant.name} {self.robot}"
+        return f"{self.contestant} {self.robot}"
 
 
 TASKS = tuple(Task(contestant, robot) for robot in BEST for contestant in CONTESTANTS)
@@ -162,7 +163,7 @@ def _seed(
     task: Task, seed: int, options: argparse.Namespace, first: list[int], threads: dict[str, str]
 ) -> dict[str, Any]:
     print(f"{task.name}, seed {seed}", flush=True)
-    _, environment, module, wishes, _ = task.contestant
+    _, environment, module, wishes, _ = CONTESTANTS[task.contestant]
     # No preset's schedule depends on `steps`; the run ends when it is told to.
     changes = {"seed": seed, "steps": 10**9, "eval_every": options.every, "eval_episodes": options.episodes}
     wishes = wishes | {"env": f"gym/{task.robot}", "changes": changes, "starts": first}
@@ -173,7 +174,7 @@ def _seed(
     if not evaluations or not enough(evaluations[-1]):
         raise RuntimeError(f"it ended before {options.steps:,} steps and {options.seconds:g} s")
     limits = {name: getattr(options, name) for name in ("steps", "seconds", "every", "episodes", "cores")}
-    told = {"contestant": task.contestant.name, "robot": task.robot, "seed": seed, **limits}
+    told = {"contestant": task.contestant, "robot": task.robot, "seed": seed, **limits}
     return told | {"compile_s": evaluations[-1].get("compile_s"), "curve": curves.curve(evaluations), "about": about}
 
 
@@ -183,7 +184,7 @@ def _values(runs: list[dict[str, Any]], what: str, axis: str, value: float) -> l
 
 def _means(known: Mapping[Task, list[dict[str, Any]]], axis: str, value: float) -> Means:
     return {
-        (task.contestant.name, task.robot): statistics.fmean(_values(runs, "return", axis, value))
+        (task.contestant, task.robot): statistics.fmean(_values(runs, "return", axis, value))
         for task, runs in known.items()
         if runs
     }
@@ -196,7 +197,7 @@ def _tables(known: Mapping[Task, list[dict[str, Any]]], options: argparse.Namesp
     rows = [_row(task, runs, options) for task, runs in known.items() if runs]
     report.table("mean return of the policy's mode, over seeds", columns, rows)
     by_steps, by_clock = _means(known, "env_steps", options.steps), _means(known, "clock_s", options.seconds)
-    names = dict.fromkeys(task.contestant.name for task, runs in known.items() if runs)
+    names = dict.fromkeys(task.contestant for task, runs in known.items() if runs)
     rows = []
     for name in names:
         robots = [robot for robot in BEST if (name, robot) in by_steps]

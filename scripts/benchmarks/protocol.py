@@ -193,7 +193,7 @@ def _process(environment: str, module: str, wishes: dict, log: Path, extra: Mapp
             yield process, answers
     finally:
         process.kill()
-        process.wait()
+        process.communicate()  # closes its input, too, and waits
 
 
 def _answer(name: str, answers: TextIO, log: Path) -> dict[str, Any]:
