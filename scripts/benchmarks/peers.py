@@ -164,8 +164,9 @@ def _seed(
 ) -> dict[str, Any]:
     print(f"{task.name}, seed {seed}", flush=True)
     _, environment, module, wishes, _ = CONTESTANTS[task.contestant]
-    # No preset's schedule depends on `steps`; the run ends when it is told to.
-    changes = {"seed": seed, "steps": 10**9, "eval_every": options.every, "eval_episodes": options.episodes}
+    # The rates of one preset fall along the run, which must know its length; the others end when they are told to.
+    steps = options.steps if task.contestant == "softrl sample-efficient" else 10**9
+    changes = {"seed": seed, "steps": steps, "eval_every": options.every, "eval_episodes": options.episodes}
     wishes = wishes | {"env": f"gym/{task.robot}", "changes": changes, "starts": first}
     if environment == "peers":
         threads = threads | dict.fromkeys(THREADS, str(options.cores))

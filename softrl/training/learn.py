@@ -1,5 +1,7 @@
 """U gradient updates: sample → update, scanned, without ever holding U batches."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -25,41 +27,48 @@ class LearnInfo(NamedTuple):
 def learn(
     program: Program, clock: Clock, learner: LearnerState, hypers: Hypers
 ) -> tuple[Clock, LearnerState, LearnInfo]:
-    """`program.updates_per_step` times sample → update → feedback; a frozen member keeps its agent as it is.
+    """`program.updates_per_step` times sample → update → feedback, or fewer where that number falls; a frozen member
+    keeps its agent as it is.
 
     Args: `hypers`: `[]` arrays. Returns: the moved clock, the learner, and averaged info.
     """
-    sampling, updating = stream(learner.key, Purpose.SAMPLE), stream(learner.key, Purpose.UPDATE)
-
-    def update(carry):
-        clock, learner = carry
-        batch = program.replay.sample(learner.replay, clock.step, tick(sampling, clock.update), hypers)
-        key = tick(updating, clock.update)
-
-        def improve(agent):
-            return program.agent.update(agent, batch, hypers.agent, key, clock)
-
-        def keep(agent):
-            return agent, *blank(jax.eval_shape(improve, agent)[1:])
-
-        agent, feedback, info = jax.lax.cond(learner.health.frozen, keep, improve, learner.agent)
-        replay = learner.replay
-        if not isinstance(feedback.td_error, tuple):
-            replay = program.replay.feedback(replay, batch.index, feedback.td_error)
-        fared = health.after_update(learner.health, feedback.finite | learner.health.frozen, clock.update)
-        learner = learner._replace(agent=agent, replay=replay, health=fared)
-        info = jax.tree.map(lambda x: x.astype(jnp.float32), LearnInfo(info, feedback.finite))
-        return (clock._replace(update=clock.update.plus(1)), learner), info
-
-    def skip(carry):
-        return carry, blank(jax.eval_shape(update, carry)[1])
+    keys, due = [stream(learner.key, purpose) for purpose in (Purpose.SAMPLE, Purpose.UPDATE)], _due(program, clock)
+    once = partial(_once, program, keys, hypers)
 
     def step(carry, i):
-        return update(carry) if program.falling is None else jax.lax.cond(i < due, update, skip, carry)
+        return once(carry) if program.falling is None else jax.lax.cond(i < due, once, partial(_skip, once), carry)
 
-    due = _due(program, clock)
     (clock, learner), infos = jax.lax.scan(step, (clock, learner), jnp.arange(program.updates_per_step))
     return clock, learner, jax.tree.map(jnp.nanmean, infos)
+
+
+Learning = tuple[Clock, LearnerState]
+
+
+def _once(program: Program, keys: list[jax.Array], hypers: Hypers, learning: Learning) -> tuple[Learning, LearnInfo]:
+    """One update. Args: `keys`: of all samples and of all updates."""
+    clock, learner = learning
+    batch = program.replay.sample(learner.replay, clock.step, tick(keys[0], clock.update), hypers)
+    key = tick(keys[1], clock.update)
+
+    def improve(agent):
+        return program.agent.update(agent, batch, hypers.agent, key, clock)
+
+    def keep(agent):
+        return agent, *blank(jax.eval_shape(improve, agent)[1:])
+
+    agent, feedback, info = jax.lax.cond(learner.health.frozen, keep, improve, learner.agent)
+    replay = learner.replay
+    if not isinstance(feedback.td_error, tuple):
+        replay = program.replay.feedback(replay, batch.index, feedback.td_error)
+    fared = health.after_update(learner.health, feedback.finite | learner.health.frozen, clock.update)
+    learner = learner._replace(agent=agent, replay=replay, health=fared)
+    info = jax.tree.map(lambda x: x.astype(jnp.float32), LearnInfo(info, feedback.finite))
+    return (clock._replace(update=clock.update.plus(1)), learner), info
+
+
+def _skip(once: Callable[[Learning], tuple[Learning, LearnInfo]], learning: Learning) -> tuple[Learning, LearnInfo]:
+    return learning, blank(jax.eval_shape(once, learning)[1])
 
 
 def _due(program: Program, clock: Clock) -> jax.Array | int:

@@ -60,6 +60,7 @@ class Session:
     wall_before: float = 0.0
     started: float = field(default_factory=time.perf_counter)
     trained_s: float = 0.0
+    updates: int = 0
     saved_step: int = -1
     saved_s: float = -np.inf
     between: Between | None = None

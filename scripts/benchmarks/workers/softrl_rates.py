@@ -17,7 +17,6 @@ from benchmarks.counted import products
 from benchmarks.workers import softrl_parts as parts
 from benchmarks.workers.matmul import chain, copy
 from softrl.clock import Clock
-from softrl.config import flat
 from softrl.training import devices
 from softrl.training.assemble import assemble, member_hypers
 from softrl.training.learn import learn
@@ -28,10 +27,8 @@ from softrl.training.state import init_learner
 
 def configured(settings: dict, precision: str, members: int = 1) -> softrl.Config:
     """The run of a part; here alone a preset and a precision are asked for."""
-    config = softrl.preset(settings["env"], name=settings["preset"], seeds=members, **settings["changes"])
-    if precision == "float32" and "precision" not in flat(config):  # where there is no choice yet
-        return config
-    return softrl.change(config, precision=precision)
+    changes = {"seeds": members, "precision": precision, **settings["changes"]}
+    return softrl.preset(settings["env"], name=settings["preset"], **changes)
 
 
 def machine(settings: dict) -> dict:
