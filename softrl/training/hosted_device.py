@@ -25,6 +25,10 @@ State = tuple[Clock, LearnerState, PyTree]
 """What lives on the device: clock, learner and the agent's carry, the last two with a member axis of one."""
 
 
+UNROLLED = 4
+"""Up to so many updates a step are written out: for a loop inside of the loop over steps XLA copies replay at each."""
+
+
 class DevicePrograms(NamedTuple):
     """Executables; store and improve donate their state.
 
@@ -100,7 +104,8 @@ def _improve(program: Program, hypers: Hypers, state: State, rows: Transition) -
     add = partial(_add, program, hypers)
     state, _ = jax.lax.scan(add, state, rows, unroll=program.replay.horizon == 1)
     clock, learner, carry = state
-    clock, learner, info = learn(program, clock, single(learner), single(hypers))
+    few = program.updates_per_step <= UNROLLED
+    clock, learner, info = learn(program, clock, single(learner), single(hypers), unroll=few)
     return (clock, joined(learner), carry), info
 
 
