@@ -57,6 +57,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
+@pytest.fixture(scope="module")
+def compiled_once() -> Iterator[None]:
+    """Runs and learners of a file that asks for it share compiled programs, also with those of other files."""
+    from tests import compiled
+
+    with pytest.MonkeyPatch.context() as patch:
+        compiled.share(patch)
+        yield
+
+
 PEAKS = pytest.StashKey[dict[str, float]]()
 
 

@@ -23,6 +23,8 @@ from softrl.training.programs import abstract_run
 from softrl.types import Continuous, Discrete
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ROOT = Path(__file__).resolve().parents[1]
 WORLDS = {Continuous: "tests.wanderer:continuous", Discrete: "tests.wanderer:discrete"}
 CASES = [

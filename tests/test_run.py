@@ -23,6 +23,8 @@ from softrl.training import evaluate as evaluation
 from softrl.training import opening, programs
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ROOT = Path(__file__).parents[1]
 FLAGS = [
     word

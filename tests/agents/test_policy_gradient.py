@@ -25,6 +25,8 @@ from softrl.training.config import validated
 from softrl.types import Continuous, Discrete, EnvSpec, Transition
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 TIMES, COUNT, OBS = 6, 4, 3
 SPEC = EnvSpec("numbers", jax.ShapeDtypeStruct((OBS,), jnp.float32), Continuous(2), COUNT, 100)
 ARMS = SPEC._replace(action=Discrete(3))

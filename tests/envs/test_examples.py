@@ -13,6 +13,8 @@ from softrl import cli, sweep
 from softrl.storage import metrics
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ROOT = Path(__file__).parents[2]
 ENVS = {
     "point": "experiments.environments.point_mass:make_env",

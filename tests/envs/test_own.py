@@ -16,6 +16,8 @@ from softrl.envs.brax import make_brax
 from softrl.reporting.film import film
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 SIZES = {"width": 8, "num_envs": 4, "episode_length": 8, "steps": 128, "eval_every": 64, "learning_starts": 32}
 
 
