@@ -1,7 +1,7 @@
 """Compiled programs that the tests of one process share, where only numbers differ.
 
-For files whose tests train again and again, and are about what runs and learners do with their programs. A test of
-tracing or of compiling itself is in a file that does not ask for `compiled_once`.
+For files whose tests train again and again, and are about what runs, sweeps and learners do with their programs. A test
+of tracing or of compiling itself is in a file that does not ask for `compiled_once`.
 """
 
 import time
@@ -20,6 +20,7 @@ from softrl.learner import compute, learner
 from softrl.learner.compute import LearnerParts
 from softrl.learner.programs import LearnerPrograms, compile_learner
 from softrl.replay import ReplayHypers
+from softrl.sweep import batch
 from softrl.training import hosted, inherit, lanes, opening, programs
 from softrl.training.assemble import Assembled
 from softrl.training.programs import RunPrograms
@@ -47,11 +48,12 @@ def forget() -> None:
 
 
 def share(patch: pytest.MonkeyPatch) -> None:
-    """Until `patch` is undone runs and learners take the programs of those before them."""
-    patch.setattr(opening, "compile_programs", _compiled)
-    patch.setattr(hosted, "compile_hosted", _hosted)
-    for module in (opening, run, inherit):
+    """Until `patch` is undone runs, sweeps and learners take the programs of those before them."""
+    for module in (opening, batch):
+        patch.setattr(module, "compile_programs", _compiled)
+    for module in (opening, batch, run, inherit):
         patch.setattr(module, "abstract_run", _shapes)
+    patch.setattr(hosted, "compile_hosted", _hosted)
     patch.setattr(compute, "parts", _parts)
     patch.setattr(learner, "compile_learner", _learner)
 
