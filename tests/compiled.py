@@ -14,6 +14,8 @@ import jax
 import pytest
 
 from softrl import run
+from softrl.algorithm import Agent
+from softrl.clock import Clock
 from softrl.config import change
 from softrl.envs.host import HostEnv
 from softrl.learner import compute, learner
@@ -25,6 +27,7 @@ from softrl.training import hosted, inherit, lanes, opening, programs
 from softrl.training.assemble import Assembled
 from softrl.training.programs import RunPrograms
 from softrl.training.state import RunState
+from tests import tiny
 
 _KEPT: dict[Hashable, Any] = {}
 _COMPILE, _SHAPES, _HOSTED, _PARTS = (
@@ -45,6 +48,20 @@ def kept(key: Hashable, make: Callable[[], Any]) -> Any:
 def forget() -> None:
     """Lets everything go."""
     _KEPT.clear()
+
+
+def agent(key: Hashable, make: Callable[[], Agent], rows: Callable[[], Any], numbers: Any) -> tuple[Agent, Any, Any]:
+    """An agent, its compiled `init` and its compiled `update`, the same for all numbers.
+
+    Args: `key`: what the agent is made of; `rows`: gives a batch of the shapes that it learns from.
+    """
+
+    def compile_() -> tuple[Agent, Any, Any]:
+        made, seed = make(), jax.random.key(0)
+        arguments = jax.eval_shape(made.init, seed, numbers), jax.eval_shape(rows), numbers, seed, Clock.start()
+        return made, tiny.compiled(made.init, seed, numbers), tiny.compiled(made.update, *arguments)
+
+    return kept(("agent", key), compile_)
 
 
 def share(patch: pytest.MonkeyPatch) -> None:
