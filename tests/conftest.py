@@ -5,6 +5,7 @@ compiled in a quarter of the time, since most of them run for a second, and kept
 that a second run compiles next to nothing.
 """
 
+import gc
 import os
 import resource
 import sys
@@ -65,6 +66,16 @@ def compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         compiled.share(patch)
         yield
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What was imported stays: Python looks for garbage among what tests make, and not after every 700 objects.
+
+    Tracing makes millions of them that are not garbage; a tenth of its time went into looking.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 PEAKS = pytest.StashKey[dict[str, float]]()
