@@ -5,6 +5,7 @@ compiled in a quarter of the time, since most of them run for a second, and kept
 that a second run compiles next to nothing.
 """
 
+import gc
 import os
 import resource
 import sys
@@ -55,6 +56,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if slow:
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+@pytest.fixture(scope="module")
+def compiled_once() -> Iterator[None]:
+    """Runs and learners of a file that asks for it share compiled programs, also with those of other files."""
+    from tests import compiled
+
+    with pytest.MonkeyPatch.context() as patch:
+        compiled.share(patch)
+        yield
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What was imported stays: Python looks for garbage among what tests make, and not after every 700 objects.
+
+    Tracing makes millions of them that are not garbage; a tenth of its time went into looking.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 PEAKS = pytest.StashKey[dict[str, float]]()

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import sys
 
 import psutil
 
@@ -14,6 +15,8 @@ def give_back() -> None:
         return
     import jax
 
+    if "tests.compiled" in sys.modules:
+        sys.modules["tests.compiled"].forget()
     jax.clear_caches()
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

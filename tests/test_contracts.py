@@ -23,6 +23,8 @@ from softrl.training.programs import abstract_run
 from softrl.types import Continuous, Discrete
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ROOT = Path(__file__).resolve().parents[1]
 WORLDS = {Continuous: "tests.wanderer:continuous", Discrete: "tests.wanderer:discrete"}
 CASES = [
@@ -102,9 +104,11 @@ def test_a_learner_learns_from_what_others_push_or_says_in_one_line_that_it_cann
 
 
 _SOLO = """
-import sys, softrl
+import sys
+import pytest, softrl
 from softrl.types import Continuous, Discrete
-from tests import test_contracts, tiny
+from tests import compiled, test_contracts, tiny
+compiled.share(pytest.MonkeyPatch())  # both solo runs are one program
 name, kind = sys.argv[1], {"Continuous": Continuous, "Discrete": Discrete}[sys.argv[2]]
 sweep = softrl.train(test_contracts.config(name, kind, seeds=2, seed=4), progress=False)
 for member in range(2):

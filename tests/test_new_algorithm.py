@@ -16,6 +16,8 @@ from softrl.training.config import Config, read
 from softrl.types import Discrete, Simulator
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 PAYS = jnp.float32([0.0, 1.0, 0.25])
 """What each of three arms pays."""
 

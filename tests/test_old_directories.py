@@ -15,6 +15,8 @@ from softrl.numpy_policy import NumpyPolicy
 from softrl.reporting.report import page
 from softrl.sweep import folder
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 DATA = Path(__file__).parent / "data" / "b203bf6"
 EXPECTED = json.loads((DATA / "expected.json").read_text())
 

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,11 +36,14 @@ MAY_KNOW = (
 below algorithms and have parameters of their own of these names (the range of a policy's log_std, say)."""
 
 
-def outside() -> Iterator[Path]:
-    """Files that must not know an algorithm."""
-    for file in sorted(PACKAGE.rglob("*.py")):
-        if file.relative_to(PACKAGE).parts[0].removesuffix(".py") not in MAY_KNOW:
-            yield file
+@functools.cache
+def outside() -> dict[Path, list[tuple[str, int]]]:
+    """Files that must not know an algorithm, and their `words`."""
+    return {
+        file: list(words(ast.parse(file.read_text())))
+        for file in sorted(PACKAGE.rglob("*.py"))
+        if file.relative_to(PACKAGE).parts[0].removesuffix(".py") not in MAY_KNOW
+    }
 
 
 def words(tree: ast.AST) -> Iterator[tuple[str, int]]:
@@ -64,8 +68,8 @@ def test_no_setting_of_an_algorithm_is_named_outside_its_folder(name):
     known = {field.name for kind in (entry.config, entry.hypers) for field in dataclasses.fields(kind)} - GENERAL
     found = [
         f"{file.relative_to(PACKAGE)}:{line} {word}"
-        for file in outside()
-        for word, line in words(ast.parse(file.read_text()))
+        for file, said in outside().items()
+        for word, line in said
         if word.strip("`,;:.()[]{}'\"") in known
     ]
     assert not found, f"settings of {name}: {', '.join(found)}"

@@ -23,6 +23,8 @@ from softrl.training import evaluate as evaluation
 from softrl.training import opening, programs
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ROOT = Path(__file__).parents[1]
 FLAGS = [
     word
@@ -42,9 +44,21 @@ def lines(directory: Path) -> list[str]:
     return [json.dumps(line, sort_keys=True) for line in truth(directory / "metrics.jsonl")]
 
 
+def words(directory: Path) -> list[str]:
+    """The command that is killed, stopped and repeated."""
+    return ["train", "probe/bounded-lq", *FLAGS, "--out", str(directory)]
+
+
+def here(directory: Path) -> int:
+    """The same command in this process, whose programs are compiled already. Returns: its exit code."""
+    with pytest.raises(SystemExit) as left:
+        cli.main(words(directory))
+    return left.value.code
+
+
 def start(directory: Path, environment: dict[str, str]) -> subprocess.Popen:
     """The real command in a process of its own."""
-    command = [sys.executable, "-m", "softrl.cli", "train", "probe/bounded-lq", *FLAGS, "--out", str(directory)]
+    command = [sys.executable, "-m", "softrl.cli", *words(directory)]
     with open(directory.with_suffix(".log"), "w") as log:
         return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
 
@@ -63,12 +77,10 @@ def wait_for_lines(directory: Path, process: subprocess.Popen, count: int) -> No
 
 
 @pytest.fixture(scope="module")
-def calm(tmp_path_factory, user_environment):
+def calm(tmp_path_factory):
     """The undisturbed run of the command that the others disturb."""
     directory = tmp_path_factory.mktemp("calm") / "run"
-    process = start(directory, user_environment)
-    output = finish(directory, process)
-    assert process.returncode == 0, output
+    assert here(directory) == 0
     return lines(directory)
 
 
@@ -87,7 +99,7 @@ def kill_until_done(directory: Path, environment: dict[str, str], kills: int, se
 
 
 def test_a_killed_run_that_goes_on_differently_would_be_another_run(calm, user_environment, tmp_path):
-    kill_until_done(tmp_path / "run", user_environment, kills=2, seed=0)
+    kill_until_done(tmp_path / "run", user_environment, kills=1, seed=0)
     assert lines(tmp_path / "run") == calm
 
 
@@ -106,9 +118,7 @@ def test_a_stopped_run_saves_says_so_and_goes_on(calm, user_environment, tmp_pat
     output = finish(tmp_path / "run", process)
     if process.returncode != 0:  # it may have finished just before the signal
         assert (process.returncode, "stopped and saved" in output) == (code, True), output
-    process = start(tmp_path / "run", user_environment)
-    output = finish(tmp_path / "run", process)
-    assert process.returncode == 0, output
+    assert here(tmp_path / "run") == 0
     assert lines(tmp_path / "run") == calm
 
 
@@ -266,11 +276,13 @@ def test_a_loaded_run_acts_as_the_one_that_was_trained(tmp_path):
 
 
 _MEMBERS = """
+import pytest
 from softrl import train
-from tests import tiny
-sweep = train(tiny.config(seeds=2, seed=4))
+from tests import compiled, tiny
+compiled.share(pytest.MonkeyPatch())  # both solo runs are one program
+sweep = train(tiny.config(seeds=2, seed=4), progress=False)
 for member in range(2):
-    solo = train(tiny.config(seed=4 + member))
+    solo = train(tiny.config(seed=4 + member), progress=False)
     assert tiny.same_bits(tiny.member(sweep.state.learner, member), tiny.member(solo.state.learner, 0))
 """
 
@@ -301,13 +313,13 @@ def test_diverging_everywhere_ends_with_an_error_that_says_what_to_do():
         train(tiny.config(critic_lr=1e30, steps=4096))
 
 
-def test_two_processes_in_one_directory_are_refused(user_environment, tmp_path):
+def test_two_processes_in_one_directory_are_refused(user_environment, tmp_path, capsys):
     first = start(tmp_path / "run", user_environment)
     wait_for_lines(tmp_path / "run", first, 1)
-    second = start(tmp_path / "run", user_environment)
-    output = finish(tmp_path / "run", second)
+    first.send_signal(signal.SIGSTOP)  # it does not end while the other looks
     if first.poll() is None:
-        assert (second.returncode, f"process {first.pid}" in output) == (2, True), output
+        code, said = here(tmp_path / "run"), capsys.readouterr()
+        assert (code, f"process {first.pid}" in said.out + said.err) == (2, True), said
     first.kill()
     first.wait()
     assert os.path.exists(tmp_path / "run" / "config.json")

@@ -1,5 +1,6 @@
 """Runs so small that they compile and train in seconds, and a look at what they have learned."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -76,6 +77,14 @@ def config(algorithm: str = "sac", **changes) -> Config:
     return change(default, **{name: value for name, value in read.items() if name in flat(default) or name in changes})
 
 
+class Made(NamedTuple):
+    """A config's programs. start: `(keys, hypers) -> run`; step: `(run, hypers) -> (run, info)`, one chunk."""
+
+    assembled: Assembled
+    start: Callable
+    step: Callable
+
+
 class Trial(NamedTuple):
     """A run and what made it."""
 
@@ -84,28 +93,34 @@ class Trial(NamedTuple):
     infos: list
 
 
+def made(config: Config, *, how: str = "sequential", quick: bool = True, **pieces) -> Made:
+    """Compiled for a short life, or for a long one where not `quick`. pieces: of `assemble`."""
+    assembled = assemble(config, **pieces)
+    keys, hypers = member_keys(config), member_hypers(assembled)
+    start = partial(members.init_members, assembled.program)
+    chunk = partial(members.chunk_members, assembled.program, length=config.training.chunk_steps, how=how)
+    step = compiled(chunk, jax.eval_shape(start, keys, hypers), hypers, quick=quick)
+    return Made(assembled, compiled(start, keys, hypers), step)
+
+
 def trained(
     config: Config,
     chunks: int,
     *,
     hypers=None,
     schedule: dict[int, dict] | None = None,
-    how: str = "sequential",
-    quick: bool = True,
-    **pieces,
+    programs: Made | None = None,
+    **how,
 ) -> Trial:
     """All members of a config after some chunks.
 
-    hypers: in place of the config's, `[M]` leaves. schedule: chunk → hyperparameters that change there. quick: compile
-    for a short life; False for a long one. pieces: `randomize`, `log_prior`.
+    hypers: in place of the config's, `[M]` leaves. schedule: chunk → hyperparameters that change there. programs: of a
+    config that differs from this one in numbers and seed at most. how: of `made`.
     """
-    assembled = assemble(config, **pieces)
-    keys, first = member_keys(config), member_hypers(assembled)
-    start = compiled(partial(members.init_members, assembled.program), keys, first)
-    run = start(keys, first)
+    assembled, start, step = made(config, **how) if programs is None else programs
+    first = member_hypers(assembled)
+    run = start(member_keys(config), first)
     hypers = first if hypers is None else hypers
-    length = config.training.chunk_steps
-    step = compiled(partial(members.chunk_members, assembled.program, length=length, how=how), run, hypers, quick=quick)
     infos = []
     for chunk in range(chunks):
         hypers = with_hypers(hypers, **(schedule or {}).get(chunk, {}))

@@ -7,7 +7,6 @@ its probability. So what an update converges to is a fixed point of equations, n
 import itertools
 import math
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -96,15 +95,13 @@ def learned(config: SACConfig, *, n: int = 1, log_prior=None, temperature: float
     numbers = SACHypers(gamma=chain.GAMMA, tau=0.1, temperature=temperature, max_grad_norm=1e9, **hypers)
     numbers = jax.tree.map(jnp.float32, numbers_for("sac", numbers, SPEC))
 
-    def step(rate, state, _):
-        rates = {name: jnp.float32(rate) for name in ("policy_lr", "critic_lr", "temperature_lr")}
+    def step(state, rate):
+        rates = dict.fromkeys(("policy_lr", "critic_lr", "temperature_lr"), rate)
         rows = batch(known, jax.nn.softmax(table(state.policy)))
         return agent.update(state, rows, replace(numbers, **rates), jax.random.key(0), Clock.start())[0], None
 
     def learn(key):
-        state = agent.init(key, numbers)
-        for rate, count in RATES.items():
-            state, _ = jax.lax.scan(partial(step, rate), state, None, length=count)
+        state, _ = jax.lax.scan(step, agent.init(key, numbers), jnp.float32(np.repeat([*RATES], [*RATES.values()])))
         return table(state.critic)[:, :2], jax.nn.softmax(table(state.policy))[:2], jnp.exp(state.temperature.params)
 
     return Learned(*map(np.asarray, tiny.compiled(learn, jax.random.key(0))(jax.random.key(0))))

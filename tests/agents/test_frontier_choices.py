@@ -19,6 +19,8 @@ from tests.agents.test_discrete_sac import ALPHA, FINAL, TABLES, learned
 from tests.agents.test_sac import ROWS, SMALL, batch, bench, stepped
 from tests.oracles import chain
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 CATEGORICAL = replace(SMALL, critic="categorical", atoms=21)
 HYPERS = jax.tree.map(jnp.float32, replace(SACHypers(), target_entropy=0.0, rate_updates=math.inf))
 

@@ -21,7 +21,7 @@ from softrl.presets import preset
 from softrl.training.assemble import assemble
 from softrl.training.config import validated
 from softrl.types import Batch, Continuous, Discrete, EnvSpec, Simulator, Transition
-from tests import tiny
+from tests import compiled, tiny
 
 OBS, ACTIONS, ROWS = 3, 2, 8
 SPEC = EnvSpec("numbers", jax.ShapeDtypeStruct((OBS,), jnp.float32), Continuous(ACTIONS), 4, 100)
@@ -45,12 +45,10 @@ Told = NamedTuple("Told", [(name, jax.Array) for name in (*MPOInfo._fields, *Fee
 
 
 def bench(config: MPOConfig = SMALL, spec: EnvSpec = SPEC, **hypers) -> Bench:
-    agent = build(config, spec)
     numbers = jax.tree.map(jnp.float32, change(MPOHypers(), **hypers))
-    state = tiny.compiled(agent.init, jax.random.key(0), numbers)(jax.random.key(0), numbers)
-    rows = jax.eval_shape(partial(batch, spec=spec))
-    update = tiny.compiled(agent.update, state, rows, numbers, jax.random.key(0), Clock.start())
-    return Bench(config, agent, state, numbers, update)
+    make, rows = partial(build, config, spec), partial(batch, spec=spec)
+    agent, init, update = compiled.agent(("mpo", config, repr(spec)), make, rows, numbers)
+    return Bench(config, agent, init(jax.random.key(0), numbers), numbers, update)
 
 
 def batch(seed: int = 0, spec: EnvSpec = SPEC) -> Batch:

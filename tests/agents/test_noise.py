@@ -22,6 +22,8 @@ from softrl.training.programs import abstract_run
 from softrl.types import Continuous, Discrete, Spec, Transition
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 SPEC = Spec(jax.ShapeDtypeStruct((3,), jnp.float32), Continuous(2))
 SMALL = SACConfig(width=8, depth=1, layer_norm=False, normalize_obs=False)
 COUNT = 6

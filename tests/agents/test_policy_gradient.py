@@ -23,7 +23,9 @@ from softrl.distributions.tanh_gaussian import TanhGaussian
 from softrl.errors import ConfigError
 from softrl.training.config import validated
 from softrl.types import Continuous, Discrete, EnvSpec, Transition
-from tests import tiny
+from tests import compiled, tiny
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 TIMES, COUNT, OBS = 6, 4, 3
 SPEC = EnvSpec("numbers", jax.ShapeDtypeStruct((OBS,), jnp.float32), Continuous(2), COUNT, 100)
@@ -41,10 +43,10 @@ class Bench(NamedTuple):
 
 
 def bench(config: PolicyGradientConfig = SMALL, spec: EnvSpec = SPEC, log_prior=None, **hypers) -> Bench:
-    agent = build(config, spec, log_prior=log_prior)
     numbers = jax.tree.map(jnp.float32, resolve(change(PolicyGradientHypers(), **hypers), spec))
-    state = agent.init(jax.random.key(0), numbers)
-    return Bench(agent, state, numbers, jax.jit(agent.update))
+    make, rows = partial(build, config, spec, log_prior=log_prior), partial(rollout, spec)
+    agent, init, update = compiled.agent(("policy-gradient", config, repr(spec), log_prior), make, rows, numbers)
+    return Bench(agent, init(jax.random.key(0), numbers), numbers, update)
 
 
 def rollout(spec: EnvSpec = SPEC, seed: int = 0) -> Transition:

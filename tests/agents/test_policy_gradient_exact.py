@@ -1,6 +1,7 @@
 """The policy gradient, in double precision, against the exact gradient of J = E[Σ r − α log π]: over all trajectories
 of small decision processes, all transitions of a discounted one, and a continuous action by quadrature."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -48,15 +49,24 @@ def setting(action, policy: dict, value, *, obs_size: int, num_envs: int, config
         statistics=(),
         acting=(),
     )
-    return Setting(parts_of(config, spec), state, numbers)
+    return Setting(parts_for(config, spec), state, numbers)
+
+
+parts_for = functools.cache(parts_of)
+"""The same for the same problem, so that its gradient is compiled once."""
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def descent(parts: Parts, state: PolicyGradientState, rollout: Transition, weight, hypers, changes) -> tuple:
+    """The loss' gradient with these weights of the rows, and the rows."""
+    rows = rows_of(parts, state, rollout, hypers)._replace(weight=weight.reshape(-1), **changes)
+    return jax.grad(lambda params: policy_loss(parts, params, (), rows, hypers)[0])(state.policy.params), rows
 
 
 def climbed(there: Setting, rollout: Transition, weight, **changes) -> tuple[dict, Rows]:
     """Minus the loss' gradient, times the weights' sum, with these weights of the rows; and the rows."""
-    rows = rows_of(there.parts, there.state, rollout, there.hypers)._replace(weight=jnp.asarray(weight).reshape(-1))
-    rows = rows._replace(**changes)
-    loss = lambda params: policy_loss(there.parts, params, (), rows, there.hypers)[0]
-    grads = jax.grad(loss)(there.state.policy.params)["params"]["Dense_0"]
+    grads, rows = descent(*there[:2], rollout, jnp.asarray(weight), there.hypers, changes)
+    grads = grads["params"]["Dense_0"]
     scale = -max(float(rows.weight.sum()), 1.0)  # the losses' mean is over at least one row
     return {name: scale * np.asarray(grad) for name, grad in grads.items()}, rows
 

@@ -20,7 +20,7 @@ from softrl.distributions import tanh_gaussian
 from softrl.distributions.tanh_gaussian import TanhGaussian
 from softrl.errors import ConfigError
 from softrl.types import Batch, Continuous, EnvSpec, Transition, Window
-from tests import tiny
+from tests import compiled, tiny
 from tests.oracles import tanh_gaussian as oracle
 
 OBS, ACTIONS, ROWS = 3, 2, 8
@@ -45,12 +45,10 @@ Told = NamedTuple("Told", [(name, jax.Array) for name in (*SACInfo._fields, *Fee
 
 
 def bench(config: SACConfig = SMALL, spec: EnvSpec = SPEC, log_prior=None, **hypers) -> Bench:
-    agent = build(config, spec, log_prior=log_prior)
     numbers = jax.tree.map(jnp.float32, resolve(change(SACHypers(), **hypers), spec))
-    state = tiny.compiled(agent.init, jax.random.key(0), numbers)(jax.random.key(0), numbers)
-    rows = jax.eval_shape(partial(batch, spec=spec))
-    update = tiny.compiled(agent.update, state, rows, numbers, jax.random.key(0), Clock.start())
-    return Bench(agent, state, numbers, update)
+    make, rows = partial(build, config, spec, log_prior=log_prior), partial(batch, spec=spec)
+    agent, init, update = compiled.agent(("sac", config, repr(spec), log_prior), make, rows, numbers)
+    return Bench(agent, init(jax.random.key(0), numbers), numbers, update)
 
 
 def batch(seed: int = 0, spec: EnvSpec = SPEC) -> Batch:

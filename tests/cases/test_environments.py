@@ -10,6 +10,8 @@ import softrl
 from softrl.envs import EnvConfig, boxes, families, make_env
 from tests.cases import points
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 def made(kind, backend="sync"):
     return make_env(EnvConfig(env="own", backend=backend, num_envs=2, episode_length=5), families.found(kind))

@@ -11,6 +11,8 @@ from tests import tiny
 from tests.cases import points
 from tests.learner.small import learner
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 SWEEP = {"base": {"env": "probe/bounded-lq"}, "axes": {"critic_lr": [1e-3, 1e-4]}}
 
 

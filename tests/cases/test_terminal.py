@@ -24,6 +24,8 @@ from tests import tiny
 from tests.refused import explained
 from tests.reporting import sweeps
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ROOT = Path(__file__).parents[2]
 
 

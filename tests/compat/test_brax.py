@@ -11,6 +11,8 @@ import softrl
 from softrl.compat import brax as sac
 from softrl.envs.brax import make_brax
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 SETTINGS = {"width": 8, "depth": 1, "n_step": 1}
 
 

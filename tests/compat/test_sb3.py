@@ -8,6 +8,8 @@ import softrl
 from softrl.compat.sb3 import SAC, evaluate_policy
 from tests.compat.everyday import LENGTH, SMALL, Steps, Watcher
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 @pytest.fixture(scope="module")
 def model():

@@ -7,6 +7,8 @@ import pytest
 from softrl.compat.sb3 import SAC, evaluate_policy
 from tests.compat.everyday import LENGTH, SMALL, Steps, TheirVecEnv, Watcher
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 def linear_schedule(first):
     return lambda progress_remaining: progress_remaining * first

@@ -1,5 +1,7 @@
 """Brax's robots behind softrl's door: every backend resets and steps, models can be redrawn, actions repeated."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,19 +13,26 @@ from softrl.envs.brax import BACKENDS, ROBOTS
 ROBOT = "inverted_pendulum"  # the cheapest to compile
 
 
-def steps(robot: str, backend: str, count: int = 4, **options):
-    """Two environments, from a reset through `count` steps of constant actions in one program."""
-    env = make_env(EnvConfig(env=f"brax/{robot}", backend=backend, num_envs=2, episode_length=3), **options)
+def walk_of(env):
+    """Two environments, from a reset through four steps of constant actions, in one program of a key."""
 
     def walk(key):
         state = env.reset(key)
         action = jnp.full((2, env.spec.action.size), 0.3)
-        _, states = jax.lax.scan(lambda s, _: (env.step(s, action), s), state, None, length=count)
+        _, states = jax.lax.scan(lambda s, _: (env.step(s, action), s), state, None, length=4)
         return states._replace(sim=())
 
+    return jax.jit(walk)
+
+
+@functools.cache
+def steps(robot: str, backend: str, randomize=None):
+    """Environments, their program, and the states of its walk."""
+    env = make_env(EnvConfig(env=f"brax/{robot}", backend=backend, num_envs=2, episode_length=3), randomize=randomize)
+    walk = walk_of(env)
     # What is run once is not worth LLVM's best effort.
-    compiled = jax.jit(walk).lower(jax.random.key(0)).compile(compiler_options={"xla_backend_optimization_level": 0})
-    return env, compiled(jax.random.key(0))
+    compiled = walk.lower(jax.random.key(0)).compile(compiler_options={"xla_backend_optimization_level": 0})
+    return env, walk, compiled(jax.random.key(0))
 
 
 def is_sound(env, states) -> None:
@@ -40,11 +49,21 @@ def is_sound(env, states) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_backend_that_does_not_step_under_strict_jax_is_no_backend(backend):
-    is_sound(*steps(ROBOT, backend))
+    env, _, states = steps(ROBOT, backend)
+    is_sound(env, states)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_backend_that_does_not_lower_for_tpu_and_cuda_trains_on_cpus_only(backend):
+    """Of what was traced above; whole chunks are in tests/training/test_lowering.py."""
+    _, walk, _ = steps(ROBOT, backend)
+    exported = jax.export.export(walk, platforms=("tpu", "cuda"))(jax.random.key(0))
+    assert exported.platforms == ("tpu", "cuda")
 
 
 def test_a_swimmer_feels_the_water():
-    is_sound(*steps("swimmer", "generalized"))
+    env, _, states = steps("swimmer", "generalized")
+    is_sound(env, states)
 
 
 @pytest.mark.slow
@@ -53,7 +72,8 @@ def test_a_swimmer_feels_the_water():
 def test_every_robot_resets_and_steps_in_every_backend_that_it_comes_in(robot, backend):
     if robot == "swimmer" and backend != "generalized":
         pytest.skip("Brax's swimmer exists only for backend 'generalized'")
-    is_sound(*steps(robot, backend))
+    env, _, states = steps.__wrapped__(robot, backend)  # not kept: there are many
+    is_sound(env, states)
 
 
 def heavier(key, system):
@@ -62,8 +82,8 @@ def heavier(key, system):
 
 
 def test_randomised_models_differ_between_environments_and_episodes_and_start_alike():
-    _, nominal = steps(ROBOT, "spring", count=2)
-    _, drawn = steps(ROBOT, "spring", count=2, randomize=heavier)
+    *_, nominal = steps(ROBOT, "spring")
+    *_, drawn = steps(ROBOT, "spring", heavier)
     before, after = np.asarray(nominal.obs), np.asarray(drawn.obs)
     np.testing.assert_allclose(before[0], after[0], rtol=1e-6, atol=1e-7)  # the draw moves no start
     change = np.abs(before[1] - after[1]).max(-1)
@@ -89,15 +109,11 @@ def test_a_randomised_model_does_not_leak_into_the_next_environment():
 def test_a_repeated_action_earns_what_its_physics_steps_earn():
     config = EnvConfig(env=f"brax/{ROBOT}", num_envs=2, episode_length=10)
     single, double = make_env(config), make_env(EnvConfig(**{**vars(config), "action_repeat": 2}))
-
-    def both(key):
-        state, action = single.reset(key), jnp.full((2, 1), 0.1)
-        first = single.step(state, action)
-        second = single.step(first, action)
-        return first, second, double.step(double.reset(key), action)
-
-    first, second, repeated = jax.jit(both)(jax.random.key(0))
-    # One program fuses the two differently.
+    step, action = jax.jit(single.step), jnp.full((2, 1), 0.1)
+    state = jax.jit(single.reset)(jax.random.key(0))  # the repeating ones begin as these do
+    first = step(state, action)
+    second, repeated = step(first, action), jax.jit(double.step)(state, action)
+    # Two programs fuse the two differently.
     np.testing.assert_allclose(repeated.reward, first.reward + second.reward, rtol=1e-5)
     np.testing.assert_allclose(repeated.obs, second.obs, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(repeated.steps, first.steps)

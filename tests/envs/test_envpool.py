@@ -9,6 +9,8 @@ import softrl
 from softrl.envs import EnvConfig, make_env
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 envpool = pytest.importorskip("envpool", reason="large; SOFTRL_EXTRAS=envpool scripts/test has it")
 
 

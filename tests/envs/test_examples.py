@@ -13,6 +13,8 @@ from softrl import cli, sweep
 from softrl.storage import metrics
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ROOT = Path(__file__).parents[2]
 ENVS = {
     "point": "experiments.environments.point_mass:make_env",
@@ -28,23 +30,12 @@ FLAGS = [
 ]
 
 
-def start(words: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen:
-    """The real command in a process of its own."""
+def killed(words: list[str], environment: dict[str, str], log: Path, directory: Path, lines: int) -> None:
+    """Starts a run, in a process of its own, and kills it when it has written so many evaluations."""
+    path = directory / "metrics.jsonl"
     with log.open("w") as said:
         command = [sys.executable, "-m", "softrl.cli", *words]
-        return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
-
-
-def finished(words: list[str], environment: dict[str, str], log: Path) -> None:
-    """Runs a command, which must succeed."""
-    process = start(words, environment, log)
-    process.wait(timeout=300)
-    assert process.returncode == 0, log.read_text()
-
-
-def killed(words: list[str], environment: dict[str, str], log: Path, directory: Path, lines: int) -> None:
-    """Starts a run and kills it when it has written so many evaluations."""
-    process, path = start(words, environment, log), directory / "metrics.jsonl"
+        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
     while process.poll() is None and (not path.exists() or path.read_bytes().count(b"\n") < lines):
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -55,9 +46,10 @@ def killed(words: list[str], environment: dict[str, str], log: Path, directory: 
 def test_an_environment_of_ones_own_trains_is_killed_goes_on_and_is_exported(name, tmp_path, user_environment):
     calm, run, log = tmp_path / "calm", tmp_path / "run", tmp_path / "log"
     words = ["train", ENVS[name], *FLAGS, "--no-video", "--out"]
-    finished([*words, str(calm)], user_environment, log)
+    cli_answers([*words, str(calm)])
     killed([*words, str(run)], user_environment, log, run, 3)
-    finished([*words, str(run)], user_environment, log)
+    assert (run / "metrics.jsonl").exists(), log.read_text()
+    cli_answers([*words, str(run)])
     ends = [metrics.read(directory / "metrics.jsonl")[-1] for directory in (calm, run)]
     assert ends[0]["env_steps"] == ends[1]["env_steps"] == 1024
     if name != "heat":  # a simulator on the host without snapshots begins new episodes

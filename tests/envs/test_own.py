@@ -1,5 +1,6 @@
 """Runs in environments of one's own: never in another one of the same name, and in any process where that can be."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -10,11 +11,14 @@ import pytest
 
 import softrl
 from experiments.environments.point_mass import PointMass, make_env
+from softrl import cli
 from softrl.compat import brax as sac
 from softrl.envs import families
 from softrl.envs.brax import make_brax
 from softrl.reporting.film import film
 from tests import tiny
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 SIZES = {"width": 8, "num_envs": 4, "episode_length": 8, "steps": 128, "eval_every": 64, "learning_starts": 32}
 
@@ -103,31 +107,49 @@ def test_a_registered_name_is_of_one_process_and_of_one_environment(tmp_path, mo
         softrl.train(config("mine/point", steps=256), out=tmp_path / "run")
 
 
-def test_a_module_whose_environment_changed_is_noticed_and_a_missing_one_is_one_line(tmp_path, user_environment):
-    module, run = tmp_path / "softrl_test_mine.py", tmp_path / "run"
-    module.write_text("from experiments.environments.point_mass import PointMass as make_env\n")
-    root = str(Path(__file__).parents[2])
+def test_a_module_whose_environment_changed_is_noticed_and_a_missing_one_is_one_line(
+    tmp_path, user_environment, monkeypatch, capsys
+):
+    name, run = "softrl_test_mine", tmp_path / "run"
+    module, root = tmp_path / f"{name}.py", str(Path(__file__).parents[2])
     sizes = {**SIZES, "depth": 1, "batch_size": 16, "updates_per_step": 1, "chunk_steps": 16, "n_step": 1}
-    flags = [word for name, value in sizes.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    flags += ["--replay-size", "512", "--eval-episodes", "1", "--no-video"]
+    flags = [word for key, value in sizes.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    train = ["train", f"{name}:make_env", *flags, "--replay-size", "512", "--eval-episodes", "1", "--no-video"]
+    train += ["--out", str(run)]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
-    def softrl_(*words: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-c", "from softrl.cli import main; main()", *words]
-        environment = user_environment | {"PYTHONPATH": root, "PYTHONSAFEPATH": "1"}
-        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    def written(code: str) -> None:
+        """The module as a process finds it that has not imported it yet."""
+        module.write_text(code)
+        sys.modules.pop(name, None)
+        importlib.invalidate_caches()
 
-    done = softrl_("train", "softrl_test_mine:make_env", *flags, "--out", str(run))
+    written("from experiments.environments.point_mass import PointMass as make_env\n")
+    command = [sys.executable, "-c", "from softrl.cli import main; main()", *train]
+    environment = user_environment | {"PYTHONPATH": root, "PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert softrl_("eval", str(run), "--episodes", "1").returncode == 0
-    module.write_text("from tests.envs.test_own import Wide as make_env\n")
-    for words in (("train", "softrl_test_mine:make_env", *flags, "--out", str(run)), ("eval", str(run))):
-        done = softrl_(*words)
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-        assert "obs ('float32[4]' there, 'float32[5]' now)" in done.stderr
+    with pytest.raises(SystemExit) as left:
+        cli.main(["eval", str(run), "--episodes", "1"])
+    assert left.value.code == 0, capsys.readouterr()
+    written("from tests.envs.test_own import Wide as make_env\n")
+    for words in (train, ["eval", str(run)]):
+        one_line(words, "obs ('float32[4]' there, 'float32[5]' now)", capsys)
+    written("")
     module.unlink()
-    done = softrl_("eval", str(run))
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert "there is no module 'softrl_test_mine'" in done.stderr
+    one_line(["eval", str(run)], f"there is no module '{name}'", capsys)
+
+
+def one_line(words: list[str], said: str, capsys) -> None:
+    """Refused in one line on standard error."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as left:
+        cli.main(words)
+    told = capsys.readouterr().err
+    assert (left.value.code, told.count("\n")) == (2, 1), told
+    assert said in told
 
 
 def test_an_older_config_without_environments_is_accepted(tmp_path):

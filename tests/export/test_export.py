@@ -27,6 +27,8 @@ from softrl.run import load, train
 from softrl.types import Continuous, Discrete, EnvSpec
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ROOT = Path(__file__).parents[2]
 BARE = EnvSpec("bare", jax.ShapeDtypeStruct((5,), jnp.float32), Continuous(3), 1, 10)
 DICTIONARY = EnvSpec(

@@ -11,6 +11,8 @@ from softrl.agents.spaces import spec_of
 from softrl.experience.batches import checked_obs, checked_rows
 from tests.learner.small import ACTIONS, ASYMMETRIC, OBS, learner, rows
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 SPEC = spec_of(ASYMMETRIC, ACTIONS)
 NAN, INF = np.float32(np.nan), np.float32(np.inf)
 

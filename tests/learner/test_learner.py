@@ -17,6 +17,8 @@ from softrl.learner import compute
 from softrl.learner.programs import WIDTHS, pieces
 from tests.learner.small import ACTIONS, ASYMMETRIC, OBS, learner, rows
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -14,6 +14,8 @@ from softrl.numpy_policy import NumpyPolicy
 from tests.learner.small import OBS, config, rows
 from tests.refused import explained
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 BOUNDED = softrl.Continuous(2, (-2.0, 0.0), (2.0, 0.5))
 OBSERVED = rows(5, seed=9)["obs"]
 

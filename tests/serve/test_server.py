@@ -21,6 +21,8 @@ from softrl.serve.server import ServeConfig
 from tests.serve import processes
 from tests.serve.actor import rows
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "0123456789abcdef" * 4
 QUIET = ServeConfig(message_mib=1, metrics_port=0)

@@ -81,7 +81,8 @@ def test_ctrl_c_in_python_saves_the_sweep_and_then_stops_the_callers_next_line_t
     assert truth(again.directory) == truth(calm.directory)
 
 
-def kill_until_done(directory: Path, environment: dict[str, str], kills: int, seed: int, expected: int) -> None:
+def killed(directory: Path, environment: dict[str, str], kills: int, seed: int, expected: int) -> None:
+    """Starts the command so many times, and kills it each time a little further on."""
     dice = random.Random(seed)
     directory.with_suffix(".toml").write_text(tiny.toml(WORDS))
     for kill in range(kills):
@@ -89,14 +90,14 @@ def kill_until_done(directory: Path, environment: dict[str, str], kills: int, se
         wait_for(directory, process, int(expected * (kill + dice.random()) / kills))
         process.send_signal(signal.SIGKILL)
         process.wait()
-    process = start(directory, environment, "--per-batch", "2")
-    output = finish(directory, process)
-    assert process.returncode == 0, output
 
 
+@pytest.mark.usefixtures("compiled_once")
 def test_a_killed_driver_that_goes_on_differently_would_be_another_sweep(calm, user_environment, tmp_path):
     out = tmp_path / "sweep"
-    kill_until_done(out, user_environment, 1, 0, written(calm.directory))
+    killed(out, user_environment, 1, 0, written(calm.directory))
+    assert (out / "sweep.json").exists(), out.with_suffix(".log").read_text()
+    sweep.run(WORDS, out, per_batch=2)
     assert (out / "results.csv").read_bytes() == (calm.directory / "results.csv").read_bytes()
     assert truth(out) == truth(calm.directory)
 
@@ -105,7 +106,10 @@ def test_a_killed_driver_that_goes_on_differently_would_be_another_sweep(calm, u
 @pytest.mark.parametrize("seed", range(2))
 def test_ten_kills_of_the_driver_leave_no_trace(calm, user_environment, tmp_path, seed):
     out = tmp_path / "sweep"
-    kill_until_done(out, user_environment, 10, seed + 1, written(calm.directory))
+    killed(out, user_environment, 10, seed + 1, written(calm.directory))
+    process = start(out, user_environment, "--per-batch", "2")
+    output = finish(out, process)
+    assert process.returncode == 0, output
     assert (out / "results.csv").read_bytes() == (calm.directory / "results.csv").read_bytes()
     assert truth(out) == truth(calm.directory)
 
@@ -152,14 +156,20 @@ def test_diverged_members_are_named_with_their_cause_and_are_not_the_winner(calm
 def test_one_trace_serves_a_group_whatever_its_batches(tmp_path, monkeypatch):
     traces, compiled = [], []
     chunk, compile_programs = programs.members.chunk, programs.compile_programs
+
+    def counted(assembled):
+        before = len(traces)
+        made = compile_programs(assembled)
+        compiled.append(len(traces) - before)
+        return made
+
     monkeypatch.setattr(programs.members, "chunk", lambda *a, **k: traces.append(1) or chunk(*a, **k))
-    monkeypatch.setattr("softrl.sweep.batch.compile_programs", lambda a: compiled.append(a) or compile_programs(a))
-    sweep.run(tiny.spec({"gamma": [0.8, 0.9, 0.95, 0.5]}, steps=256), tmp_path / "one", per_batch=4)
-    alone, traces[:] = len(traces), []
-    words = tiny.spec({"gamma": [0.8, 0.9, 0.95, 0.5, 0.6], "width": [8, 16]}, steps=256)
-    sweep.run(words, tmp_path / "many", per_batch=2)
-    assert len(compiled) == 1 + 2
-    assert len(traces) == 2 * alone
+    monkeypatch.setattr("softrl.sweep.batch.compile_programs", counted)
+    words = tiny.spec({"gamma": [0.8, 0.9, 0.95], "width": [8, 16]}, steps=256)
+    done = sweep.run(words, tmp_path / "many", per_batch=2)
+    assert len(done.results) == 6, "two batches of each group"
+    assert len(compiled) == 2 and min(compiled) > 0
+    assert len(traces) == sum(compiled), "no batch traced again"
 
 
 def test_a_spec_that_differs_from_the_sweep_in_the_directory_is_refused_and_nothing_is_lost(calm):

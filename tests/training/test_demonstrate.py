@@ -11,6 +11,8 @@ from softrl.types import Continuous, Discrete
 from tests import tiny
 from tests.test_contracts import WORLDS
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 WHOLE = {"episode_length": 12, "steps": 256, "learning_starts": 10_000}
 
 

@@ -41,7 +41,7 @@ def alone(request):
     return request.param, after_two_chunks(request.param, None)[0]
 
 
-@pytest.mark.parametrize("members_wide, data_wide", [(1, 4), (2, 4)])
+@pytest.mark.parametrize("members_wide, data_wide", [pytest.param(1, 4, marks=pytest.mark.slow), (2, 4)])
 def test_a_run_spread_over_devices_is_the_run_of_one_device(alone, members_wide, data_wide):
     algorithm, alone = alone
     mesh = jax.sharding.Mesh(

@@ -14,6 +14,8 @@ from softrl.training.hosted_device import abstract_state
 from softrl.types import Transition
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 SIZES = {
     "env": "gym/InvertedPendulum-v5",
     "backend": "sync",

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from softrl.envs import probes
-from softrl.training.assemble import assemble, member_hypers
+from softrl.training.assemble import member_hypers
 from softrl.training.health import PATIENCE
 from tests import tiny
 
@@ -41,10 +41,11 @@ def test_learning_beside_a_nan_environment_stays_finite_and_counts_exactly(monke
 @pytest.mark.parametrize("how", ["sequential", "vmap"])
 def test_a_diverging_member_freezes_alone_and_its_siblings_keep_every_bit(how):
     config = tiny.config(seeds=8)
-    hypers = member_hypers(assemble(config))
+    programs = tiny.made(config, how=how)
+    hypers = member_hypers(programs.assembled)
     bad = tiny.with_hypers(hypers, critic_lr=[6e-4] * 5 + [1e30] + [6e-4] * 2)
-    calm = tiny.trained(config, 3, hypers=tiny.with_hypers(hypers, critic_lr=6e-4), how=how)
-    hurt = tiny.trained(config, 3, hypers=bad, how=how)
+    calm = tiny.trained(config, 3, hypers=tiny.with_hypers(hypers, critic_lr=6e-4), programs=programs)
+    hurt = tiny.trained(config, 3, hypers=bad, programs=programs)
     for member in set(range(8)) - {5}:
         assert tiny.same_bits(tiny.member(calm.run.learner, member), tiny.member(hurt.run.learner, member))
     health = hurt.run.learner.health

@@ -1,4 +1,7 @@
-"""The compiled step must lower for accelerators that this machine does not have."""
+"""The compiled step must lower for accelerators that this machine does not have.
+
+Every algorithm's does in tests/test_contracts.py, physics' alone in tests/envs/test_brax.py; here both in one program.
+"""
 
 from functools import partial
 
@@ -12,6 +15,7 @@ from softrl.training.programs import abstract_run
 from tests import tiny
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_chunk_that_does_not_lower_for_tpu_and_cuda_trains_on_cpus_only(backend):
     assembled = assemble(tiny.config(env="brax/inverted_pendulum", backend=backend, seeds=2))

@@ -1,19 +1,23 @@
 """Memory: a run's size is told before it is allocated, and one that cannot fit is refused."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import pytest
 
 from softrl.errors import ConfigError
-from softrl.training import memory
-from softrl.training.assemble import assemble
+from softrl.training import members, memory
+from softrl.training.assemble import assemble, member_hypers, member_keys
 from softrl.training.programs import abstract_run
 from tests import tiny
 
 
 def test_the_size_that_is_told_is_the_size_that_is_allocated():
-    run = tiny.trained(tiny.config(seeds=2), 0).run
-    said = memory.nbytes(abstract_run(assemble(tiny.config(seeds=2))))
+    assembled = assemble(tiny.config(seeds=2))
+    keys, hypers = member_keys(assembled.config), member_hypers(assembled)
+    run = jax.jit(partial(members.init_members, assembled.program))(keys, hypers)
+    said = memory.nbytes(abstract_run(assembled))
     words = lambda leaf: jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
     assert said == sum(words(leaf).nbytes for leaf in jax.tree.leaves(run))
 
