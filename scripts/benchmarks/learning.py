@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> dict:
 def _seed(options: argparse.Namespace, changes: dict[str, Any], limit: float) -> dict[str, Any]:
     log = options.logs / f"learning_{changes['seed']}.log"
     wishes = {"env": options.env, "changes": changes}
-    watched = watch("softrl_return", wishes, log, lambda event: event["seconds"] > limit)
+    watched = watch("softrl_return", wishes, log, lambda event: event["seconds"] > limit, limit=limit)
     inside = [event for event in watched.evaluations if event["seconds"] <= limit]
     if not inside:
         raise RuntimeError(f"no evaluation within {limit:g} s; see {log}")

@@ -56,15 +56,9 @@ def update(
     if config.value_network:
         value, value_loss, value_finite = _update_value(parts, state, batch, hypers, noise)
         state, finite = state._replace(value=value), finite & value_finite
-    improve = partial(_update_policy, parts, batch=batch, hypers=hypers, noise=noise)
-    if config.policy_delay == 1:
-        state, improved = improve(state)
-    else:
-        due = clock.update.mod(config.policy_delay) == 0
-        skipped = Improved(*(jnp.float32(jnp.nan),) * 4, jnp.bool_(True))
-        state, improved = jax.lax.cond(due, improve, lambda s: (s, skipped), state)
-    source = state.value.params if config.value_network else state.critic.params
+    state, improved = _improve(parts, state, batch, hypers, noise, clock)
     if config.target_network:
+        source = state.value.params if config.value_network else state.critic.params
         state = state._replace(target=jax.tree.map(lambda t, p: t + hypers.tau * (p - t), state.target, source))
     info = SACInfo(
         critic_loss=critic_loss,
@@ -204,6 +198,18 @@ class Improved(NamedTuple):
     q: jax.Array
     grad_norm: jax.Array
     finite: jax.Array
+
+
+def _improve(
+    parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, noise: Any, clock: Clock
+) -> tuple[SACState, Improved]:
+    """The policy's step and the temperature's, where they are due."""
+    improve = partial(_update_policy, parts, batch=batch, hypers=hypers, noise=noise)
+    if parts.config.policy_delay == 1:
+        return improve(state)
+    due = clock.update.mod(parts.config.policy_delay) == 0
+    skipped = Improved(*(jnp.float32(jnp.nan),) * 4, jnp.bool_(True))
+    return jax.lax.cond(due, improve, lambda state: (state, skipped), state)
 
 
 def _update_policy(
