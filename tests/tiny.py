@@ -13,6 +13,7 @@ from softrl.agents import algorithm as registered
 from softrl.agents import returns
 from softrl.agents.actor import policy_layers
 from softrl.agents.critics import critic_layers
+from softrl.agents.sac import SACConfig
 from softrl.agents.sac.critic import belief_of
 from softrl.config import change, flat, replaced
 from softrl.training import members
@@ -163,11 +164,12 @@ def learned(assembled: Assembled, agent, obs, actions) -> Learned:
     size = int(np.prod(spec.obs.shape))
     bounds = {name: getattr(parts, name) for name in ("log_std_min", "log_std_max", "log_std_map")}
     policy = networks.policy(policy_layers(parts, spec.action), size, **bounds)
-    belief = belief_of(parts)
+    belief = belief_of(parts if isinstance(parts, SACConfig) else SACConfig())  # others' are critics of one number
     layers, shape = critic_layers(parts, belief.outputs), {"num_critics": parts.num_critics, "read": belief.read}
     critic = networks.soft_q(layers, size, spec.action.size, **shape)
     hypers = assembled.hypers.agent
-    divisor = returns.scale(agent.returns, hypers.return_bound) if parts.reward_scaling == "returns" else 1.0
+    scaled = getattr(parts, "reward_scaling", "fixed") == "returns"
+    divisor = returns.scale(agent.returns, hypers.return_bound) if scaled else 1.0
 
     @jax.jit
     def ask(agent, obs, actions):

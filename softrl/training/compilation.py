@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 import jax
 
-LEVEL = "xla_backend_optimization_level"
-
 
 def use_compilation_cache() -> None:
     """Turns on JAX's persistent compilation cache in the user's cache folder, unless one is configured already."""
@@ -27,13 +25,13 @@ class Wanted(NamedTuple):
 
 
 def compiler_options(*, busy: bool = True) -> dict[str, Any]:
-    """On a CPU, unless `XLA_FLAGS` says otherwise: LLVM's first level, which halves the compile time, with updates as
-    fast and physics slower by 4 %; for programs that are not `busy` also XLA's older code generator, which halves it
-    again (evaluations as fast, updates slower by a fifth)."""
-    if jax.local_devices()[0].platform != "cpu" or LEVEL in os.environ.get("XLA_FLAGS", ""):
+    """On a CPU LLVM's first level, which halves the compile time, with updates as fast and physics slower by 4 %; for
+    programs that are not `busy` also XLA's older code generator, which halves it again (evaluations as fast, updates
+    slower by a fifth). Later releases of JAX know only the newer one."""
+    if jax.local_devices()[0].platform != "cpu":
         return {}
     older = {} if busy or not jax.__version__.startswith("0.10.") else {"xla_cpu_use_fusion_emitters": False}
-    return {LEVEL: 1, **older}
+    return {"xla_backend_optimization_level": 1, **older}
 
 
 def compiled(*wanted: Wanted) -> list[Any]:
