@@ -113,7 +113,7 @@ def acting_policies(**changes) -> list[float]:
 
 @pytest.mark.parametrize("kind", NOISES)
 def test_every_environment_remembers_its_noise_until_its_episode_ends(kind):
-    loop, hypers = made(chunk_steps=24, train_freq=2, exploration=kind)
+    loop, hypers = made(chunk_steps=12, train_freq=2, exploration=kind)
     run = hosted.started(loop, jax.random.key(0, impl="threefry2x32")[None], hypers)
     acted, act, words = [], NumpyPolicy.act, run.env.key[0]
 
@@ -123,7 +123,8 @@ def test_every_environment_remembers_its_noise_until_its_episode_ends(kind):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(NumpyPolicy, "act", note)
-        run, _ = hosted.chunk(loop, run, hypers)
+        for _ in range(2):
+            run, _ = hosted.chunk(loop, run, hypers)
     rows, after = run.learner.replay, jax.tree.map(lambda x: np.asarray(x)[0], run.rollout.carry.noise)
     ended = np.asarray(rows.terminated | rows.truncated | ~rows.valid)[0, :24]
     warm = loop.assembled.program.learning_starts
