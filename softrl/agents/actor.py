@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -85,8 +86,14 @@ def head(style: Style, action: Action) -> Head:
 
 def actor(style: Style, spec: Spec | EnvSpec, policy: Policy, *, version: int = 0) -> NumpyPolicy:
     """A published policy in NumPy, see `softrl.agents.policy.in_numpy`."""
-    network, out = policy_layers(style, spec.action), head(style, spec.action)
+    network, out = _static(style, spec.action)
     return in_numpy(policy, spec, network, out, normalize=style.normalize_obs, version=version)
+
+
+@lru_cache(maxsize=8)
+def _static(style: Style, action: Action) -> tuple[Layers, Head]:
+    """What does not change while a policy learns."""
+    return policy_layers(style, action), head(style, action)
 
 
 def require_networks(style: Style, *spelled: str) -> None:

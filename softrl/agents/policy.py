@@ -88,8 +88,15 @@ def in_numpy(
 
 def named_arrays(params: PyTree, batch_stats: PyTree) -> dict[str, np.ndarray]:
     """A stack's parameters and running statistics by the names that they have in a policy file."""
-    leaves = [*jax.tree.leaves_with_path(params["params"]), *jax.tree.leaves_with_path(batch_stats)]
-    return {f"policy/{jax.tree_util.keystr(path, simple=True, separator='/')}": np.asarray(x) for path, x in leaves}
+    leaves, structure = jax.tree.flatten((params["params"], batch_stats))
+    return dict(zip(_names(structure), map(np.asarray, leaves), strict=True))
+
+
+@lru_cache(maxsize=8)
+def _names(structure: Any) -> tuple[str, ...]:
+    """Of a stack's arrays: a host asks for them at every call, and paths take long to spell."""
+    paths = jax.tree.leaves_with_path(jax.tree.unflatten(structure, range(structure.num_leaves)))
+    return tuple(f"policy/{jax.tree_util.keystr(path[1:], simple=True, separator='/')}" for path, _ in paths)
 
 
 @lru_cache(maxsize=8)
