@@ -107,6 +107,11 @@ def validated(config: Config) -> Config:
     entry, training, num_envs = algorithm(config.algorithm), config.training, config.env.num_envs
     entry.validate(config.agent, config.hypers)
     _require_read(config, entry)
+    if training.updates_per_step_end > training.updates_per_step:
+        raise ConfigError(
+            f"updates_per_step_end must be at most updates_per_step {training.updates_per_step}, from which it falls; "
+            f"got {training.updates_per_step_end}"
+        )
     if "replay_size" in entry.ignores:
         return config
     if training.batch_size > training.replay_size:

@@ -1,8 +1,10 @@
 """What follows a run's length: how many updates a step is worth, how fast networks learn."""
 
 import numpy as np
+import pytest
 
 import softrl
+from softrl.errors import ConfigError
 from tests import tiny
 
 STEPS, ENVS, STARTS = 512, tiny.SIZES["num_envs"], tiny.SIZES["learning_starts"]
@@ -33,3 +35,8 @@ def test_a_longer_run_says_that_its_rates_fall_along_another_curve(tmp_path):
     for steps in (256, 512):
         softrl.train(tiny.config(rate_end=0.1, steps=steps), out=tmp_path / "other", progress=False, listener=listen)
     assert said == ["config.training.steps"]
+
+
+def test_an_update_ratio_that_would_rise_is_refused_and_not_cut_off():
+    with pytest.raises(ConfigError, match=r"updates_per_step_end must be at most updates_per_step 2, .* got 3"):
+        softrl.train(tiny.config(updates_per_step=2, updates_per_step_end=3), progress=False)

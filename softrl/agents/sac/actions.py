@@ -18,6 +18,7 @@ from softrl.agents.sac.config import SACConfig
 from softrl.agents.sac.critic import belief_of
 from softrl.distributions import categorical, tanh_gaussian
 from softrl.distributions.categorical import Categorical
+from softrl.layers import Layers
 from softrl.types import Discrete, EnvSpec, Network, PyTree, Spec
 
 Value = Callable[[jax.Array, jax.Array], PyTree]
@@ -27,7 +28,8 @@ Value = Callable[[jax.Array, jax.Array], PyTree]
 class ActionKind(NamedTuple):
     """One kind of actions.
 
-    policy: what draws them, in an update. critic: network from observations and actions to beliefs `[K, B, ...]`.
+    policy: what draws them, in an update. critic_layers: the critics' as data.
+    critic: network from observations and actions to beliefs `[K, B, ...]`.
     noise: `(key, count, action [B, ...])` -> `count` blocks, each for what is drawn once at B states.
     expected: `(f, distribution, noise)` -> E[f(a, log π(a|s))] over a ~ π, `f(action [B, ...], log_prob [B])` a tree of
     `[B, ...]`.
@@ -36,6 +38,7 @@ class ActionKind(NamedTuple):
     """
 
     policy: Drawn
+    critic_layers: Layers
     critic: Network
     noise: Callable[[jax.Array, int, jax.Array], Any]
     expected: Callable[[Value, Any, Any], PyTree]
@@ -53,6 +56,7 @@ def _continuous(config: SACConfig, spec: Spec | EnvSpec) -> ActionKind:
     layers = critic_layers(config, belief.outputs)
     return ActionKind(
         policy=drawn(config, spec, precision=config.precision),
+        critic_layers=layers,
         critic=networks.soft_q(layers, critic_size, spec.action.size, **_critic(config)),
         noise=lambda key, count, action: jax.random.normal(key, (count, *action.shape)),
         expected=lambda value, dist, noise: value(*tanh_gaussian.transform(noise, dist)),
@@ -70,6 +74,7 @@ def _discrete(config: SACConfig, spec: Spec | EnvSpec) -> ActionKind:
     layers, n = critic_layers(config, spec.action.n * belief.outputs), spec.action.n
     return ActionKind(
         policy=drawn(config, spec, precision=config.precision),
+        critic_layers=layers,
         critic=networks.discrete_soft_q(layers, critic_size, n, **_critic(config)),
         noise=lambda key, count, action: [()] * count,
         expected=_expected_exactly,

@@ -76,11 +76,10 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
 
 def parts_of(config: SACConfig, spec: Spec | EnvSpec, log_prior: LogPrior, base: float) -> Parts:
     """The pieces that the agent is made of."""
-    kind, belief = kind_of(config, spec), belief_of(config)
-    outputs = spec.action.n * belief.outputs if isinstance(spec.action, Discrete) else belief.outputs
-    layers = Stacks(policy_layers(config, spec.action), critic_layers(config, outputs), critic_layers(config))
+    kind = kind_of(config, spec)
+    layers = Stacks(policy_layers(config, spec.action), kind.critic_layers, critic_layers(config))
     value = networks.soft_v(layers.value, size(spec.obs, spec.critic_obs), precision=config.precision)
-    return Parts(config, spec, kind, belief, layers, value, log_prior, base)
+    return Parts(config, spec, kind, belief_of(config), layers, value, log_prior, base)
 
 
 def _of_one(log_prior: LogPrior, n: int, obs: PyTree, action: jax.Array) -> jax.Array:

@@ -125,7 +125,7 @@ def _target(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, n
 
     def target(action: jax.Array, log_prob: jax.Array) -> Target:
         if parts.config.norm == "batch":
-            beliefs = _at_both_ends(parts, batch, action).apply(params, state.critic.batch_stats, train=True)[0][1]
+            _, beliefs, _ = _at_both_ends(parts, params, state.critic.batch_stats, batch, action)
         else:
             beliefs = _beliefs(parts, params, state.critic.batch_stats, batch.next_obs, action)
         ratio = _log_ratio(parts, batch.next_obs, action, log_prob)
@@ -135,8 +135,10 @@ def _target(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, n
     return parts.kind.expected(target, _policy(parts, state, batch.next_obs), noise)
 
 
-def _at_both_ends(parts: Parts, batch: Prepared, next_action: jax.Array) -> Network:
-    """The critics, `apply(params, batch_stats, train) -> (beliefs at (s, a) and at (s′, a′), batch_stats)`.
+def _at_both_ends(
+    parts: Parts, params: PyTree, batch_stats: PyTree, batch: Prepared, next_action: jax.Array
+) -> tuple[jax.Array, jax.Array, PyTree]:
+    """What critics that learn believe at (s, a) and at (s′, a′), and their batch statistics.
 
     In one pass, since what normalises by a batch must have seen the policy's actions beside those in replay.
 
@@ -144,12 +146,9 @@ def _at_both_ends(parts: Parts, batch: Prepared, next_action: jax.Array) -> Netw
     """
     obs = jnp.concatenate([batch.obs.critic, batch.next_obs.critic])
     action = jnp.concatenate([batch.action, next_action])
-
-    def apply(params: PyTree, batch_stats: PyTree, *, train: bool) -> tuple[list[jax.Array], PyTree]:
-        beliefs, batch_stats = parts.kind.critic.apply(params, batch_stats, obs, action, train=train)
-        return jnp.split(beliefs, 2, axis=1), batch_stats
-
-    return Network(parts.kind.critic.init, apply)
+    beliefs, batch_stats = parts.kind.critic.apply(params, batch_stats, obs, action, train=True)
+    now, then = jnp.split(beliefs, 2, axis=1)
+    return now, then, batch_stats
 
 
 def _update_critic(
@@ -157,10 +156,10 @@ def _update_critic(
 ) -> Regressed:
     network = parts.kind.critic
     if parts.config.norm == "batch":
-        ends = _at_both_ends(parts, batch, parts.kind.some(_policy(parts, state, batch.next_obs), noise))
+        next_action = parts.kind.some(_policy(parts, state, batch.next_obs), noise)
 
         def apply(params: PyTree, batch_stats: PyTree, obs, action, *, train: bool) -> tuple[jax.Array, PyTree]:
-            (now, _), batch_stats = ends.apply(params, batch_stats, train=train)
+            now, _, batch_stats = _at_both_ends(parts, params, batch_stats, batch, next_action)
             return now, batch_stats
 
         network = Network(network.init, apply)
