@@ -25,10 +25,6 @@ State = tuple[Clock, LearnerState, PyTree]
 """What lives on the device: clock, learner and the agent's carry, the last two with a member axis of one."""
 
 
-UNROLLED = 4
-"""Up to so many updates a step are written out: for a loop inside of the loop over steps XLA copies replay at each."""
-
-
 class DevicePrograms(NamedTuple):
     """Executables; store and improve donate their state.
 
@@ -51,7 +47,7 @@ def compile_device(program: Program, abstract: RunState, hypers: Hypers, steps: 
         jax.tree.map(lambda s, count=count: jax.ShapeDtypeStruct((count, *s.shape), s.dtype), row)
         for count in (steps, program.replay.horizon)
     )
-    info = jax.eval_shape(partial(_improve, program, hypers), state, once)[1]
+    info = jax.eval_shape(lambda s, rows: _improve(_of_one(program), single(hypers), _alone(s), rows), state, once)[1]
     key = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
     start, store, learn = (
         jax.jit(partial(function, program), donate_argnums=donated)
@@ -81,32 +77,55 @@ def init(program: Program, key: jax.Array, hypers: Hypers) -> tuple[LearnerState
 
 def _store(program: Program, state: State, hypers: Hypers, rows: Transition):
     """Adds F vector steps. Returns: the state and the policy to act by."""
-    state, _ = jax.lax.scan(partial(_add, program, hypers), state, rows)
-    return state, program.agent.policy(single(state[1]).agent)
+    state, _ = jax.lax.scan(partial(_add, _of_one(program), single(hypers)), _alone(state), rows)
+    return _together(state), program.agent.policy(state[1].agent)
 
 
 def _learn(program: Program, state: State, hypers: Hypers, rows: Transition):
     """Adds F vector steps and learns after every S. Returns: as `_store`, and what `learn` returns, `[F / S, I]`."""
     calls = jax.tree.map(lambda x: x.reshape(-1, program.replay.horizon, *x.shape[1:]), rows)
-    state, info = jax.lax.scan(partial(_improve, program, hypers), state, calls)
+    state, info = jax.lax.scan(partial(_improve, _of_one(program), single(hypers)), _alone(state), calls)
     numbers = jnp.stack(jax.tree.leaves(info), axis=-1)  # one array, since each costs the host a call
-    return state, program.agent.policy(single(state[1]).agent), numbers
+    return _together(state), program.agent.policy(state[1].agent), numbers
+
+
+def _of_one(program: Program) -> Program:
+    """The program whose replay has a member axis of one, for states of `_alone`."""
+    add, sample, feedback = program.replay.add, program.replay.sample, program.replay.feedback
+    replay = program.replay._replace(
+        add=jax.vmap(add, in_axes=(0, None, None)),
+        sample=lambda *of: single(jax.vmap(sample, in_axes=(0, None, None, None))(*of)),
+        feedback=jax.vmap(feedback, in_axes=(0, None, None)),
+    )
+    return program._replace(replay=replay)
+
+
+def _alone(state: State) -> State:
+    """Without the member axis, but for the replay's: where that axis goes or comes XLA copies all that is stored."""
+    clock, learner, carry = state
+    agent, health, key, carry = single((learner.agent, learner.health, learner.key, carry))
+    return clock, LearnerState(agent, learner.replay, health, key), carry
+
+
+def _together(state: State) -> State:
+    """The inverse of `_alone`."""
+    clock, learner, carry = state
+    agent, health, key, carry = joined((learner.agent, learner.health, learner.key, carry))
+    return clock, LearnerState(agent, learner.replay, health, key), carry
 
 
 def _add(program: Program, hypers: Hypers, state: State, row: Transition) -> tuple[State, None]:
-    clock, (learner, carry) = state[0], single(state[1:])
+    clock, learner, carry = state
     bad = jnp.sum(~row.valid, dtype=jnp.uint32)
-    learner, carry = remember(program, learner, carry, clock.step, row, single(hypers), quarantined=bad)
-    return (clock._replace(step=clock.step.plus(1)), *joined((learner, carry))), None
+    learner, carry = remember(program, learner, carry, clock.step, row, hypers, quarantined=bad)
+    return (clock._replace(step=clock.step.plus(1)), learner, carry), None
 
 
 def _improve(program: Program, hypers: Hypers, state: State, rows: Transition) -> tuple[State, LearnInfo]:
     add = partial(_add, program, hypers)
-    state, _ = jax.lax.scan(add, state, rows, unroll=program.replay.horizon == 1)
-    clock, learner, carry = state
-    few = program.updates_per_step <= UNROLLED
-    clock, learner, info = learn(program, clock, single(learner), single(hypers), unroll=few)
-    return (clock, joined(learner), carry), info
+    (clock, learner, carry), _ = jax.lax.scan(add, state, rows, unroll=program.replay.horizon == 1)
+    clock, learner, info = learn(program, clock, learner, hypers)
+    return (clock, learner, carry), info
 
 
 def require_possible(assembled: Assembled) -> None:

@@ -25,12 +25,12 @@ class LearnInfo(NamedTuple):
 
 
 def learn(
-    program: Program, clock: Clock, learner: LearnerState, hypers: Hypers, *, unroll: bool = False
+    program: Program, clock: Clock, learner: LearnerState, hypers: Hypers
 ) -> tuple[Clock, LearnerState, LearnInfo]:
     """`program.updates_per_step` times sample → update → feedback, or fewer where that number falls; a frozen member
     keeps its agent as it is.
 
-    Args: `hypers`: `[]` arrays; `unroll`: write the loop out. Returns: the moved clock, the learner, and averaged info.
+    Args: `hypers`: `[]` arrays. Returns: the moved clock, the learner, and averaged info.
     """
     keys, due = [stream(learner.key, purpose) for purpose in (Purpose.SAMPLE, Purpose.UPDATE)], _due(program, clock)
     once = partial(_once, program, keys, hypers)
@@ -38,9 +38,7 @@ def learn(
     def step(carry, i):
         return once(carry) if program.falling is None else jax.lax.cond(i < due, once, partial(_skip, once), carry)
 
-    (clock, learner), infos = jax.lax.scan(
-        step, (clock, learner), jnp.arange(program.updates_per_step), unroll=unroll or 1
-    )
+    (clock, learner), infos = jax.lax.scan(step, (clock, learner), jnp.arange(program.updates_per_step))
     return clock, learner, jax.tree.map(jnp.nanmean, infos)
 
 
