@@ -107,7 +107,7 @@ def save(store: Store, step: int, state: PyTree, meta: dict[str, Any]) -> None:
     if store.latest is not None and step <= store.latest:
         raise CheckpointError(f"step {step} is not newer than checkpoint {store.latest} in {store.directory}")
     durable.encode(meta)  # fails here, not in the worker
-    table, buffer = leaves.pack(state)
+    table, buffer = leaves.pack(state, chunk=_CHUNK_BYTES)
     if not buffer.size:
         raise CheckpointError("the state holds no data; nothing to save")
     store.latest = step
@@ -232,12 +232,16 @@ def _load(folder: Path, abstract: PyTree) -> Restored | str:
 
 def _read(folder: Path, table: tuple[leaves.Leaf, ...]) -> np.ndarray:
     handler, path = ocp.PyTreeCheckpointHandler(), epath.Path(folder) / "default"
-    target = {_STATE: jax.ShapeDtypeStruct((leaves.total_bytes(table),), np.uint8)}
-    found = {name: (about.shape, about.dtype) for name, about in handler.metadata(path).tree.items()}
-    if found != {_STATE: (target[_STATE].shape, target[_STATE].dtype)}:  # before anything of that size is allocated
+    total = leaves.total_bytes(table)
+    lengths = (total, leaves.filled_up(total, _CHUNK_BYTES))  # the first is that of older versions
+    sizes = [{_STATE: jax.ShapeDtypeStruct((length,), np.uint8)} for length in lengths]
+    found = {
+        name: jax.ShapeDtypeStruct(about.shape, about.dtype) for name, about in handler.metadata(path).tree.items()
+    }
+    if found not in sizes:  # before anything of that size is allocated
         raise CheckpointError("its data is not of the size that its manifest says")
     as_numpy = {_STATE: ocp.RestoreArgs(restore_type=np.ndarray)}
-    buffer = handler.restore(path, args=ocp.args.PyTreeRestore(item=target, restore_args=as_numpy))[_STATE]
+    buffer = handler.restore(path, args=ocp.args.PyTreeRestore(item=found, restore_args=as_numpy))[_STATE]
     if leaves.hashed(table, buffer) != table:
         raise CheckpointError("its leaves have other sha256 than its manifest says")
     return buffer
@@ -269,4 +273,4 @@ def state_sha256(state: PyTree) -> str:
 
     Equal for equal states whatever their sharding or device; differs for any other bit, −0.0 against 0.0 included.
     """
-    return leaves.sha256(leaves.hashed(*leaves.pack(state)))
+    return leaves.sha256(leaves.hashed(*leaves.pack(state, chunk=_CHUNK_BYTES)))

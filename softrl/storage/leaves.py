@@ -57,19 +57,27 @@ def total_bytes(table: tuple[Leaf, ...]) -> int:
     return max((leaf.offset + leaf.size for leaf in table if leaf.size), default=0)
 
 
-def pack(state: PyTree) -> tuple[tuple[Leaf, ...], np.ndarray]:
+def filled_up(size: int, chunk: int) -> int:
+    """The next multiple of `chunk` where there is more than one chunk: a store cuts an array into equal parts only."""
+    return size if size <= chunk else -(-size // chunk) * chunk
+
+
+def pack(state: PyTree, *, chunk: int) -> tuple[tuple[Leaf, ...], np.ndarray]:
     """Copies a state into host memory that nobody else owns; its own buffers may be donated as soon as this returns.
 
     One large array rather than many small ones: storing 200 leaves one by one costs four times the processor time.
     Leaves without elements take no place; typed keys are stored by their key data.
 
-    Returns: The table of leaves, not yet hashed, and the buffer, `uint8[total_bytes]`.
+    Args: `chunk`: bytes that will be stored as one.
+    Returns: The table of leaves, not yet hashed, and the buffer, `uint8[filled_up(total_bytes, chunk)]`.
     Raises: CheckpointError: a leaf that is not an array, has 64 bits while `jax_enable_x64` is off, or spans processes.
     """
     named = jax.tree_util.tree_flatten_with_path(state)[0]
     contents = [_data(jax.tree_util.keystr(path), leaf) for path, leaf in named]
     table = layout(state)
-    buffer = np.zeros(total_bytes(table), np.uint8)  # zeros between the leaves: the same state, the same bytes
+    buffer = np.zeros(
+        filled_up(total_bytes(table), chunk), np.uint8
+    )  # zeros between the leaves: the same state, the same bytes
     for leaf, data in zip(table, contents, strict=True):
         if leaf.size:
             _copy(data, _part(leaf, buffer).reshape(data.shape))

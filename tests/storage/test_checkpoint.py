@@ -15,7 +15,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
+from etils import epath
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from softrl.errors import CheckpointError, ConfigError
@@ -160,6 +162,24 @@ def test_a_sharded_state_comes_back_on_the_devices_that_the_target_names(tmp_pat
     assert len(hashes) == 1
     elsewhere = jax.eval_shape(lambda: values)
     assert checkpoint.state_sha256(checkpoint.restore_best(tmp_path, elsewhere).state) in hashes
+
+
+def test_a_size_that_no_chunk_divides_is_not_stored_in_crumbs(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "_CHUNK_BYTES", 4096)
+    state = {"replay": np.arange(65_537, dtype=np.uint32).astype(np.uint8)}  # a prime: 65,537 chunks of a byte each
+    store = checkpoint.open_store(tmp_path, keep=1)
+    checkpoint.save(store, 1, state, {})
+    checkpoint.close(store)
+    (stored,) = ocp.PyTreeCheckpointHandler().metadata(epath.Path(tmp_path) / "1" / "default").tree.values()
+    assert stored.storage.chunk_shape == (4096,)
+    back = checkpoint.restore(tmp_path, {"replay": jax.ShapeDtypeStruct((65_537,), np.uint8)})
+    np.testing.assert_array_equal(back.state["replay"], state["replay"])
+
+
+def test_what_was_stored_without_filling_up_is_still_read(tmp_path, monkeypatch):
+    save_all(tmp_path, (1, 2))
+    monkeypatch.setattr(checkpoint, "_CHUNK_BYTES", 1000)
+    assert_is(checkpoint.restore(tmp_path, ABSTRACT), 2)
 
 
 def test_metadata_comes_back_as_json_holds_it(tmp_path):
