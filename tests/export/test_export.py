@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -90,6 +91,24 @@ def test_numpy_and_onnx_act_as_jax_does_for_every_network(variant):
     assert check.difference(plain, live, lambda named: written(check.nested(plain, named)), "NumPy") <= check.LIMIT
     data = onnx_file.serialize(plain, {"env": "test"})
     assert check.difference(plain, live, lambda named: onnx_file.run(data, named), "ONNX") <= check.LIMIT
+
+
+def test_trained_weights_may_round_more_and_a_wrong_weight_is_still_refused():
+    config, _, policy = made(BARE)
+    fresh = actor(config, BARE, policy)
+    large = {name: a * np.float32(12.0) if a.ndim > 1 else a for name, a in fresh.arrays.items()}
+    trained = replace(fresh, arrays=large)
+    named = check.observations(trained)
+    assert check.rounding(trained, named) > 4 * check.rounding(fresh, named)
+    live = lambda named: trained(check.nested(trained, named))
+    data = onnx_file.serialize(trained, {})
+    check.difference(trained, live, lambda named: onnx_file.run(data, named), "ONNX")
+    name = next(name for name, a in large.items() if a.ndim > 1)
+    wrong = large[name].copy()
+    wrong[0, 0] *= 1.01
+    other = replace(trained, arrays=large | {name: wrong})
+    with pytest.raises(ExportError, match="acts otherwise"):
+        check.difference(trained, live, lambda named: other(check.nested(other, named)), "NumPy")
 
 
 def test_actions_leave_within_the_robots_own_bounds():
