@@ -102,7 +102,7 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 
 def rates(plan: Plan, options: argparse.Namespace, until: float) -> dict[str, Any]:
-    """`device`, `machine`, `costs` by precision and `rates`, measured until a time of `time.perf_counter`."""
+    """`device`, `measured`, `costs` by precision and `rates`, measured until a time of `time.perf_counter`."""
     parts: list[dict[str, Any]] = [{"kind": "machine"}]
     parts += [{"kind": "cost", "precision": precision} for precision in options.precisions]
     for members in plan.members:
@@ -114,7 +114,7 @@ def rates(plan: Plan, options: argparse.Namespace, until: float) -> dict[str, An
     by_precision = {cost["precision"]: cost for cost in costs}
     for row in rows:
         row |= shares(row, by_precision[row["precision"]], peak)
-    return {"device": about, "peak": peak and peak._asdict(), "machine": machine[0], "costs": costs, "rates": rows}
+    return {"device": about, "peak": peak and peak._asdict(), "measured": machine[0], "costs": costs, "rates": rows}
 
 
 def _measured(parts: list[dict], wishes: dict, log: Path, until: float) -> tuple[dict, list[dict]]:
@@ -180,7 +180,7 @@ def _return(plan: Plan, options: argparse.Namespace, env: str, wanted: float, li
 
 
 def _show_rates(result: dict[str, Any]) -> None:
-    about, peak, machine = result["device"], result["peak"], result["machine"]
+    about, peak, machine = result["device"], result["peak"], result["measured"]
     said = f"{about.get('count', 0)} × {about.get('device', 'no device')}"
     at_most = [peak[name] / 1e12 for name in Peak._fields[:3]] if peak else ["unknown device"] * 3
     measured = [machine[name] / 1e12 if name in machine else machine["failed"] for name in Peak._fields[:3]]
@@ -197,7 +197,15 @@ def _show_rates(result: dict[str, Any]) -> None:
     rows = [
         [_words(row), *(_cell(row, name, peak) for name in names), row.get("failed", "")] for row in result["rates"]
     ]
-    columns = ["", "env steps/s", "updates/s", "compile, s", "share of FLOP/s", "share of bytes/s", ""]
+    columns = [
+        "",
+        "env steps/s",
+        "updates/s",
+        "compile beside all others, s",
+        "share of FLOP/s",
+        "share of bytes/s",
+        "",
+    ]
     report.table(f"{result['settings']['preset']}: whole chunks, all members", columns, rows)
 
 

@@ -2,11 +2,15 @@
 
 `machine`: matrix products and memory traffic a second, measured. `cost`: what one update of one member costs. `rate`:
 environment steps and updates a second of a whole training chunk, as `softrl.train` compiles it, for many members.
+
+All programs are compiled at once, by threads, before the first rate is measured: one after the other they would take
+most of the time that there is, and beside a measurement they would be in its way.
 """
 
 import gc
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 
 import jax
@@ -21,7 +25,7 @@ from softrl.training import devices
 from softrl.training.assemble import assemble, member_hypers
 from softrl.training.learn import learn
 from softrl.training.members import single
-from softrl.training.programs import compile_programs
+from softrl.training.programs import RunPrograms, compile_programs
 from softrl.training.state import init_learner
 
 
@@ -61,15 +65,20 @@ def cost(settings: dict, precision: str) -> dict:
     return {"products": asked, "flops": compiled.get("flops"), "bytes": compiled.get("bytes accessed")}
 
 
-def rate(settings: dict, precision: str, members: int) -> dict:
-    """Environment steps and gradient updates a second, all members; compile seconds; how many devices take part."""
+def programs(settings: dict, precision: str, members: int) -> tuple[softrl.Config, RunPrograms]:
+    """The run of a rate, compiled."""
     config = configured(settings, precision, members)
-    programs = compile_programs(assemble(config))
-    run = programs.init()
+    return config, compile_programs(assemble(config))
+
+
+def rate(settings: dict, made: tuple[softrl.Config, RunPrograms]) -> dict:
+    """Environment steps and gradient updates a second, all members; compile seconds; how many devices take part."""
+    config, compiled = made
+    run, members = compiled.init(), config.training.seeds
 
     def advance():
         nonlocal run
-        run, _ = jax.block_until_ready(programs.chunk(run, programs.hypers))
+        run, _ = jax.block_until_ready(compiled.chunk(run, compiled.hypers))
 
     advance()  # warms up
     before = int(run.clock.update)
@@ -79,20 +88,16 @@ def rate(settings: dict, precision: str, members: int) -> dict:
     return {
         "env_steps_per_s": members * chunks * config.chunk_transitions / seconds,
         "updates_per_s": members * (int(run.clock.update) - before) / seconds,
-        "compile_s": programs.seconds,
+        "compile_s": compiled.seconds,
         "devices": 1 if mesh is None else mesh.size,
     }
 
 
-KINDS: dict[str, Callable[..., dict]] = {"machine": machine, "cost": cost, "rate": rate}
-
-
-def told(part: dict, settings: dict) -> dict:
+def told(part: dict, measure: Callable[[], dict]) -> dict:
     """What a part measured, or why it failed, in one line."""
-    about = {name: value for name, value in part.items() if name != "kind"}
     began = time.perf_counter()
     try:
-        found = partial(KINDS[part["kind"]], settings)(**about)
+        found = measure()
     except Exception as error:  # whatever it is, out of memory for example: the next part may do better
         found = {"failed": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
     return part | found | {"took_s": time.perf_counter() - began}
@@ -104,8 +109,21 @@ def main() -> None:
     versions = protocol.versions("softrl", "jax", "jaxlib", "flax", "optax", "brax", "mujoco", "mujoco-mjx")
     about = {"device": device.device_kind, "platform": device.platform, "count": len(jax.local_devices())}
     protocol.send({"kind": "about", **about, "versions": versions})
-    for part in settings["parts"]:
-        protocol.send(told(part, settings))
+    compiled = [part for part in settings["parts"] if part["kind"] != "machine"]
+    if len(compiled) < len(settings["parts"]):
+        protocol.send(told({"kind": "machine"}, partial(machine, settings)))
+    with ThreadPoolExecutor() as pool:
+        makers = {"cost": cost, "rate": programs}
+        found = [
+            pool.submit(makers[part["kind"]], settings, **{name: x for name, x in part.items() if name != "kind"})
+            for part in compiled
+        ]
+        wait(found)
+    for part in compiled:
+        made = found.pop(0)  # and so nobody keeps it
+        measure = made.result if part["kind"] == "cost" else lambda made=made: rate(settings, made.result())
+        protocol.send(told(part, measure))
+        del made, measure
         gc.collect()  # a failed part's arrays may hang on a cycle
         jax.clear_caches()
 
