@@ -151,7 +151,8 @@ class EnvState(NamedTuple):
     """N environments after a step; `obs` is what to act on next, `transition` fields describe the step just made.
 
     sim: the simulator's own state. key: of the run's environments. episode: `[N]` episodes begun, the address of the
-    next reset. steps: `[N]` steps into the episode, staggered in each environment's first.
+    next reset. steps: `[N]` steps into the episode, staggered in each environment's first. bank: `(sim, obs)` in which
+    the next episodes begin, where `Env.interval` is not 0.
     """
 
     obs: PyTree
@@ -164,14 +165,21 @@ class EnvState(NamedTuple):
     key: jax.Array
     episode: jax.Array
     steps: jax.Array
+    bank: PyTree = ()
 
 
 class Env(NamedTuple):
-    """N auto-resetting environments. `reset(key) -> EnvState`; `step(state, action[N, ...]) -> EnvState`."""
+    """N auto-resetting environments. `reset(key) -> EnvState`; `step(state, action[N, ...]) -> EnvState`.
+
+    refresh: `(state) -> bank`, new first states; whoever trains asks for them every `interval` steps of the clock, the
+    first included. 0: never, each step makes its own.
+    """
 
     spec: EnvSpec
     reset: Callable[[jax.Array], EnvState]
     step: Callable[[EnvState, jax.Array], EnvState]
+    refresh: Callable[[EnvState], PyTree] = lambda state: state.bank
+    interval: int = 0
 
 
 class Simulator(NamedTuple):

@@ -22,6 +22,8 @@ class EnvConfig:
     """Episodes are truncated, not terminated, after this many environment steps, L."""
     action_repeat: Annotated[int, Within(1)] = 1
     """Each action is repeated for this many steps of the physics."""
+    reset_interval: Annotated[int, Within(0)] = 0
+    """First states of episodes are made every so many steps and kept; 0: in every step in which an episode ends."""
     env_kwargs: str = "{}"
     """Whatever makes the environment gets these arguments, as JSON: '{"gravity": 5.0}'; in Python a mapping."""
 

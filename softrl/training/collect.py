@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from softrl.clock import Counter, Purpose, at
 from softrl.training.state import LearnerState, Program, Rollout, RunState
-from softrl.types import Hypers, PyTree, Transition
+from softrl.types import EnvState, Hypers, PyTree, Transition
 
 
 class CollectInfo(NamedTuple):
@@ -39,7 +39,7 @@ def collect(program: Program, run: RunState, hypers: Hypers) -> tuple[RunState, 
 
     ready = clock.step.at_least(program.learning_starts)
     action, carry, extras = jax.lax.cond(ready, act, explore, run.rollout.carry)
-    env = program.env.step(run.env, action)
+    env = program.env.step(_refreshed(program, run), action)
     transition = Transition(
         run.env.obs, action, env.reward, env.terminated, env.truncated, env.final_obs, env.valid, extras
     )
@@ -68,6 +68,15 @@ def remember(
     replay = program.replay.add(learner.replay, step, transition)
     fared = learner.health._replace(quarantined=learner.health.quarantined + jnp.uint32(quarantined))
     return learner._replace(agent=agent, replay=replay, health=fared), carry
+
+
+def _refreshed(program: Program, run: RunState) -> EnvState:
+    """The environments, with new first states where the clock says so: members share it, so the branch stays one."""
+    env, interval = program.env, program.env.interval
+    if not interval:
+        return run.env
+    due = run.clock.step.mod(interval) == 0
+    return run.env._replace(bank=jax.lax.cond(due, env.refresh, lambda state: state.bank, run.env))
 
 
 def _account(rollout: Rollout, run: RunState, transition: Transition) -> tuple[Rollout, CollectInfo]:

@@ -140,6 +140,11 @@ def require_possible(assembled: Assembled) -> None:
         )
     if training.data_shards != 1:
         raise ConfigError(f"{assembled.config.env.env} runs on the host: set data_shards 1, got {training.data_shards}")
+    if assembled.config.env.reset_interval:
+        raise ConfigError(
+            f"{assembled.config.env.env} runs on the host, where each environment resets by itself: set "
+            f"reset_interval 0, got {assembled.config.env.reset_interval}"
+        )
     if training.chunk_steps % training.train_freq:
         raise ConfigError(
             f"chunk_steps must be a multiple of train_freq, {training.train_freq}; got {training.chunk_steps}: change "
