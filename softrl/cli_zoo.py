@@ -10,7 +10,7 @@ def table(argv: list[str]) -> int:
         raise ConfigError(f"softrl zoo takes no arguments, got {' '.join(argv)}; `softrl eval zoo/NAME` evaluates one")
     rows = [("name", "return", "algorithm", "steps", "training")]
     for card in map(zoo.card, zoo.names()):
-        earned = f"{card.return_mean:,.1f} ± {card.return_std:.1f}"
+        earned = f"{card.return_mean:,.1f} ± {card.return_std:,.1f}"
         rows.append((zoo.PREFIX + card.name, earned, card.algorithm, f"{card.steps:,}", f"{card.seconds:,.0f} s"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for name, *others in rows:

@@ -24,6 +24,7 @@ from tests.refused import explained
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = "gym/HalfCheetah-v5"
+pytestmark = pytest.mark.usefixtures("compiled_once")
 each_policy = pytest.mark.parametrize("name", zoo.names())
 
 

@@ -4,12 +4,12 @@ Imports NumPy at most, and safetensors for the files, so that whoever acts needs
 """
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from softrl.errors import TensorError, library, require_known
 from softrl.numpy_policy import NumpyPolicy, decode
+from softrl.storage import durable
 
 POLICIES = Path(__file__).parent / "policies"
 
@@ -67,7 +67,7 @@ def names() -> tuple[str, ...]:
 
 def card(name: str) -> Card:
     """A policy's card. Raises: ConfigError for a name that is not in the zoo, with the nearest that is."""
-    return Card(**json.loads(_file(name, ".json").read_text()))
+    return Card(**durable.decode(_file(name, ".json").read_text()))
 
 
 def load(name: str) -> NumpyPolicy:
