@@ -50,7 +50,7 @@ _PUBLIC = {
 _get, _names = exported("softrl", _PUBLIC)
 __all__ = ["__version__", *_names]
 
-_PACKAGES = ("inference", "sweep")
+_PACKAGES = ("inference", "sweep", "zoo")
 """Packages that are used by their own name: `softrl.sweep.run`."""
 
 

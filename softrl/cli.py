@@ -1,4 +1,4 @@
-"""`softrl train · eval · render · envs`."""
+"""`softrl train · eval · render · envs · zoo`."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from softrl import __version__, cli_output, cli_serve, cli_sweep
+from softrl import __version__, cli_output, cli_serve, cli_sweep, cli_zoo
 from softrl.config import Seed, Within, setting
 from softrl.errors import ConfigError, SoftRLError, require_known
 
@@ -30,6 +30,7 @@ softrl {version}: control as inference, compiled
   softrl report DIR                                                       one HTML page on a run or a sweep
   softrl serve --out DIR --obs 17 --actions 6 [--address HOST:PORT] ...   a learner that other processes feed
   softrl envs                                                             what ENV can be, besides my_module:make_env
+  softrl zoo                                                              trained policies, each a RUN called zoo/NAME
 
 `softrl COMMAND --help` lists every setting with its default for ENV (first: brax/halfcheetah).
 """
@@ -56,7 +57,7 @@ class EvalOptions:
     """Evaluation of a finished run."""
 
     run: tyro.conf.Positional[str]
-    """Evaluate the run in this directory."""
+    """Evaluate the run in this directory, or the policy zoo/NAME of the zoo."""
     episodes: int = 128
     """Run this many episodes by the policy's mode, and as many by sampling."""
     seed: int = 0
@@ -68,11 +69,11 @@ class RenderOptions:
     """A film of a finished run."""
 
     run: tyro.conf.Positional[str]
-    """Film the run in this directory."""
+    """Film the run in this directory, or the policy zoo/NAME of the zoo."""
     format: str = "mp4"
     """Write a film as mp4 or gif, or a page with Brax's viewer as html."""
     out: str | None = None
-    """Write to this file, by default replay.<format> in the run's directory."""
+    """Write to this file, by default replay.<format> in the run's directory; here for one of the zoo."""
     steps: int = 250
     """Show this many environment steps."""
     seed: int = 0
@@ -84,9 +85,9 @@ class DemonstrateOptions:
     """Whole episodes of a finished run's best policy, drawn and not by its mode, as an .npz with D4RL's keys."""
 
     run: tyro.conf.Positional[str]
-    """Record the run in this directory."""
+    """Record the run in this directory, or the policy zoo/NAME of the zoo."""
     out: str | None = None
-    """Write to this file, by default demonstrations.npz in the run's directory."""
+    """Write to this file, by default demonstrations.npz in the run's directory; here for one of the zoo."""
     episodes: int = 20
     """Record this many episodes."""
     seed: int = 0
@@ -126,6 +127,7 @@ def _called(argv: list[str]) -> None:
         "export": cli_serve.export,
         "serve": cli_serve.serve,
         "envs": _envs,
+        "zoo": cli_zoo.table,
     }
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE.format(version=__version__))
@@ -251,9 +253,10 @@ def _render(argv: list[str]) -> int:
         raise ConfigError(f"format must be mp4, gif or html, got {options.format!r}")
     from softrl.run import load
 
-    path = options.out or Path(options.run) / f"replay.{options.format}"
     seed, steps = setting("seed", options.seed, Seed), setting("steps", options.steps, Annotated[int, Within(1)])
-    print(load(options.run).render(path, steps=steps, seed=seed))
+    run = load(options.run)
+    path = options.out or (run.directory or Path()) / f"replay.{options.format}"
+    print(run.render(path, steps=steps, seed=seed))
     return 0
 
 

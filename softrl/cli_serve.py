@@ -6,6 +6,7 @@ from typing import Any
 
 import tyro
 
+from softrl import zoo
 from softrl.errors import ConfigError, require_known
 
 
@@ -14,11 +15,11 @@ class ExportOptions:
     """A policy as a file."""
 
     run: tyro.conf.Positional[str]
-    """Export the policy of the run in this directory, or of the learner that was saved there."""
+    """Export the policy of the run or the learner in this directory, or the policy zoo/NAME of the zoo."""
     format: str = "onnx"
     """Write onnx, stablehlo (for `jax.export`) or safetensors (for NumPy, with softrl.numpy_policy)."""
     out: str | None = None
-    """Write to this file, by default <what>.<format> in that directory."""
+    """Write to this file, by default <what>.<format> in that directory; here for one of the zoo."""
     what: str = "policy"
     """Write the policy, or another network that the run's algorithm learned with it, such as a reward."""
     member: int | None = None
@@ -67,16 +68,18 @@ def _exported(options: ExportOptions, directory: Path, format: str) -> Any:
     from softrl.learner import files, saved
     from softrl.run import load
 
-    path = options.out or directory / f"{options.what}.{format}"
-    if files.is_learner(directory):
+    if zoo.shipped(directory) is None and files.is_learner(directory):
         if options.member is not None:
             raise ConfigError(f"{directory} holds a learner, which has one policy: leave --member out")
         require_known("network of a learner", options.what, ("policy",))
-        return exporting.write(saved.newest(directory), path, format=format)
+        return exporting.write(saved.newest(directory), options.out or directory / f"policy.{format}", format=format)
     run = load(directory)
     if options.member is None:
-        return run.export(path, format, options.what)
+        return run.export(options.out, format, options.what)
+    if run.directory is None:
+        raise ConfigError(f"{directory} is one policy: leave --member out")
     policy, version = exporting.member_policy(directory, run.assembled, options.member)
+    path = options.out or directory / f"{options.what}.{format}"
     return exporting.export(run.assembled, policy, path, format=format, version=version, what=options.what)
 
 

@@ -9,7 +9,8 @@ A policy file is safetensors. Its metadata has `format` and `spec`, the JSON of 
                                                      array has no /NAME
     action/low [A], action/high [A]                  of continuous actions, as they leave
 
-Files of the format before, softrl-policy-1, are read too. Imports NumPy; for files also safetensors.
+All are float32, or float16, whose numbers are widened as the file is read: a policy computes in float32. The header
+says which. Files of the format before, softrl-policy-1, are read too. Imports NumPy; for files also safetensors.
 """
 
 import json
@@ -170,6 +171,7 @@ def decode(data: bytes) -> NumpyPolicy:
     arrays, metadata = tensors.decode(data)
     if metadata.get("format") not in _READ:
         raise TensorError(f"expected a policy file of format {FORMAT!r}, got {metadata.get('format')!r}")
+    arrays = {name: x.astype(np.float32) if x.dtype == np.float16 else x for name, x in arrays.items()}
     try:
         spec, arrays = _READ[metadata["format"]](json.loads(metadata["spec"]), arrays)
         expected, version = shapes(spec), int(metadata.get("version", "0"))

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from softrl import zoo
 from softrl.agents import algorithm
 from softrl.agents.carry import afresh
 from softrl.agents.observations import inputs, whole
@@ -34,6 +35,7 @@ from softrl.training.programs import abstract_run
 from softrl.training.session import Listener, advance
 from softrl.training.state import RunState
 from softrl.types import PyTree
+from softrl.zoo.published import published
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,10 @@ class Run:
         """Goes on to `steps` environment steps (by default the config's), as `train` would in the same directory."""
         config = self.config if steps is None else change(self.config, steps=steps)
         if self.directory is None:
+            if self.state is None:
+                raise ConfigError(
+                    "a policy of the zoo has no learner to go on with; train anew: softrl.train(run.config)"
+                )
             for name in options:
                 require_known("option of a run in memory", name, ("progress", "sinks", "progress_fn", "listener"))
             return _resume_in_memory(self, config, **options)
@@ -262,13 +268,15 @@ def load(
 ) -> Run:
     """A run from its directory: config, metrics and best policy; the rest is read when it is resumed.
 
+    `zoo/NAME` is a policy of `softrl.zoo`, its card in place of metrics; it cannot be resumed.
+
     Args: as of `train`. env, evaluation_env: those that lived in the process that trained, or others with the same
       observations and actions.
     Raises: CheckpointError where there is no run, or none of its policies verifies. ConfigError: an environment that
       must be given again, or that is not what it was.
     """
-    run_directory = Path(run_directory)
-    about = identity.read(run_directory)
+    run_directory, card = Path(run_directory), zoo.shipped(run_directory)
+    about = identity.read(run_directory) if card is None else card._asdict()
     config = read(about["config"])
     other = identity.lasting(run_directory, about, env=env is not None, evaluation_env=evaluation_env is not None)
     env = None if env is None else found(env, config.env.kwargs)._replace(name=config.env.env)
@@ -278,6 +286,8 @@ def load(
         specs.require_alike(
             about["environment"], assembled.program.env.spec, f"{run_directory} has another {config.env.env}"
         )
+    if card is not None:
+        return Run(config, None, [card.record], assembled, published(assembled, zoo.load(card.name)))
     best = checkpoint.restore_best(run_directory / "checkpoints", abstract_policy(assembled, abstract_run(assembled)))
     if best is None:
         raise CheckpointError(f"{run_directory} has no evaluated policy yet; train it further first")

@@ -16,9 +16,9 @@ HEADER_BYTES = 1 << 16
 """Longest header that `decode` reads; that of a policy has about a hundred bytes a tensor."""
 
 DTYPES = ("float64", "float32", "int64", "int32", "uint8", "bool")
-"""What softrl puts into files and onto wires."""
+"""What softrl puts onto wires; a policy file may hold float16, too."""
 
-_ITEM_BYTES = {"F64": 8, "F32": 4, "I64": 8, "I32": 4, "U8": 1, "BOOL": 1}
+_ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "I64": 8, "I32": 4, "U8": 1, "BOOL": 1}
 
 
 def encode(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:
@@ -31,7 +31,7 @@ def decode(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays and the strings that `encode` wrote.
 
     Raises:
-      TensorError: not safetensors, damaged, or of another dtype than float64, float32, int64, int32, uint8 and bool.
+      TensorError: not safetensors, damaged, or of another dtype than `DTYPES` and float16.
     """
     strings = metadata(data)
     try:

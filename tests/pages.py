@@ -189,7 +189,7 @@ def _softrl(arguments: list[str], *, parse_only: bool) -> None:
         except SystemExit as error:
             if error.code:
                 raise ValueError(f"softrl {shlex.join(arguments)} ended with exit code {error.code}") from None
-            if parse_only and arguments != ["envs"] and "--help" not in arguments:
+            if parse_only and arguments not in (["envs"], ["zoo"]) and "--help" not in arguments:
                 raise ValueError(f"softrl {shlex.join(arguments)} did its work: WORK names where it begins") from None
     if parse_only and arguments[0] == "sweep":
         from softrl.sweep import spec

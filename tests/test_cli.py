@@ -90,6 +90,7 @@ BAD = [
     (["render", "no-such-run"], ["not a run"]),
     (["render", "no-such-run", "--format", "avi"], ["avi", "mp4, gif or html"]),
     (["envs", "all"], ["takes no arguments"]),
+    (["zoo", "all"], ["takes no arguments", "softrl eval zoo/NAME"]),
 ]
 
 

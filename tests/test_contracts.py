@@ -11,16 +11,19 @@ import numpy as np
 import pytest
 
 import softrl
+from softrl import numpy_policy
 from softrl.agents import ALGORITHMS, algorithm
+from softrl.agents.carry import afresh
 from softrl.config import flat
 from softrl.errors import ConfigError
 from softrl.numpy_policy import NumpyPolicy
 from softrl.reporting.report import page
 from softrl.training import members
-from softrl.training.assemble import assemble, member_hypers
+from softrl.training.assemble import acting, assemble, member_hypers
 from softrl.training.config import Config
 from softrl.training.programs import abstract_run
 from softrl.types import Continuous, Discrete
+from softrl.zoo.published import published
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -81,6 +84,17 @@ def test_a_chunk_that_does_not_lower_for_tpu_and_cuda_trains_on_cpus_only(name, 
     step = jax.jit(partial(members.chunk_members, assembled.program, length=16, how="vmap"), donate_argnums=0)
     run, hypers = abstract_run(assembled), jax.eval_shape(lambda: member_hypers(assembled))
     assert jax.export.export(step, platforms=("tpu", "cuda"))(run, hypers).platforms == ("tpu", "cuda")
+
+
+@each_case
+def test_a_policy_that_comes_back_from_its_file_acts_as_before(name, kind):
+    assembled = assemble(config(name, kind))
+    agent = assembled.program.agent
+    policy = agent.policy(agent.init(jax.random.key(0), assembled.hypers.agent))
+    back = published(assembled, numpy_policy.decode(numpy_policy.encode(acting(assembled, policy))))
+    obs = np.float32([[0.3, -0.2], [-1.0, 0.5]])
+    for key in (None, jax.random.key(1)):
+        np.testing.assert_array_equal(*(afresh(agent, each, obs, key) for each in (back, policy)))
 
 
 @each_case

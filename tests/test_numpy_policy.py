@@ -62,6 +62,18 @@ def test_a_file_holds_running_statistics_and_blocks_too(form, norm):
             numpy_policy.decode(tensors.encode(arrays, metadata))
 
 
+def test_weights_in_float16_are_widened_as_they_are_read():
+    policy = made(GAUSSIAN)
+    halved = {name: x.astype(np.float16) for name, x in policy.arrays.items() if name.endswith("/kernel")}
+    assert len(halved) == 3
+    read = numpy_policy.decode(numpy_policy.encode(NumpyPolicy(policy.spec, policy.arrays | halved, policy.version)))
+    rounded = {name: x.astype(np.float32) for name, x in halved.items()}
+    assert all(x.dtype == np.float32 for x in read.arrays.values())
+    expected = NumpyPolicy(policy.spec, policy.arrays | rounded)
+    np.testing.assert_array_equal(read(NESTED), expected(NESTED))
+    assert (read(NESTED) != policy(NESTED)).any()
+
+
 # Written and computed by softrl 0.1.0, when a policy was always a perceptron: modes, and draws of default_rng(0).
 OLD = {
     "policy-1": (
