@@ -32,7 +32,7 @@ def table(argv: list[str]) -> int:
     """`softrl table`."""
     about = "Tables of many runs: returns by task and algorithm, and scores over tasks with bootstrap intervals."
     options = tyro.cli(TableOptions, args=argv, prog="softrl table", description=about)
-    from softrl.reporting.table import comparison, published, results, write
+    from softrl.reporting.table import comparison, gather, published, write
 
     if options.out is not None:
         write.writer(options.out)
@@ -40,9 +40,10 @@ def table(argv: list[str]) -> int:
         setting("at_steps", options.at_steps, Annotated[int, Within(1)])
     if options.at_seconds is not None and not options.at_seconds > 0:
         raise ConfigError(f"at_seconds must be a number of seconds above 0, got {options.at_seconds}")
+    found = gather.read(options.directory)
     others = [] if options.against is None else published.read(options.against)
     how = {"at_steps": options.at_steps, "at_seconds": options.at_seconds, "reference": options.reference}
-    made = comparison.compare(results.read(options.directory), others, **how)
+    made = comparison.compare(found, others, **how)
     if options.out is None:
         print(write.markdown(made), end="")
     else:

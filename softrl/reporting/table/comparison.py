@@ -74,7 +74,7 @@ class Panel(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """rows, columns (measured), others (published) by name; a panel a measure; shared: settings beside the presets' that
+    """rows, columns (measured), others (published) by name; a panel a measure; shared: settings beside presets' that
     all runs have; results: what it is all made of, without those."""
 
     shared: dict[str, Any]

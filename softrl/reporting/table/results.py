@@ -1,4 +1,4 @@
-"""Results: one seed's learning curve as a small JSON file, and everything of that kind that is under a directory.
+"""Results: one seed's learning curve as a small JSON file.
 
     {"suite", "task", "algorithm", "preset", "seed", "steps",
      "curve": {"env_steps": [E], "updates": [E], "seconds": [E], "return": [E], "stochastic_return": [E]},
@@ -8,15 +8,14 @@ and, where a setting differs from the preset's, "setting": {name: value}.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from softrl.errors import CheckpointError, ConfigError
-from softrl.storage import directory as run_directory
+from softrl.errors import CheckpointError
 from softrl.storage import durable
 
 CURVE = ("env_steps", "updates", "seconds", "return", "stochastic_return")
@@ -93,55 +92,3 @@ def parsed(data: dict[str, Any], path: Path) -> Result:
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {error}; make it again from its run") from None
     return Result(**{name: data[name] for name in FIELDS} | {"curve": curve}, setting=data.get("setting", {}))
-
-
-def read(directory: str | Path) -> list[Result]:
-    """All results under a directory: files of results, run directories and sweeps, in order of their paths.
-
-    Raises:
-      ConfigError: there is none, or two are of the same seed of the same thing.
-      CheckpointError: one is damaged.
-    """
-    found = list(_under(Path(directory)))
-    if not found:
-        raise ConfigError(
-            f"{directory} holds no results: give a directory with files of results, run directories or a sweep"
-        )
-    _refuse_repeated(found)
-    return [result for _, result in found]
-
-
-def _under(path: Path) -> Iterator[tuple[Path, Result]]:
-    if path.is_file():
-        with durable.explained("read", path):
-            content = path.read_bytes()
-        try:
-            data = durable.decode(content)
-        except ValueError:
-            raise CheckpointError(f"{path} is damaged: not JSON; make it again from its run, or take it away") from None
-        if isinstance(data, dict) and isinstance(data.get("curve"), dict):  # other people's files may lie beside
-            yield path, parsed(data, path)
-        return
-    if (path / "sweep.json").exists() or (path / run_directory.CONFIG).exists():
-        from softrl.reporting.table import runs  # loads what trains, which files of results do not need
-
-        yield from ((path, result) for result in runs.read(path))
-        return
-    if path.is_dir():
-        for entry in sorted(path.iterdir()):
-            if entry.is_dir() or entry.suffix == ".json":
-                yield from _under(entry)
-
-
-def _refuse_repeated(found: list[tuple[Path, Result]]) -> None:
-    """Two files of one seed are no two seeds. Members of one sweep are its own business: a search may repeat one."""
-    seen: dict[str, Path] = {}
-    for path, result in found:
-        key = durable.encode(
-            [result.suite, result.task, result.algorithm, result.preset, dict(result.setting), result.seed]
-        )
-        if seen.setdefault(key, path) != path:
-            raise ConfigError(
-                f"{seen[key]} and {path} are the same seed {result.seed} of {result.algorithm} on {result.task}: "
-                "a seed counts once, so take one of them away"
-            )
