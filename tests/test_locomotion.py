@@ -1,7 +1,7 @@
 """The committed results: files, published numbers and specs are whole, and the page shows what they make."""
 
+import importlib.util
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -61,14 +61,16 @@ def test_specs_are_sweeps_of_a_preset_and_its_environments(file):
         assert set(one.base) <= {"steps", "eval_episodes", "eval_every"}
 
 
-def collect(*words: object, environment: dict[str, str]) -> subprocess.CompletedProcess:
-    """The script in a process of its own."""
-    command = [sys.executable, str(HERE / "collect.py"), *map(str, words)]
-    environment = environment | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def collect(monkeypatch, *words: object) -> int:
+    """The script's exit code."""
+    loader = importlib.util.spec_from_file_location("collect", HERE / "collect.py")
+    script = importlib.util.module_from_spec(loader)
+    loader.loader.exec_module(script)
+    monkeypatch.setattr(sys, "argv", ["collect.py", *map(str, words)])
+    return script.main()
 
 
-def test_collect_writes_finished_and_unfinished_runs_and_refuses_what_is_no_presets(tmp_path, user_environment):
+def test_collect_writes_finished_and_unfinished_runs_and_refuses_what_is_no_presets(tmp_path, monkeypatch, capsys):
     surroundings = {
         "commit": "abc",
         "versions": {"jax": "1"},
@@ -84,12 +86,11 @@ def test_collect_writes_finished_and_unfinished_runs_and_refuses_what_is_no_pres
         ]
         (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     where = ["--suite", "s", "--note", "Said.", "--out", tmp_path / "results"]
-    done = collect(*where, tmp_path / "whole", tmp_path / "half", environment=user_environment)
-    assert done.returncode == 0, done.stderr
+    assert collect(monkeypatch, *where, tmp_path / "whole", tmp_path / "half") == 0
     first, second = (tmp_path / "results" / "s" / "tuned" / f"probe_bounded-lq_{seed}.json" for seed in (0, 1))
-    assert done.stdout.splitlines() == [f"{first} ", f"{second} unfinished: 100 of 200 steps"]
+    assert capsys.readouterr().out.splitlines() == [f"{first} ", f"{second} unfinished: 100 of 200 steps"]
     (one,) = gather.read(first)
     assert one.finished and list(one.curve["return"]) == [0.0, 10.0, 20.0] and list(one.curve["seconds"]) == [0, 2, 4]
     assert one.about["machine"] == "Linux x86_64" and one.about["note"] == "Said."
-    refused = collect(*where, tmp_path / "own", environment=user_environment)
-    assert refused.returncode == 2 and "is no preset's run (gamma)" in refused.stderr
+    assert collect(monkeypatch, *where, tmp_path / "own") == 2
+    assert "is no preset's run (gamma)" in capsys.readouterr().err

@@ -77,7 +77,7 @@ def _scores(panel: Panel) -> Grid:
         f"Over {tasks}, with 95 % intervals of a stratified bootstrap. A score of 1 is: {'; '.join(scales)}. "
         "IQM: the mean of the middle half of all runs."
     )
-    return Grid(f"Scores: {panel.measure.name}", about, ("", "mean", "median", "IQM"), rows)
+    return Grid(f"Scores: {panel.measure.name}", about, ("column", "mean", "median", "IQM"), rows)
 
 
 def _profile(panel: Panel) -> Grid:
@@ -87,7 +87,9 @@ def _profile(panel: Panel) -> Grid:
         if summary.profile
     )
     about = "The share of runs whose score is above a threshold, mean over tasks, with 95 % intervals."
-    return Grid(f"Performance profile: {panel.measure.name}", about, ("", *(f"> {at:g}" for at in THRESHOLDS)), rows)
+    return Grid(
+        f"Performance profile: {panel.measure.name}", about, ("column", *(f"> {at:g}" for at in THRESHOLDS)), rows
+    )
 
 
 def _improvement(panel: Panel) -> Grid:

@@ -70,7 +70,9 @@ def page(comparison: Comparison, command: str = "") -> str:
         sections.append(template.section("notes", "Notes", *listed))
     runs, tasks = len(comparison.results), len(comparison.rows)
     about = f"{runs} run{'s' * (runs > 1)}, {tasks} task{'s' * (tasks > 1)}"
-    return template.page(title=TITLE, about=about, kind="Table", command=command, sections=sections)
+    return template.page(
+        title=TITLE, about=about, kind="Table", command=command, sections=[tag("div", *sections, class_="long")]
+    )
 
 
 def comma_separated(comparison: Comparison, command: str = "") -> str:
