@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from softrl import __version__, cli_output, cli_serve, cli_sweep, cli_zoo
+from softrl import __version__, cli_output, cli_serve, cli_sweep, cli_table, cli_zoo
 from softrl.config import Seed, Within, setting
 from softrl.errors import ConfigError, SoftRLError, require_known
 
@@ -28,6 +28,7 @@ softrl {version}: control as inference, compiled
   softrl demonstrate RUN [--episodes N]                                   what it does, as a file to learn from
   softrl export DIR --format onnx|stablehlo|safetensors [--out FILE]      a run's or a learner's policy as a file
   softrl report DIR                                                       one HTML page on a run or a sweep
+  softrl table DIR [--against FILE] [--out FILE]                          many runs by task and algorithm, with scores
   softrl serve --out DIR --obs 17 --actions 6 [--address HOST:PORT] ...   a learner that other processes feed
   softrl envs                                                             what ENV can be, besides my_module:make_env
   softrl zoo                                                              trained policies, each a RUN called zoo/NAME
@@ -124,6 +125,7 @@ def _called(argv: list[str]) -> None:
         "render": _render,
         "demonstrate": _demonstrate,
         "report": _report,
+        "table": cli_table.table,
         "export": cli_serve.export,
         "serve": cli_serve.serve,
         "envs": _envs,

@@ -41,6 +41,7 @@ WORK = (
     "softrl.run.load",
     "softrl.learner.files.is_learner",
     "softrl.reporting.report.read",
+    "softrl.reporting.table.gather.read",
     "softrl.serve.command.serve",
 )
 """Where the commands of softrl begin to work, once their arguments are parsed and checked."""

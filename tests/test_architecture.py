@@ -48,6 +48,7 @@ LAYERS = {
     "cli_sweep": 7,
     "cli_serve": 7,
     "cli_zoo": 7,
+    "cli_table": 7,
     "cli": 8,
     "compat": 8,
     "__init__": 9,

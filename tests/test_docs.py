@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from softrl import cli, cli_serve, cli_sweep
+from softrl import cli, cli_serve, cli_sweep, cli_table
 from softrl.agents import ALGORITHMS
 from softrl.config import flat
 from softrl.learner import LearnerConfig
@@ -134,7 +134,7 @@ def resolved(name: str) -> bool:
 
 def test_every_command_and_flag_that_is_named_exists():
     options = (cli.TrainOptions, cli.EvalOptions, cli.RenderOptions, cli.ReportOptions, cli_serve.ExportOptions)
-    options += (cli.DemonstrateOptions,)
+    options += (cli.DemonstrateOptions, cli_table.TableOptions)
     options += (cli_serve.ServeOptions, cli_sweep.SweepOptions, cli_sweep.BestOptions, ServeConfig)
     known = {field.name for kind in options for field in fields(kind)}
     known |= flat(LearnerConfig()).keys() | {"from", "help", "version", "slow"}

@@ -11,7 +11,7 @@ from softrl.errors import CheckpointError, ConfigError
 from softrl.storage import durable
 
 _LOCK = ".lock"
-_CONFIG = "config.json"
+CONFIG = "config.json"
 _NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
@@ -87,7 +87,7 @@ def write_config(directory: Path, config: dict[str, Any]) -> None:
 
     Raises: TypeError: a value that JSON cannot hold. CheckpointError: the file system refused.
     """
-    path = Path(directory) / _CONFIG
+    path = Path(directory) / CONFIG
     with durable.explained("write", path):
         durable.write_atomically(path, durable.encode(config, indent=2).encode() + b"\n")
 
@@ -97,9 +97,9 @@ def read_config(directory: Path) -> dict[str, Any]:
 
     Raises: CheckpointError: there is none (then `directory` is not a run's), or it is damaged.
     """
-    path = Path(directory) / _CONFIG
+    path = Path(directory) / CONFIG
     if not path.exists():
-        raise CheckpointError(f"{directory} is not a run: it has no {_CONFIG}")
+        raise CheckpointError(f"{directory} is not a run: it has no {CONFIG}")
     return durable.read_object(path, "restore it, or choose another directory")
 
 

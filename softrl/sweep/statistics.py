@@ -95,11 +95,20 @@ def interval(
     point = float(statistic(np.concatenate(runs)))
     if max(map(len, runs)) < 2:
         return Interval(point, np.nan, np.nan, count)
-    generator = np.random.default_rng(seed)
-    drawn = [task[generator.integers(len(task), size=(resamples, len(task)))] for task in runs]
+    drawn = resampled(runs, np.random.default_rng(seed), resamples)
+    return Interval(point, *percentiles(statistic(np.concatenate(drawn, axis=-1)), confidence), count)
+
+
+def resampled(runs: Sequence[np.ndarray], generator: np.random.Generator, resamples: int) -> list[np.ndarray]:
+    """Stratified bootstrap samples: of every task `[n]` as many runs as it has, with replacement, `[resamples, n]`."""
+    return [task[generator.integers(len(task), size=(resamples, len(task)))] for task in runs]
+
+
+def percentiles(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    """The (1 − c)/2 and (1 + c)/2 quantiles of a statistic's values on resamples. Args: `confidence`: c."""
     tail = 50.0 * (1.0 - confidence)
-    low, high = np.percentile(statistic(np.concatenate(drawn, axis=-1)), [tail, 100.0 - tail])
-    return Interval(point, float(low), float(high), count)
+    low, high = np.percentile(values, [tail, 100.0 - tail])
+    return float(low), float(high)
 
 
 def finite(scores: Iterable[float | None]) -> np.ndarray:

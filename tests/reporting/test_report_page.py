@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from softrl.reporting import report
+from softrl.reporting.table import comparison, gather, write
 from tests.reporting import sweeps
 from tests.reporting.browser import chromium
 
@@ -122,3 +123,21 @@ def test_somebody_elses_sweep_cannot_run_or_load_anything(browser, tmp_path):
     assert "owned" not in (browser.run("return document.title") or "").replace(hostile, "")
     assert browser.run("return document.querySelectorAll('main script, main img, header script').length") == 0
     assert browser.complaints() == []
+
+
+def test_a_table_of_many_runs_fits_a_phone_and_sorts(browser, tmp_path):
+    grid = {
+        "seeds": 3,
+        "base": {"steps": 45_056},
+        "axes": {"temperature": [0.02, 0.5], "env": ["probe/death", "probe/bounded-lq"]},
+    }
+    made = comparison.compare(gather.read(sweeps.made(tmp_path / "sweep", grid)))
+    page = write.write(made, tmp_path / "table.html", "softrl table sweep")
+    for width in (360, 1280):
+        browser.open(page, width=width, scheme="light")
+        assert browser.complaints() == []
+        assert browser.run("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    first = "section[aria-labelledby=g0] tbody tr td:nth-child(2)"
+    browser.run("document.querySelectorAll('section[aria-labelledby=g0] th button')[1].click()")
+    keys = [float(cell.partition(" ")[0].replace("−", "-").replace(",", "")) for cell in browser.texts(first)]
+    assert keys == sorted(keys, reverse=True)

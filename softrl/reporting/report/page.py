@@ -1,21 +1,18 @@
 """The page: everything put together, with no file and no network beside it."""
 
 import base64
-import hashlib
 import math
-import string
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from softrl import __version__, units
+from softrl import units
 from softrl.errors import CheckpointError
 from softrl.reporting import media
-from softrl.reporting.report import curves, data, effects, read_run, read_sweep, svg, tables
+from softrl.reporting.report import curves, data, effects, read_run, read_sweep, svg, tables, template
 from softrl.reporting.report.data import Group, Report
 from softrl.reporting.report.svg import tag
 from softrl.sweep import folder
 
-HERE = Path(__file__).parent
 Grouped = Mapping[str, list[Group]]
 """Robot -> its settings, best first."""
 
@@ -52,28 +49,17 @@ def write(report: Report, path: str | Path) -> Path:
 
 def html(report: Report) -> str:
     """The page as text. Whatever a run's files hold is shown as text and can neither run nor load anything."""
-    script = (HERE / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     grouped = {task: data.groups(tuple(m for m in report.members if m.task == task)) for task in report.tasks}
     sections = [_best(report), *_tasks(report, grouped), _members(report), _failures(report), _config(report)]
-    return string.Template((HERE / "template.html").read_text(encoding="utf-8")).substitute(
-        title=svg.text(report.title),
-        about=svg.text(report.about),
+    return template.page(
+        title=report.title,
+        about=report.about,
         kind={"sweep": "Sweep", "run": "Training run"}[report.kind],
-        style=(HERE / "style.css").read_text(encoding="utf-8"),
-        script=script,
-        digest=digest,
+        command=report.command,
+        sections=sections,
         tiles=_tiles(report, grouped),
         notice=_notice(report),
-        sections="\n".join(filter(None, sections)),
-        version=svg.text(__version__),
-        command=svg.text(report.command),
     )
-
-
-def _section(key: str, title: str, *children: str, lead: str = "") -> str:
-    said = tag("p", lead, class_="lead") if lead else ""
-    return tag("section", tag("h2", svg.text(title), id=key), said, *children, aria_labelledby=key)
 
 
 def _tiles(report: Report, grouped: Grouped) -> str:
@@ -122,8 +108,8 @@ def _best(report: Report) -> str:
     listed, *others = (_facts(report, best) for best in found)
     if report.video is None:
         said = tag("p", svg.text(report.film), class_="faint") if report.film else ""
-        return _section("best", title, listed, *others, said)
-    return _section("best", title, tag("div", _film(report.video, report.film), listed, class_="best"), *others)
+        return template.section("best", title, listed, *others, said)
+    return template.section("best", title, tag("div", _film(report.video, report.film), listed, class_="best"), *others)
 
 
 def _facts(report: Report, best: data.Member) -> str:
@@ -157,7 +143,7 @@ def _tasks(report: Report, grouped: Grouped) -> list[str]:
         parts += [_curves(report, groups, key, suffix), _effects(report, members, key, suffix)]
         if 1 < len(groups) < len(members):  # otherwise the members' table says it all
             table = tables.settings(groups, report.axes)
-            parts.append(_section(f"{key}settings", f"Settings{suffix}", table, lead=lead))
+            parts.append(template.section(f"{key}settings", f"Settings{suffix}", table, lead=lead))
     return parts
 
 
@@ -180,7 +166,7 @@ def _curves(report: Report, groups: list[Group], key: str, suffix: str) -> str:
     if cut:
         lead += " What lies far below or above the others is cut off."
     main = tag("figure", drawing, _legend(groups) if not alone else "", class_="chart")
-    return _section(f"{key}curves", f"Learning curves{suffix}", main, _panels(report, groups, key), lead=lead)
+    return template.section(f"{key}curves", f"Learning curves{suffix}", main, _panels(report, groups, key), lead=lead)
 
 
 def _legend(groups: list[Group]) -> str:
@@ -212,19 +198,21 @@ def _effects(report: Report, members: tuple[data.Member, ...], key: str, suffix:
         "Return of the last evaluation by one setting, all others as they came: a dot for each member, a cross for "
         "each that diverged, and interquartile means with their 95 % intervals."
     )
-    return _section(f"{key}effects", f"Effects{suffix}", tag("div", *drawn, class_="panels"), lead=lead)
+    return template.section(f"{key}effects", f"Effects{suffix}", tag("div", *drawn, class_="panels"), lead=lead)
 
 
 def _members(report: Report) -> str:
     if len(report.members) == 1:
-        return _section("evaluations", "Evaluations", tables.evaluations(report.members[0], report.brief))
-    return _section("members", "Members", tables.members(report.members, report.axes, tasks=len(report.tasks) > 1))
+        return template.section("evaluations", "Evaluations", tables.evaluations(report.members[0], report.brief))
+    return template.section(
+        "members", "Members", tables.members(report.members, report.axes, tasks=len(report.tasks) > 1)
+    )
 
 
 def _failures(report: Report) -> str:
     failed = [member for member in report.members if member.status == "diverged"]
     none = tag("p", "None: every member kept learning.", class_="faint")
-    return _section("diverged", "Diverged", tables.failures(failed) if failed else none)
+    return template.section("diverged", "Diverged", tables.failures(failed) if failed else none)
 
 
 def _config(report: Report) -> str:
@@ -232,7 +220,7 @@ def _config(report: Report) -> str:
     versions = dict(report.surroundings.get("versions") or {})
     machine = {"commit": report.surroundings.get("commit") or "unknown", **(report.surroundings.get("machine") or {})}
     opened: Callable[[str, str], str] = lambda name, body: tag("details", tag("summary", name), body)
-    return _section(
+    return template.section(
         "config",
         "Configuration",
         opened("Settings", tables.pairs(report.config, "Base configuration", marked=marked)),

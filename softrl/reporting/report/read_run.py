@@ -60,7 +60,7 @@ def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _member(series: Mapping[str, str], index: int, config: Mapping[str, Any], records: list[dict[str, Any]]) -> Member:
     training = config["training"]
     wanted = {"return_mean": "eval.return_mean", "return_std": "eval.return_std", **series}
-    taken = {name: [_at(record, metric, index) for record in records] for name, metric in wanted.items()}
+    taken = {name: [at(record, metric, index) for record in records] for name, metric in wanted.items()}
     steps = np.array([record["env_steps"] for record in records], float)
     done = len(steps) and steps[-1] >= training["steps"]
     member = Member(
@@ -73,12 +73,12 @@ def _member(series: Mapping[str, str], index: int, config: Mapping[str, Any], re
         status="done" if done else "training" if records else "waiting",
     )
     for record in records:
-        if code := int(_at(record, "health.code", index, 0)):
+        if code := int(at(record, "health.code", index, 0)):
             return member._replace(status="diverged", cause=message(code), at=record["env_steps"])
     return member
 
 
-def _at(record: Mapping[str, Any], metric: str, index: int, missing: float = np.nan) -> float:
+def at(record: Mapping[str, Any], metric: str, index: int, missing: float = np.nan) -> float:
     """One member's number; `missing` where it was not measured."""
     part, name = metric.split(".")
     values = np.ravel(np.array(record.get(part, {}).get(name, missing), float))

@@ -1,0 +1,1 @@
+"""Tables of many runs: returns by task and algorithm, scores over tasks, intervals, and others' numbers beside them."""

@@ -1,0 +1,59 @@
+"""`softrl table` of what `softrl sweep` and `softrl train` really leave behind."""
+
+import json
+
+import numpy as np
+import pytest
+
+from softrl import cli, preset
+from softrl.config import change, flat
+from softrl.reporting.table import gather, runs
+from softrl.sweep import batch, spec
+from tests.sweep import tiny as sweeps
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+
+def called(*words):
+    """The command line, which ends well."""
+    with pytest.raises(SystemExit) as end:
+        cli.main([str(word) for word in words])
+    assert not end.value.code
+
+
+def test_a_real_sweep_and_its_run_directories_become_a_table_of_settings(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(batch, "prepare", sweeps.prepare)
+    words = sweeps.spec({"temperature": [0.05, 0.5]}, seeds=2, env="probe/death")
+    (tmp_path / "spec.toml").write_text(sweeps.toml(words))
+    asked = flat(change(spec.load(words).config, temperature=0.05))
+    asked = {name: value for name, value in asked.items() if name not in runs.NOT_ITS_OWN}
+    called("sweep", tmp_path / "spec.toml", "--out", tmp_path / "sweep")
+    capsys.readouterr()
+    called("table", tmp_path / "sweep", "--at-steps", 256)
+    text = capsys.readouterr().out
+    assert "sac tuned · temperature 0.05" in text and "**Return at 256 steps.**" in text
+    assert "**Probability of improvement: final return.**" in text and "Not at their last step" not in text
+    called("table", tmp_path / "sweep", "--out", tmp_path / "table.json")
+    found = json.loads((tmp_path / "table.json").read_text())
+    assert {name: np.shape(rows) for name, rows in found.items()} == {
+        "sac tuned · temperature 0.05": (2, 1),
+        "sac tuned · temperature 0.5": (2, 1),
+    }
+    rows = (tmp_path / "sweep" / "results.csv").read_text().splitlines()
+    final = sorted(float(row.split(",")[rows[0].split(",").index("final_return")]) for row in rows[1:])
+    read = gather.read(tmp_path / "sweep")
+    assert sorted(one.curve["return"][-1] for one in read) == final, "the last evaluation, as results.csv has it"
+    assert all((np.diff(one.curve["seconds"]) >= 0).all() for one in read)
+    (run,) = {path.parent for path in (tmp_path / "sweep" / "groups").rglob("config.json")}
+    members = gather.read(run)
+    for whole, member in zip(read, members, strict=True):
+        assert (member.task, member.algorithm, member.seed) == (whole.task, whole.algorithm, whole.seed)
+        assert member.setting["temperature"] == whole.setting["temperature"] and member.finished
+        np.testing.assert_array_equal(member.curve["return"], whole.curve["return"])
+    assert made_of(members[0]) == asked, "the nearest preset and what differs from it are the run's own config"
+
+
+def made_of(result):
+    """The settings of a preset with a result's own, without those that are no part of an algorithm."""
+    own = preset(result.task, name=result.preset, algorithm=result.algorithm, platform="cpu")
+    return {name: value for name, value in flat(change(own, **result.setting)).items() if name not in runs.NOT_ITS_OWN}

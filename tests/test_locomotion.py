@@ -1,0 +1,96 @@
+"""The committed results: files, published numbers and specs are whole, and the page shows what they make."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import softrl
+from softrl import cli
+from softrl.config import to_json
+from softrl.reporting.table import gather, published
+from softrl.sweep import spec
+
+ROOT = Path(__file__).resolve().parents[1]
+HERE = ROOT / "experiments" / "locomotion"
+COMMAND = ["table", "experiments/locomotion/results", "--against", "experiments/locomotion/published.toml"]
+MARKS = ("<!-- locomotion -->\n", "<!-- /locomotion -->\n")
+
+
+def test_the_page_shows_what_the_committed_results_make(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit) as end:
+        cli.main(COMMAND)
+    assert end.value.code == 0
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    assert f"softrl {' '.join(COMMAND)}" in page
+    shown = page.partition(MARKS[0])[2].partition(MARKS[1])[0].strip()
+    assert shown == capsys.readouterr().out.strip(), f"put what `softrl {' '.join(COMMAND)}` prints between {MARKS}"
+
+
+def test_every_committed_result_is_finished_small_and_where_it_belongs():
+    files = sorted((HERE / "results").rglob("*.json"))
+    assert files
+    for file in files:
+        (one,) = gather.read(file)
+        assert one.finished and not one.setting, file
+        assert file.stat().st_size < 10_000, file
+        name = f"{one.task.replace('/', '_')}_{one.seed}.json"
+        assert file.relative_to(HERE / "results").parts == (one.suite, one.preset, name)
+        assert {"commit", "versions", "machine", "device"} <= one.about.keys(), file
+        assert one.task in (HERE / f"{one.suite}.toml").read_text()
+
+
+def test_every_published_number_has_a_source_seeds_and_a_reason_where_it_is_not_comparable():
+    columns = published.read(HERE / "published.toml")
+    assert {"SAC", "CrossQ", "SimbaV2", "XQC", "FlashSAC"} <= {column.algorithm for column in columns}
+    for column in columns:
+        assert "github.com/" in column.source or "arXiv:" in column.source
+        assert column.seeds >= 1 and column.numbers
+        assert column.comparable or column.reason
+        assert all(number.spread is not None for number in column.numbers)
+
+
+@pytest.mark.parametrize("file", sorted(HERE.glob("*.toml")), ids=lambda file: file.stem)
+def test_specs_are_sweeps_of_a_preset_and_its_environments(file):
+    if file.name != "published.toml":
+        one = spec.load(file)
+        assert [axis.name for axis in one.axes] == ["env"] and len(one.seeds) == 3
+        assert set(one.base) <= {"steps", "eval_episodes", "eval_every"}
+
+
+def collect(monkeypatch, *words: object) -> int:
+    """The script's exit code."""
+    loader = importlib.util.spec_from_file_location("collect", HERE / "collect.py")
+    script = importlib.util.module_from_spec(loader)
+    loader.loader.exec_module(script)
+    monkeypatch.setattr(sys, "argv", ["collect.py", *map(str, words)])
+    return script.main()
+
+
+def test_collect_writes_finished_and_unfinished_runs_and_refuses_what_is_no_presets(tmp_path, monkeypatch, capsys):
+    surroundings = {
+        "commit": "abc",
+        "versions": {"jax": "1"},
+        "machine": {"device": "cpu", "system": "Linux-6-x86_64-x"},
+    }
+    for name, changes in {"whole": {}, "half": {"seed": 1}, "own": {"gamma": 0.5}}.items():
+        config = softrl.preset("probe/bounded-lq", platform="cpu", steps=200, **changes)
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({"config": to_json(config), **surroundings}))
+        lines = [
+            {"env_steps": at, "updates": at // 2, "eval": {"return_mean": [at / 10]}, "timing": {"wall_s": at / 50}}
+            for at in ((0, 100) if name == "half" else (0, 100, 200))
+        ]
+        (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    where = ["--suite", "s", "--note", "Said.", "--out", tmp_path / "results"]
+    assert collect(monkeypatch, *where, tmp_path / "whole", tmp_path / "half") == 0
+    first, second = (tmp_path / "results" / "s" / "tuned" / f"probe_bounded-lq_{seed}.json" for seed in (0, 1))
+    assert capsys.readouterr().out.splitlines() == [f"{first} ", f"{second} unfinished: 100 of 200 steps"]
+    (one,) = gather.read(first)
+    assert one.finished and list(one.curve["return"]) == [0.0, 10.0, 20.0] and list(one.curve["seconds"]) == [0, 2, 4]
+    assert one.about["machine"] == "Linux x86_64" and one.about["note"] == "Said."
+    assert collect(monkeypatch, *where, tmp_path / "own") == 2
+    assert "is no preset's run (gamma)" in capsys.readouterr().err
