@@ -35,5 +35,6 @@ def preset(
     platform = jax.local_devices()[0].platform if platform is None else platform
     device = "host" if source.on_host else "cpu" if platform == "cpu" else "accelerator"
     own = {"episode_length": source.time_limit, "backend": source.backend}
-    settings = presets[name](source.name, device) | {field: value for field, value in own.items() if value is not None}
+    own = {**source.prefers, **{field: value for field, value in own.items() if value is not None}}
+    settings = {**presets[name](source.name, device), **own}
     return change(change(Config(algorithm=algorithm), env=source.name, **settings), **changes)

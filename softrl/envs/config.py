@@ -15,7 +15,8 @@ class EnvConfig:
     env: str = "brax/halfcheetah"
     """Train in this environment, one of `softrl envs`, or in what a function of yours makes: `my_module:make_env`."""
     backend: str = "spring"
-    """Brax moves by this: generalized, positional, spring or mjx; hosts step sync, or async in a process each."""
+    """Brax moves by this: generalized, positional, spring or mjx; Playground by jax; hosts step sync, or async in a
+    process each."""
     num_envs: Annotated[int, Within(1)] = 64
     """Step this many environments together, N."""
     episode_length: Annotated[int, Within(1)] = 1000

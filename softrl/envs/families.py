@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from softrl.envs import brax, envpool, gymnasium, gymnax
+from softrl.envs import brax, envpool, gymnasium, gymnax, playground
 from softrl.envs.classics import CLASSICS
 from softrl.envs.config import EnvConfig
 from softrl.envs.host import HostEnv
@@ -52,6 +52,7 @@ def _gone(name: str, kwargs: dict[str, Any]) -> Source | None:
 
 FAMILIES: Mapping[str, Family] = {
     "brax": Family(brax.ROBOTS, brax.source, True, ("brax", "mujoco", "mujoco-mjx")),
+    "playground": Family(playground.KNOWN, playground.source, True, ("playground", "mujoco", "mujoco-mjx")),
     "gym": Family(gymnasium.KNOWN, gymnasium.source, packages=("gymnasium", "mujoco")),
     "envpool": Family(envpool.KNOWN, envpool.source, packages=("envpool",)),
     "classic": Family(tuple(CLASSICS), _classic),

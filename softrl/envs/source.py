@@ -1,8 +1,9 @@
 """An environment that is known but not made yet: what `softrl train ENV` or `env=ENV` stands for."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +24,8 @@ class Source(NamedTuple):
     lasting: whether the name alone finds it again in another process. time_limit: its own, in steps, if it has one.
     film: `(act, config, seed=, steps=) -> Motion | Frames`, with `act` in JAX from one observation to an action, on the
     host `obs [1, ...] -> action [1, ...]` in NumPy. Raises ConfigError where there is nothing to see.
-    backend: what `EnvConfig.backend` must be for the name to find the same again.
+    backend: what `EnvConfig.backend` must be for the name to find the same again. prefers: other fields of `EnvConfig`
+    as its makers have them, which presets take.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Source(NamedTuple):
     time_limit: int | None = None
     film: Callable[..., Any] | None = None
     backend: str | None = None
+    prefers: Mapping[str, Any] = MappingProxyType({})
 
 
 class Motion(NamedTuple):

@@ -42,6 +42,8 @@ def film(
     seen = source.film(act, config.env, seed=seed, steps=steps)
     if isinstance(seen, Frames):
         return video.pictures(seen.pictures, path, fps=seen.fps, note=note)
+    if html and seen.system is None:
+        raise ConfigError(f"Brax's viewer shows Brax's models only, and {name} is none; films of it are mp4 or gif")
     if html:
         return video.html(SimpleNamespace(x=seen), seen.system, path)
     return video.poses(seen.model, seen.pos, seen.rot, path, fps=seen.fps, note=note)

@@ -59,7 +59,9 @@ def test_a_robot_that_does_not_come_in_a_backend_says_which_one_it_comes_in():
 
 def test_every_name_says_its_family_and_none_comes_twice():
     assert len(set(names())) == len(names())
-    assert {name.partition("/")[0] for name in names()} == {"brax", "classic", "envpool", "gym", "probe"}
+    assert {name.partition("/")[0] for name in names()} == {
+        *("brax", "classic", "envpool", "gym", "playground", "probe")
+    }
 
 
 def test_the_number_of_environments_can_be_another_for_evaluation():

@@ -8,7 +8,7 @@ from softrl.agents.actor import actor
 from softrl.agents.sac.agent import build
 from softrl.agents.sac.carry import noise_of
 from softrl.agents.sac.config import HIGH_SHARE, SACConfig, SACHypers, over, resolve, validate
-from softrl.agents.sac.presets import classic, parallel, sample_efficient, tuned
+from softrl.agents.sac.presets import classic, parallel, playground, sample_efficient, tuned
 from softrl.algorithm import Algorithm, Metric
 from softrl.errors import ConfigError
 from softrl.replay import time_major
@@ -80,7 +80,13 @@ ALGORITHM = Algorithm(
     actor=actor,
     metrics=METRICS,
     summary=summary,
-    presets={"tuned": tuned, "sample-efficient": sample_efficient, "parallel": parallel, "classic": classic},
+    presets={
+        "tuned": tuned,
+        "sample-efficient": sample_efficient,
+        "parallel": parallel,
+        "playground": playground,
+        "classic": classic,
+    },
     old_fields=old_fields,
     noise=noise_of,
     needs=needs,

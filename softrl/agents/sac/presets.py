@@ -105,6 +105,46 @@ PARALLEL: Mapping[str, Any] = {
 }
 """Hundreds of environments and more: what published ablations say of a thousand. Not tuned, only run, on one H200."""
 
+PLAYGROUND: Mapping[str, Any] = {
+    "num_envs": 128,
+    "updates_per_step": 8,
+    "batch_size": 512,
+    "gamma": 0.99,
+    "policy_lr": 1e-3,
+    "critic_lr": 1e-3,
+    "temperature_lr": 3e-4,
+    "temperature": 1.0,
+    "target_sigma": math.exp(-1.0) / math.sqrt(2.0 * math.pi),
+    "tau": 0.005,
+    "n_step": 1,
+    "n_step_entropy": True,
+    "recency_horizon": math.inf,
+    "replay_size": 4_194_304,
+    "learning_starts": 8_192,
+    "normalize_obs": True,
+    "norm": "layer",
+    "log_std_min": math.log(1e-3),
+    "log_std_map": "clip",
+    "eval_every": 500_224,
+    "eval_episodes": 128,
+    "steps": 5_000_064,
+}
+"""MuJoCo Playground 0.2, `config.dm_control_suite_params.brax_sac_config`, and what that leaves to Brax 0.14's
+`training.agents.sac.train`: rate and start of the temperature, τ, target entropy −½A (as a σ), σ ≥ 0.001. Steps are
+whole steps of 128 environments. Differs: a truncated step has a future, where Brax leaves it out; layer norm is before
+the nonlinearity, and in the policy too; a policy's σ starts at 1, and not at log 2, and is at most e²."""
+
+PLAYGROUND_LONGER = (
+    "Acrobot",
+    "Swimmer",
+    "Finger",
+    "Hopper",
+    "CheetahRun",
+    "HumanoidWalk",
+    "WalkerRun",
+)
+"""First words of the suite's robots that train for twice as many steps there."""
+
 
 def tuned(env: str, device: str) -> dict[str, Any]:
     """The most return for its seconds, by robot and kind of device. Args: `device`: `cpu`, `accelerator`, `host`."""
@@ -121,6 +161,14 @@ def sample_efficient(env: str, device: str) -> dict[str, Any]:
 def parallel(env: str, device: str) -> dict[str, Any]:
     """A thousand environments on one accelerator, by what others measured: not tuned here yet."""
     return {**tuned(env, device), **FRONTIER, **PARALLEL}
+
+
+def playground(env: str, device: str) -> dict[str, Any]:
+    """MuJoCo Playground's own settings of soft actor-critic for its Control Suite: published, not measured here."""
+    family, _, name = env.partition("/")
+    twice = family == "playground" and name.startswith(PLAYGROUND_LONGER)
+    longer = {"steps": 2 * PLAYGROUND["steps"], "eval_every": 2 * PLAYGROUND["eval_every"]} if twice else {}
+    return {**tuned(env, device), **sizes.PUBLISHED, **PLAYGROUND, **longer}
 
 
 def classic(env: str, device: str) -> dict[str, Any]:
