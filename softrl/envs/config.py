@@ -24,7 +24,7 @@ class EnvConfig:
     action_repeat: Annotated[int, Within(1)] = 1
     """Each action is repeated for this many steps of the physics."""
     reset_interval: Annotated[int, Within(0)] = 0
-    """First states of episodes are made every so many steps and kept; 0: in every step in which an episode ends."""
+    """First states of episodes are made every so many steps, at most an episode, and kept; 0: whenever one ends."""
     env_kwargs: str = "{}"
     """Whatever makes the environment gets these arguments, as JSON: '{"gravity": 5.0}'; in Python a mapping."""
 

@@ -100,6 +100,12 @@ LIMITS = {
 }
 """Time limits in actions, where not 1000: Playground's own, in control steps, divided by its repeats."""
 
+UNFALLING = (*SUITE, "Go1Getup", "Go1Handstand", "Go1Footstand", "SpotGetup")
+"""Robots whose episodes end at the time limit, or hardly ever sooner: a reset an episode is enough."""
+
+RESET_INTERVAL = 8
+"""Steps between resets of the others, which fall: hardly an episode is shorter."""
+
 COUNTING = ("AlohaHandOver", "PandaPickCubeCartesian")
 """Robots that count their steps themselves, and at `config.episode_length` begin anew."""
 
@@ -151,9 +157,11 @@ def source(name: str, kwargs: dict[str, Any]) -> Source | None:
     if name not in KNOWN:
         return None
     full = f"playground/{name}"
-    prefers = {"backend": "jax", "action_repeat": REPEATS.get(name, 1)}
+    limit = LIMITS.get(name, 1000)
+    interval = limit if name in UNFALLING else RESET_INTERVAL
+    prefers = {"backend": "jax", "action_repeat": REPEATS.get(name, 1), "reset_interval": interval}
     made = partial(make_playground, name, kwargs)
-    return brax_kind.source(full, full, made, time_limit=LIMITS.get(name, 1000), prefers=prefers)
+    return brax_kind.source(full, full, made, time_limit=limit, prefers=prefers)
 
 
 def make_playground(name: str, kwargs: dict[str, Any], config: EnvConfig) -> Any:

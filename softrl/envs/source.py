@@ -95,7 +95,9 @@ def _require_sound(simulator: Simulator, name: str) -> None:
 
 def copies(simulator: Simulator, config: EnvConfig, stagger: bool) -> Env:
     """As many environments of a simulator as a config says, under the name that it has there."""
-    sizes = {name: getattr(config, name) for name in ("num_envs", "episode_length", "reset_interval")}
+    # Beyond an episode every environment would begin twice alike.
+    interval = min(config.reset_interval, config.episode_length)
+    sizes = {"num_envs": config.num_envs, "episode_length": config.episode_length, "reset_interval": interval}
     return episodes(simulator, name=config.env, **sizes, stagger=stagger)
 
 

@@ -22,6 +22,8 @@ def test_naming_a_robot_and_its_preset_does_not_import_playground():
     config = softrl.preset("playground/PandaRobotiqPushCube").env
     assert (config.backend, config.episode_length, config.action_repeat) == ("jax", 750, 4)
     assert softrl.preset("playground/Go1Getup", action_repeat=2, episode_length=9).env.episode_length == 9
+    intervals = [softrl.preset(f"playground/{name}").env.reset_interval for name in ("CheetahRun", "Op3Joystick")]
+    assert intervals == [1000, 8]
     assert physics("playground/Go1Getup", "jax") == "jax"
     assert not any(name.startswith("mujoco_playground") for name in set(sys.modules) - before)
 

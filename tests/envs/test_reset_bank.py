@@ -78,6 +78,11 @@ def test_members_of_one_program_pay_for_resets_only_when_the_clock_says_so():
     assert resets_of_two_members(8) == 1 + 2
 
 
+def test_first_states_are_never_kept_for_longer_than_an_episode():
+    config = softrl.EnvConfig(env="probe/bounded-lq", num_envs=2, episode_length=5, reset_interval=1000)
+    assert softrl.make_env(config).interval == 5
+
+
 def test_hosts_reset_by_themselves():
     config = softrl.preset("gym/Pendulum-v1", reset_interval=4)
     with pytest.raises(ConfigError, match="reset_interval 0, got 4"):
