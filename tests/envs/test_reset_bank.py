@@ -75,7 +75,7 @@ def resets_of_two_members(interval: int) -> int:
 def test_members_of_one_program_pay_for_resets_only_when_the_clock_says_so():
     # Without a bank the branch is a choice of both sides under vmap: a reset a step, and the first one.
     assert resets_of_two_members(0) == 1 + 16
-    assert resets_of_two_members(8) == 1 + 2
+    assert resets_of_two_members(4) == 1 + 4
 
 
 def test_first_states_are_never_kept_for_longer_than_an_episode():
