@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from softrl import cli, cli_parts, cli_serve, cli_sweep
+from softrl import cli, cli_parts, cli_serve, cli_sweep, cli_table
 from softrl.agents import ALGORITHMS, algorithm
 from softrl.envs import EnvConfig
 from softrl.learner import LearnerConfig
@@ -149,6 +149,7 @@ COMMANDS = {
     "eval": [cli.EvalOptions],
     "render": [cli.RenderOptions],
     "report": [cli.ReportOptions],
+    "table": [cli_table.TableOptions],
     "export": [cli_serve.ExportOptions],
     "serve": SERVED,
 }
