@@ -207,7 +207,9 @@ def _replace(name: str, its: Any, kwargs: dict[str, Any]) -> None:
             flag = "backend" if ours == "impl" else ours
             raise ConfigError(f"playground/{name}: give --{flag.replace('_', '-')} instead of {ours} in env_kwargs")
     try:
+        its.lock()  # or a misspelt name would become a new value
         its.update_from_flattened_dict(kwargs)
+        its.unlock()
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"playground/{name} cannot be made with the arguments {kwargs}: {' '.join(str(error).split())}; known: "

@@ -147,3 +147,25 @@ def test_a_suite_robot_keeps_its_last_observation_where_our_clock_cuts(registry)
     moved = np.abs(np.asarray(states[3].final_obs - states[2].obs))[0].max()
     fresh = np.abs(np.asarray(states[3].obs - states[2].obs))[0].max()
     assert 0 < moved < fresh, "a step moves less than a reset"
+
+
+@slow
+@pytest.mark.parametrize(
+    ("name", "actor_obs"),
+    [
+        ("PandaRobotiqPushCube", None),  # mended, and repeats its actions
+        ("LeapCubeReorient", "state"),  # mended
+        ("AlohaSinglePegInsertion", None),  # repeats its actions
+        ("AlohaHandOver", None),  # counts
+        ("Go1JoystickFlatTerrain", "state"),
+    ],
+)
+def test_a_robot_that_needs_something_of_its_own_resets_and_steps_under_strict_jax(registry, name, actor_obs):
+    if find_spec(playground.MENAGERIES[0]) is None:
+        pytest.skip("the packages with meshes are not installed")
+    env = make_env(softrl.preset(f"playground/{name}", num_envs=2).env)
+    assert env.spec.actor_obs == actor_obs
+    state = jax.eval_shape(env.reset, jax.random.key(0))
+    after = jax.eval_shape(env.step, state, jax.ShapeDtypeStruct((2, env.spec.action.size), jnp.float32))
+    shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)] for tree in (state, after)]
+    assert shapes[0] == shapes[1]
