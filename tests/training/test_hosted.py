@@ -1,5 +1,7 @@
 """Training on the host: the same bits again, whoever was faster, and from a checkpoint."""
 
+import re
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -12,8 +14,8 @@ from softrl.agents.sac import SACConfig, actor, build
 from softrl.clock import Clock
 from softrl.numpy_policy import NumpyPolicy
 from softrl.training import hosted
-from softrl.training.assemble import assemble
-from softrl.training.hosted_device import abstract_state
+from softrl.training.assemble import assemble, member_hypers
+from softrl.training.hosted_device import abstract_state, compile_device
 from softrl.types import Continuous, Spec, Transition
 from tests import tiny
 
@@ -155,6 +157,15 @@ def test_steps_of_one_call_are_by_one_policy_and_learned_from_one_by_one():
     assert old[:2] == [0.0, 0.0]
     assert old[2:4] == new[:2]
     assert finished(train_freq=2)["updates"] == 30  # the tenth step, the first that may, is within a call
+
+
+def test_no_step_copies_the_replay():
+    rows, size = 50_000, {"num_envs": 1, "updates_per_step": 6, "train_freq": 2, "chunk_steps": 4}
+    assembled = assemble(config(**size, replay_size=rows))
+    device = compile_device(assembled.program, abstract_state(assembled), member_hypers(assembled), 2)
+    copied = re.findall(r"= \w+\[([\d,]+)\]\S* copy\(", device.improve.as_text())
+    assert copied, "the text has no copies at all: it is spelled otherwise now"
+    assert not [shape for shape in copied if str(rows) in shape.split(",")]
 
 
 def test_a_call_of_several_steps_is_as_many_calls():
