@@ -46,7 +46,6 @@ def main() -> None:
     parser.add_argument("--name", help="in the zoo, by default the environment's; for one run")
     parser.add_argument("--episodes", type=int, default=32, help=f"of each evaluation, at least {LEAST_EPISODES}")
     parser.add_argument("--seed", type=int, default=1000, help=f"of the episodes, from {FRESH_SEEDS}")
-    parser.add_argument("--commit", help="that the runs were trained at, where it is not the one that they recorded")
     parser.add_argument("--out", type=Path, default=POLICIES, help="where the zoo's files are")
     options = parser.parse_args()
     try:
@@ -138,7 +137,7 @@ def card_of(
         best_steps=best["env_steps"],
         best_updates=best["updates"],
         device=about["machine"]["device"],
-        commit=options.commit or about["commit"],
+        commit=about["commit"],
         versions={package: about["versions"][package] for package in VERSIONS},
         measured={package: identity.surroundings()["versions"][package] for package in VERSIONS},
         licence=LICENCE,

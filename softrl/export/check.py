@@ -61,9 +61,9 @@ def difference(policy: NumpyPolicy, live: Callable, exported: Callable, what: st
 
 
 def rounding(policy: NumpyPolicy, named: dict[str, np.ndarray]) -> float:
-    """How far an action moves, as `LIMIT` says, if every weight is off by a bit: no float32 product is more exact.
+    """How far an action moves, as `LIMIT` says, if every weight is off by its last bit, as products in float32 are.
 
-    Trained weights are larger than those at the start, and what they make of an observation that never came larger yet.
+    Training makes weights larger, and with them what two orders of adding up differ by.
     """
     rng, last = np.random.default_rng(0), np.finfo(np.float32).eps
     off = {name: a * (1.0 + last * rng.choice((-1.0, 1.0), a.shape)) for name, a in policy.arrays.items() if a.ndim > 1}

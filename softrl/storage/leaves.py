@@ -75,9 +75,8 @@ def pack(state: PyTree, *, chunk: int) -> tuple[tuple[Leaf, ...], np.ndarray]:
     named = jax.tree_util.tree_flatten_with_path(state)[0]
     contents = [_data(jax.tree_util.keystr(path), leaf) for path, leaf in named]
     table = layout(state)
-    buffer = np.zeros(
-        filled_up(total_bytes(table), chunk), np.uint8
-    )  # zeros between the leaves: the same state, the same bytes
+    # Zeros between the leaves and behind them: the same state, the same bytes.
+    buffer = np.zeros(filled_up(total_bytes(table), chunk), np.uint8)
     for leaf, data in zip(table, contents, strict=True):
         if leaf.size:
             _copy(data, _part(leaf, buffer).reshape(data.shape))

@@ -1,5 +1,7 @@
 """First states that are made by the clock and kept: as fresh as those made on the spot, and members share no cost."""
 
+from itertools import pairwise
+
 import jax
 import numpy as np
 import pytest
@@ -53,7 +55,7 @@ def test_only_who_dies_twice_between_two_refreshes_begins_twice_in_the_same_stat
     actions[[1, 3], 0] = 5.0  # between the refreshes of steps 0 and 4
     actions[[5, 9], 1] = 5.0  # a refresh in between
     starts = {0: [], 1: []}
-    for before, now in zip(*(lambda states: (states, states[1:]))(walked(4, actions)), strict=False):
+    for before, now in pairwise(walked(4, actions)):
         for n in starts:
             if now.episode[n] > before.episode[n] and now.terminated[n]:
                 starts[n].append(float(now.obs[n, 0]))
