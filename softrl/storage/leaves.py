@@ -88,7 +88,10 @@ def _data(path: str, leaf: PyTree) -> jax.Array | np.ndarray:
         if not leaf.is_fully_addressable:
             raise CheckpointError(f"leaf {path} spans several processes; a run is saved by one process")
         data = jax.random.key_data(leaf) if _is_key(leaf) else leaf
-        data.copy_to_host_async()  # all transfers from an accelerator start before the first is waited for
+        # All transfers from an accelerator start before the first is waited for. On a CPU there is none, but JAX 0.11
+        # would hold the array's memory for it, so that the next step could not be made in place.
+        if next(iter(data.devices())).platform != "cpu":
+            data.copy_to_host_async()
         return data
     if isinstance(leaf, bool | int | float):
         return np.asarray(leaf, jnp.result_type(leaf))
