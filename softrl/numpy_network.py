@@ -87,6 +87,10 @@ class TanhGaussian(NamedTuple):
         """Standard normal, `[*lead, A]`."""
         return rng.standard_normal((*lead, self.size), np.float32)
 
+    def of_normal(self, normal: np.ndarray) -> np.ndarray:
+        """Noise that standard normal numbers stand for: themselves."""
+        return normal
+
     def explore(self, rng: np.random.Generator, *lead: int) -> np.ndarray:
         """Actions uniform on (−1, 1), `[*lead, A]`."""
         return rng.uniform(-1.0, 1.0, (*lead, self.size)).astype(np.float32)
@@ -114,6 +118,11 @@ class Categorical(NamedTuple):
     def noise(self, rng: np.random.Generator, *lead: int) -> np.ndarray:
         """Gumbel, `[*lead, n]`: the largest sum of logit and noise is at each action as often as it is probable."""
         return rng.gumbel(size=(*lead, self.n)).astype(np.float32)
+
+    def of_normal(self, normal: np.ndarray) -> np.ndarray:
+        """Noise that standard normal numbers `[..., 2 n]` stand for, as `softrl.distributions.categorical.transform`
+        has it."""
+        return -np.log(0.5 * (normal[..., : self.n] ** 2 + normal[..., self.n :] ** 2))
 
     def explore(self, rng: np.random.Generator, *lead: int) -> np.ndarray:
         """Any of n, `[*lead]` int32."""

@@ -1,6 +1,7 @@
 """Exploration by noise with a memory: ε_t is N(0, I) at every step, and depends on what it was before.
 
-The action is the policy's own transform of it, a_t = tanh(μ(s_t) + σ(s_t) ε_t): each alone is exactly a draw of the
+The action is the policy's own transform of it, a_t = tanh(μ(s_t) + σ(s_t) ε_t), or of discrete ones what
+`distributions.categorical.transform` makes of it: each alone is exactly a draw of the
 policy, successive ones push the same way. What an environment remembers goes on only where `seen` has said that its
 episode does. Whoever acts and never calls it, an evaluation say, gets independent draws.
 

@@ -24,6 +24,15 @@ def sample(key: jax.Array, dist: Categorical) -> tuple[jax.Array, jax.Array]:
     return action, log_prob(dist, action)
 
 
+def transform(normal: jax.Array, dist: Categorical) -> jax.Array:
+    """The action that standard normal numbers `[..., 2 n]` stand for, `[...]` int32: argmax_a l_a + g_a, where
+    g_a = −log ½(ε_a² + ε_{n+a}²) is Gumbel, since half the sum of two squares is exponential. One draw of the
+    distribution, whichever numbers it is."""
+    halves = jnp.split(normal, 2, axis=-1)
+    gumbel = -jnp.log(0.5 * (halves[0] ** 2 + halves[1] ** 2))
+    return jnp.argmax(dist.logits + gumbel, axis=-1).astype(jnp.int32)
+
+
 def mode(dist: Categorical) -> jax.Array:
     """The most probable action, `[...]` int32; of several the first."""
     return jnp.argmax(dist.logits, axis=-1).astype(jnp.int32)

@@ -29,11 +29,11 @@ class HostNoise:
         return HostNoise(noise, () if noise is None else jax.tree.map(np.asarray, single(carry.noise)))
 
     def draws(self, policy: NumpyPolicy, random: np.random.Generator, steps: int, count: int) -> Iterable[np.ndarray]:
-        """What `policy` samples by, `[N, A]` for each of `steps`; such as is remembered is drawn when asked for, since
+        """What `policy` samples by, `[N, …]` for each of `steps`; such as is remembered is drawn when asked for, since
         it depends on which episodes end until then."""
         if self.noise is None:
             return policy.draw_noise(random, steps, count)
-        return (self._next(random) for _ in range(steps))
+        return (policy.spec.head.of_normal(self._next(random)) for _ in range(steps))
 
     def _next(self, random: np.random.Generator) -> np.ndarray:
         vector, self.state = draw_in_numpy(self.noise, self.state, random)

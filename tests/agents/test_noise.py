@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 
 import softrl
+from softrl import numpy_network
 from softrl.agents.actor import drawn
 from softrl.agents.carry import Stateless
 from softrl.agents.noise import DECAY, LONGEST, NOISES, NoiseState, begin, draw, draw_in_numpy, seen
 from softrl.agents.sac import SACConfig, SACHypers, build, resolve
 from softrl.agents.sac.state import SACCarry
+from softrl.distributions import categorical
 from softrl.errors import ConfigError
 from softrl.training import devices
 from softrl.training.assemble import assemble
@@ -184,6 +187,33 @@ def test_an_action_is_the_policys_transform_of_the_noise(kind):
 
 
 @each_kind
+def test_each_discrete_action_alone_is_a_draw_of_the_policy_on_device_and_host(kind):
+    count, logits = 40_000, jnp.array([0.5, -1.0, 0.0])
+    probs = np.asarray(jax.nn.softmax(logits), np.float64)
+    vectors = played(kind, 8, num_envs=count, size=6, ends=0.1)
+    for step in (0, 7):
+        there = categorical.transform(jnp.asarray(vectors[step]), categorical.Categorical(logits[None]))
+        head = numpy_network.Categorical(3)
+        here = head.act(np.asarray(logits)[None], head.of_normal(vectors[step]))
+        found = np.bincount(here, minlength=3)
+        assert (np.abs(found - count * probs) < SIGMAS * np.sqrt(count * probs * (1.0 - probs))).all()
+        assert (here.dtype, there.dtype) == ("int32", "int32")
+        assert np.mean(np.asarray(there) != here) < 1e-3  # ties within float32's logarithms
+
+
+def test_held_noise_holds_a_discrete_action_while_the_policy_stays():
+    agent = build(replace(SMALL, exploration="repeated"), SPEC._replace(action=Discrete(4)))
+    hypers = jax.tree.map(jnp.float32, resolve(SACHypers(), SPEC._replace(action=Discrete(4))))
+    policy, obs = agent.policy(jax.jit(agent.init)(jax.random.key(0), hypers)), jnp.zeros((COUNT, 3))
+    carry = agent.carry(COUNT, jax.random.key(0))
+    first, carry, _ = agent.act(policy, carry, obs, jax.random.key(1))
+    carry = carry._replace(noise=carry.noise._replace(left=jnp.full(COUNT, 2, jnp.int32)))
+    second, _, _ = agent.act(policy, carry, obs, jax.random.key(2))
+    np.testing.assert_array_equal(first, second)
+    assert len(np.unique(first)) > 1, "each environment has an action of its own"
+
+
+@each_kind
 def test_mode_and_warm_up_know_nothing_of_the_noise(kind):
     there = bench(kind)
     carry = moved(there, there.agent.carry(COUNT, jax.random.key(0)), 1)
@@ -208,15 +238,18 @@ def test_white_noise_has_the_carry_that_old_runs_have():
     assert SMALL.exploration == "white"
 
 
-def config(kind: str, **changes) -> softrl.Config:
-    return tiny.config(env="tests.wanderer:continuous", exploration=kind, **changes)
+def config(kind: str, *, actions: str = "continuous", **changes) -> softrl.Config:
+    return tiny.config(env=f"tests.wanderer:{actions}", exploration=kind, **changes)
 
 
-@each_kind
-def test_a_run_that_goes_on_ends_as_one_that_never_stopped(kind, tmp_path):
-    whole = softrl.train(config(kind), progress=False).state
-    softrl.train(config(kind, steps=256), out=tmp_path, progress=False)
-    parts = softrl.train(config(kind), out=tmp_path, progress=False)
+@pytest.mark.parametrize(
+    ("kind", "actions"), [("repeated", "continuous"), ("pink", "continuous"), ("repeated", "discrete")]
+)
+def test_a_run_that_goes_on_ends_as_one_that_never_stopped(kind, actions, tmp_path):
+    settings = partial(config, kind, actions=actions)
+    whole = softrl.train(settings(), progress=False).state
+    softrl.train(settings(steps=256), out=tmp_path, progress=False)
+    parts = softrl.train(settings(), out=tmp_path, progress=False)
     assert tiny.same_bits(whole, parts.state)
     assert parts.export(format="stablehlo").difference < 1e-4  # the mode, for any number of observations
     assert np.asarray(whole.rollout.carry.noise.vectors).any() and np.asarray(whole.rollout.carry.noise.left).any()
@@ -232,10 +265,6 @@ def test_rows_of_the_carry_are_environments_for_members_and_devices(kind):
 
 
 def test_what_cannot_follow_an_environment_is_refused_in_one_line():
-    with pytest.raises(
-        ConfigError, match=r"exploration pink is for continuous actions, not for one of 4: set .* white"
-    ):
-        build(SACConfig(exploration="pink"), SPEC._replace(action=Discrete(4)))
     learner = softrl.change(softrl.LearnerConfig(), exploration="repeated")
     with pytest.raises(ConfigError, match=r"exploration repeated \(white does not\), which a learner"):
         softrl.Learner(learner, SPEC.obs, SPEC.action, replay_capacity=1_000)

@@ -54,7 +54,6 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
         times α from every step: where episodes cannot terminate that leaves the best policy as it was, where they can
         it is a cost of living.
     Returns: `Agent` with `SACState`, `SACInfo` and `Policy`.
-    Raises: ConfigError for an exploration that these actions cannot have.
     """
     base = 0.0 if log_prior is None and config.action_prior == "lebesgue" else log_uniform(spec.action)
     prior = log_prior or partial(_constant_prior, spec.action, base)

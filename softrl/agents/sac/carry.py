@@ -1,6 +1,8 @@
 """What soft actor-critic carries from step to step: each environment's noise, and its discounted return so far."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +16,7 @@ from softrl.agents.policy import Policy, act, from_distribution
 from softrl.agents.sac.config import SACConfig, SACHypers
 from softrl.agents.sac.state import SACCarry, SACState
 from softrl.algorithm import Agent, Explore, Observe
-from softrl.distributions import tanh_gaussian
-from softrl.errors import ConfigError
+from softrl.distributions import categorical, tanh_gaussian
 from softrl.types import Action, Discrete, EnvSpec, PyTree, Spec, Transition
 
 
@@ -26,17 +27,10 @@ def noise_of(config: SACConfig) -> Noise | None:
 
 def remembering(agent: Agent, config: SACConfig, spec: Spec | EnvSpec, drawn: Drawn) -> Agent:
     """The agent with what `config.exploration` and `config.reward_scaling` remember; the same agent where that is
-    nothing. Args: `drawn`: its policy.
-
-    Raises: ConfigError for noise of discrete actions, whose draws are of no Gaussian.
-    """
+    nothing. Args: `drawn`: its policy."""
     noise, scaled = noise_of(config), config.reward_scaling == "returns"
-    if noise is not None and isinstance(spec.action, Discrete):
-        raise ConfigError(
-            f"exploration {noise.name} is for continuous actions, not for one of {spec.action.n}: set exploration white"
-        )
     if noise is not None:
-        agent = agent._replace(act=partial(_act, noise, drawn, config, spec.actor_obs))
+        agent = agent._replace(act=partial(_act, noise, _transform(spec.action), drawn, config, spec.actor_obs))
     if noise is None and not scaled:
         return agent
     return agent._replace(
@@ -46,15 +40,24 @@ def remembering(agent: Agent, config: SACConfig, spec: Spec | EnvSpec, drawn: Dr
     )
 
 
+def _transform(action: Action) -> Callable[[jax.Array, Any], jax.Array]:
+    """What draw standard normal numbers stand for."""
+    if isinstance(action, Discrete):
+        return categorical.transform
+    return lambda normal, dist: tanh_gaussian.transform(normal, dist)[0]
+
+
 def _carry(noise: Noise | None, scaled: bool, action: Action, num_envs: int, key: jax.Array) -> SACCarry:
+    size = 2 * action.n if isinstance(action, Discrete) else action.size
     return SACCarry(
-        noise=() if noise is None else noises.begin(noise, num_envs, action.size),
+        noise=() if noise is None else noises.begin(noise, num_envs, size),
         returns=jnp.zeros(num_envs) if scaled else (),
     )
 
 
 def _act(
     noise: Noise,
+    transform: Callable[[jax.Array, Any], jax.Array],
     drawn: Drawn,
     config: SACConfig,
     actor_obs: str | None,
@@ -66,7 +69,7 @@ def _act(
     if key is not None:
         vector, state = noises.draw(noise, carry.noise, key)
         carry = carry._replace(noise=state)
-        drawn = drawn._replace(sample=lambda _, dist: tanh_gaussian.transform(vector, dist)[0])
+        drawn = drawn._replace(sample=lambda _, dist: transform(vector, dist))
     return act(from_distribution(*drawn), config, actor_obs, policy, carry, obs, key)
 
 
