@@ -51,6 +51,22 @@ the entropies between a window's ends."""
 PENDULUM: Mapping[str, Any] = {"updates_per_step": 8, "n_step_entropy": True, "tau": 0.02}
 """A fall must be known long before: targets that move fast carry it back."""
 
+SMALL: Mapping[str, Any] = {
+    "width": 64,
+    "batch_size": 128,
+    "tau": 0.02,
+    "eval_every": 5_000,
+    "steps": 50_000,
+}
+"""A few numbers to see and two or three actions: small networks, and the end of an episode known soon."""
+
+DISCRETE: Mapping[str, Mapping[str, Any]] = {
+    "gym/CartPole-v1": SMALL,
+    "gym/Acrobot-v1": {**SMALL, "exploration": "repeated"},
+}
+"""Acrobot pays for nothing but the end, which a torque that changes at every step seldom finds: one episode in twenty
+by uniform actions, one in two by such as are held for four steps."""
+
 
 FRONTIER: Mapping[str, Any] = {
     "critic": "categorical",
@@ -146,21 +162,26 @@ PLAYGROUND_LONGER = (
 """First words of the suite's robots that train for twice as many steps there."""
 
 
-def tuned(env: str, device: str) -> dict[str, Any]:
-    """The most return for its seconds, by robot and kind of device. Args: `device`: `cpu`, `accelerator`, `host`."""
+def _sized(env: str, device: str) -> dict[str, Any]:
+    """What all presets begin with."""
     robot = sizes.ROBOTS.get(env, {})
     own = PENDULUM if robot is sizes.PENDULUM else {}
     return {**sizes.by_device(device, **OWN), **RATES, **robot, **own}
 
 
+def tuned(env: str, device: str) -> dict[str, Any]:
+    """The most return for its seconds, by robot and kind of device. Args: `device`: `cpu`, `accelerator`, `host`."""
+    return {**_sized(env, device), **DISCRETE.get(env, {})}
+
+
 def sample_efficient(env: str, device: str) -> dict[str, Any]:
     """The most return for its environment steps, whatever an update costs."""
-    return {**tuned(env, device), **FRONTIER, **SAMPLE_EFFICIENT}
+    return {**_sized(env, device), **FRONTIER, **SAMPLE_EFFICIENT}
 
 
 def parallel(env: str, device: str) -> dict[str, Any]:
     """A thousand environments on one accelerator, by what others measured: not tuned here yet."""
-    return {**tuned(env, device), **FRONTIER, **PARALLEL}
+    return {**_sized(env, device), **FRONTIER, **PARALLEL}
 
 
 def playground(env: str, device: str) -> dict[str, Any]:
@@ -168,9 +189,9 @@ def playground(env: str, device: str) -> dict[str, Any]:
     family, _, name = env.partition("/")
     twice = family == "playground" and name.startswith(PLAYGROUND_LONGER)
     longer = {"steps": 2 * PLAYGROUND["steps"], "eval_every": 2 * PLAYGROUND["eval_every"]} if twice else {}
-    return {**tuned(env, device), **sizes.PUBLISHED, **PLAYGROUND, **longer}
+    return {**_sized(env, device), **sizes.PUBLISHED, **PLAYGROUND, **longer}
 
 
 def classic(env: str, device: str) -> dict[str, Any]:
-    """The published algorithm; what the publication leaves open is as in `tuned`."""
-    return {**tuned(env, device), **sizes.PUBLISHED, **CLASSIC}
+    """The published algorithm; what the publication leaves open is as in `tuned`, of continuous actions."""
+    return {**_sized(env, device), **sizes.PUBLISHED, **CLASSIC}
