@@ -23,12 +23,14 @@ class SweepOptions:
     """Time a piece of each program for the plan; --no-calibrate prints at once, without a time."""
     out: str | None = None
     """The sweep goes to this directory, by default runs/<name of the spec>; the same command again goes on with it."""
-    launcher: str = "local"
-    """Train on this machine (local), on a Ray cluster (ray) or by Slurm jobs (slurm)."""
+    launcher: str | None = None
+    """Train in this process (local), in processes of this machine with cores of their own (processes), on a Ray cluster
+    (ray) or by Slurm jobs (slurm); by default in processes where all simulators are on the host and one core serves a
+    member, otherwise in this process."""
     address: str | None = None
     """Join the Ray cluster at this address, auto or host:port; without it Ray is started on this machine."""
     cpus: float | None = None
-    """Give each batch of members this many processor cores on Ray or Slurm."""
+    """Give each batch of members this many processor cores, in processes, on Ray or Slurm."""
     gpus: float | None = None
     """Give each batch this many GPUs on Ray (fractions are allowed; by default 1 where there are any) or Slurm."""
     slurm: tuple[str, ...] = ()
@@ -54,7 +56,7 @@ class BestOptions:
 def sweep(argv: list[str]) -> int:
     """`softrl sweep`."""
     options = tyro.cli(SweepOptions, args=argv, prog="softrl sweep", description="Train a sweep, or go on with it.")
-    if options.launcher != "local":  # this process only plans: the accelerator's memory is its workers'
+    if options.launcher not in (None, "local"):  # this process only plans: the accelerator's memory is its workers'
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     chosen = launcher_options(options)
     memory = None if options.memory_gib is None else int(options.memory_gib * 2**30)
@@ -104,10 +106,10 @@ def launcher_options(options: SweepOptions) -> dict[str, Any]:
     """
     given = {"address": options.address, "cpus": options.cpus, "gpus": options.gpus, "slurm": options.slurm or None}
     given = {name: value for name, value in given.items() if value is not None}
-    known = {"ray": ("address", "cpus", "gpus"), "slurm": ("cpus", "gpus", "slurm")}.get(options.launcher, ())
-    wrong = [f"--{name}" for name in given if name not in known]
+    takes = {"processes": ("cpus",), "ray": ("address", "cpus", "gpus"), "slurm": ("cpus", "gpus", "slurm")}
+    wrong = [f"--{name}" for name in given if name not in takes.get(options.launcher, ())]
     if wrong:
-        raise ConfigError(f"--launcher {options.launcher} does not take {', '.join(wrong)}")
+        raise ConfigError(f"--launcher {options.launcher or 'local'} does not take {', '.join(wrong)}")
     if options.launcher != "slurm":
         return given
     words = {"cpus": "cpus_per_task", "gpus": "gpus_per_node"}

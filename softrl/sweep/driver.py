@@ -7,13 +7,15 @@ import contextlib
 import functools
 import importlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+
 from softrl.errors import ConfigError, SoftRLError, require_known
 from softrl.storage import directory, folders
-from softrl.sweep import batch, folder, ingest, results, scheduling
+from softrl.sweep import batch, folder, ingest, processes, results, scheduling
 from softrl.sweep.folder import Sweep
 from softrl.sweep.ledger import Ledger
 from softrl.sweep.plan import Plan, plan
@@ -24,7 +26,7 @@ from softrl.training import identity, signals
 from softrl.training.compilation import use_compilation_cache
 from softrl.training.session import Listener
 
-LAUNCHERS = {"local": "softrl.sweep.local", "ray": "softrl.sweep.ray", "slurm": "softrl.sweep.slurm"}
+LAUNCHERS = {name: f"softrl.sweep.{name}" for name in ("local", "processes", "ray", "slurm")}
 """Modules with a `launch` like that of `softrl.sweep.local`; imported when they are used."""
 
 
@@ -42,7 +44,7 @@ def run(
     *,
     per_batch: int | None = None,
     memory_bytes: int | None = None,
-    launcher: str = "local",
+    launcher: str | None = None,
     options: Mapping[str, Any] | None = None,
     keep_checkpoints: bool = False,
     listener: Listener = lambda event: None,
@@ -54,7 +56,8 @@ def run(
       out: directory of the sweep.
       per_batch: members in a batch; None: chosen by memory. It is part of a begun sweep and cannot change then.
       memory_bytes: of a device, for the plan; None: what is free.
-      launcher: one of `LAUNCHERS`; options: its own.
+      launcher: one of `LAUNCHERS`; None: `processes` where several batches beside each other are faster, on a CPU with
+        simulators on the host, otherwise `local`. options: its own.
       keep_checkpoints: keep finished batches' replay and optimisers too, not only their best policies.
       listener: called with the events `planned`, `begun`, `lines` (new ones of the ledger) and the launcher's own.
     Raises:
@@ -62,9 +65,11 @@ def run(
       is in use, damaged or refuses. KeyboardInterrupt: on Ctrl-C, once all is saved; its `result` is the outcome.
     """
     use_compilation_cache()
-    require_known("launcher", launcher, LAUNCHERS)
-    launch, out = importlib.import_module(LAUNCHERS[launcher]).launch, Path(out)
+    if launcher is not None:
+        require_known("launcher", launcher, LAUNCHERS)
+    out = Path(out)
     made = _planned(load(source), out, per_batch, memory_bytes)
+    launch = _launch(made, launcher, dict(options or {}))
     listener({"event": "planned", "plan": made})
     with directory.claim(out), signals.graceful() as request:
         groups = tuple(one.group for one in made.groups)
@@ -74,13 +79,22 @@ def run(
             listener({"event": "begun", "sweep": sweep, "lines": ledger.lines(), "changed": changed})
             report = functools.partial(_report, out, made.spec, sweep, ledger, listener, keep_checkpoints)
             while request.requested is None and (waiting := _ready_batches(out, made.spec, sweep, ledger, listener)):
-                launch(waiting, report, request, listener, dict(options or {}))
+                launch(waiting, report, request, listener)
                 if request.requested is None:
                     _require_finished(waiting, ledger)
             rows = results.gather(sweep.members, ledger.lines())
         results.write(out, rows)
     stopped = None if request.requested is None else int(request.requested)
     return signals.returned(Outcome(out, rows, stopped), stopped, f"stopped and saved; the same call goes on: {out}")
+
+
+def _launch(made: Plan, launcher: str | None, options: dict[str, Any]) -> Callable[..., None]:
+    """A launcher's `launch` with its options."""
+    if launcher is None:
+        most = processes.beside(made) if jax.default_backend() == "cpu" else 1
+        launcher, options = ("processes", {"most": most}) if most > 1 else ("local", options)
+    launch = importlib.import_module(LAUNCHERS[launcher]).launch
+    return lambda waiting, report, request, listener: launch(waiting, report, request, listener, options)
 
 
 def _planned(spec: Spec, out: Path, per_batch: int | None, memory_bytes: int | None) -> Plan:

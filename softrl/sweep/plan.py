@@ -32,7 +32,8 @@ class GroupPlan(NamedTuple):
 
     group: with its members in batches. batches: how many. members: that will be trained, a sampler's included.
     member_bytes: of one member's state, replay included. per_device: members that fit on a device. checkpoint_bytes:
-    of a batch, uncompressed. env_steps: of all members together. seconds: about, None without a calibration.
+    of a batch, uncompressed. env_steps: of all members together. alone: whether a batch is of one member by nature,
+    since its simulator is on the host. seconds: about, None without a calibration.
     """
 
     group: Group
@@ -42,6 +43,7 @@ class GroupPlan(NamedTuple):
     per_device: int
     checkpoint_bytes: int
     env_steps: int
+    alone: bool
     seconds: float | None = None
 
 
@@ -97,8 +99,9 @@ def _group_plan(
     # On a CPU a checkpoint's copy and the lanes' are in the same memory; a gather holds the population twice.
     copies = 1 + 2 * cpu + isinstance(spec.search, Pbt | Halving)
     fits = 2**31 if free is None else int(MARGIN * free / (copies * size))
-    if fits >= 1 and isinstance(assembled.program.env, HostEnv):
-        fits = 1  # a simulator on the host steps for one member
+    alone = isinstance(assembled.program.env, HostEnv)
+    if alone:
+        fits = min(1, fits)  # a simulator on the host steps for one member
     if fits < 1:
         raise ConfigError(
             f"group {group.id}: one member takes {units.size(copies * size)}, {units.size(free)} of a device "
@@ -107,7 +110,7 @@ def _group_plan(
     count, total, steps = _cost(spec, group)
     width = wanted if begun else _width(spec.search, group, count, wanted, fits * devices, devices, cpu)
     group = split(group._replace(config=change(group.config, seeds=width)), width)
-    return GroupPlan(group, math.ceil(total / width), total, size, fits, size * width, steps)
+    return GroupPlan(group, math.ceil(total / width), total, size, fits, size * width, steps, alone)
 
 
 def _member_bytes(assembled: Assembled) -> int:

@@ -1,7 +1,11 @@
 """What a launcher runs elsewhere: one batch, in a process that may be killed at any moment and started again."""
 
 import fcntl
+import json
 import os
+import signal
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +17,8 @@ from softrl.sweep import batch
 
 LOCK_S = 120.0
 """Seconds to wait for a process that still trains this batch: one whose driver died may need to notice."""
+
+RESULT = "result: "
 
 
 class TaskResult(NamedTuple):
@@ -35,6 +41,18 @@ def run_batch(directory: str) -> TaskResult:
         return TaskResult("finished" if batch.train(path) else "stopped")
     except SoftRLError as error:
         return TaskResult("refused", str(error))
+
+
+def main() -> None:
+    """`python -m softrl.sweep.worker DIR`: the last line that it prints is `RESULT` and the result. It saves and ends
+    when its standard input does, since then its driver is no longer there."""
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    print(RESULT + json.dumps(run_batch(sys.argv[1])))
+
+
+def _end_with_input() -> None:
+    os.read(sys.stdin.fileno(), 1)  # nothing is ever written; a buffered read would hold a lock that Python's end needs
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _wait_until_free(path: Path) -> None:
@@ -67,3 +85,7 @@ def environment(share: float) -> dict[str, str]:
     if 0 < share < 1:
         variables["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 * share:.3f}"
     return variables
+
+
+if __name__ == "__main__":
+    main()
