@@ -21,6 +21,7 @@ from softrl.agents.carry import afresh
 from softrl.algorithm import Agent
 from softrl.config import change
 from softrl.envs import Source, found
+from softrl.envs.domain_randomization import OfMany
 from softrl.errors import ConfigError
 from softrl.training import signals
 from softrl.training.assemble import Assembled, assemble
@@ -111,7 +112,7 @@ def train(
     )
     config = change(config, **settings)
     other = None if eval_env is None else _source(eval_env)
-    randomize = None if randomization_fn is None else partial(_randomized, randomization_fn)
+    randomize = None if randomization_fn is None else OfMany(randomization_fn)
     assembled = assemble(config, env=source, evaluation_env=other, randomize=randomize)
     metrics_of = partial(_metrics, action_repeat=action_repeat, deterministic=deterministic_eval)
     out = None if run_directory is None else Path(run_directory)
@@ -171,23 +172,6 @@ def _make_policy(agent: Agent, params: Params, deterministic: bool = False) -> C
         return (action[0] if single else action), {}
 
     return policy
-
-
-def _randomized(function: Callable, key: jax.Array, model: Any) -> Any:
-    """The model of one environment, by a function that draws those of many."""
-    drawn = function(model, jax.random.key_data(key)[None])
-    if not isinstance(drawn, tuple) or len(drawn) != 2:
-        raise ConfigError(
-            "randomization_fn must be `(model, keys) -> (models, in_axes)`, as Brax's; one of a single environment, "
-            "`(key, model) -> model`, is `randomize=` of softrl.train"
-        )
-    models, axes = drawn
-    return jax.tree.map(
-        lambda axis, leaf: leaf if axis is None else jax.tree.map(lambda x: x.take(0, axis), leaf),
-        axes,
-        models,
-        is_leaf=lambda axis: axis is None,
-    )
 
 
 def _metrics(record: dict[str, Any], action_repeat: int, deterministic: bool) -> dict[str, float]:

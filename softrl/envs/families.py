@@ -199,7 +199,9 @@ def make_env(
       env: in place of the one that `config` names, see `found`.
       num_envs: instead of `config.num_envs`, for example for evaluation.
       stagger: see `episodes`.
-      randomize: `(key, System) -> System`, domain randomisation of Brax's model for every episode.
+      randomize: domain randomisation, `(key, model) -> model`, of the model of an environment of Brax's or MuJoCo
+        Playground's kind for every episode; `OWN`: by what comes with it. `config.domain_randomization` is for those
+        who train (`softrl.training.assemble`).
     Raises: ConfigError: unknown name, with the nearest known one.
     """
     source = found(config.env if env is None else env, config.kwargs)

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,24 @@ LIMITS = {
 }
 """Time limits in actions, where not 1000: Playground's own, in control steps, divided by its repeats."""
 
+RANDOMIZED = (
+    "BerkeleyHumanoidJoystickFlatTerrain",
+    "BerkeleyHumanoidJoystickRoughTerrain",
+    "G1JoystickFlatTerrain",
+    "G1JoystickRoughTerrain",
+    "Go1JoystickFlatTerrain",
+    "Go1JoystickRoughTerrain",
+    "Go1Getup",
+    "Go1Handstand",
+    "Go1Footstand",
+    "T1JoystickFlatTerrain",
+    "T1JoystickRoughTerrain",
+    "LeapCubeRotateZAxis",
+    "LeapCubeReorient",
+    "AeroCubeRotateZAxis",
+)
+"""Robots that come with domain randomisation."""
+
 UNFALLING = (*SUITE, "Go1Getup", "Go1Handstand", "Go1Footstand", "SpotGetup")
 """Robots whose episodes end at the time limit, or hardly ever sooner: a reset an episode is enough."""
 
@@ -160,8 +179,23 @@ def source(name: str, kwargs: dict[str, Any]) -> Source | None:
     limit = LIMITS.get(name, 1000)
     interval = limit if name in UNFALLING else RESET_INTERVAL
     prefers = {"backend": "jax", "action_repeat": REPEATS.get(name, 1), "reset_interval": interval}
-    made = partial(make_playground, name, kwargs)
-    return brax_kind.source(full, full, made, time_limit=limit, prefers=prefers)
+    made, randomizer = partial(make_playground, name, kwargs), partial(_randomizer, name)
+    return brax_kind.source(full, full, made, randomizer=randomizer, time_limit=limit, prefers=prefers)
+
+
+def _randomizer(name: str) -> Callable[..., Any]:
+    """Raises: ConfigError for a robot that comes without one."""
+    if name not in RANDOMIZED:
+        raise ConfigError(
+            f"playground/{name} brings no domain randomisation; these do: {', '.join(RANDOMIZED)}; "
+            "softrl.train(randomize=...) takes a function"
+        )
+    return partial(_randomized, library().get_domain_randomizer(name))
+
+
+def _randomized(function: Callable[..., Any], model: Any, keys: jax.Array) -> tuple[Any, Any]:
+    with quiet(prints=True):  # the hands' load their model once more
+        return function(model, keys)
 
 
 def make_playground(name: str, kwargs: dict[str, Any], config: EnvConfig) -> Any:

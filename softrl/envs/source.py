@@ -111,9 +111,12 @@ def require_32_bits(name: str) -> None:
 
 
 def require_plain(config: EnvConfig, randomize: Any) -> None:
-    """Raises: ConfigError where an environment is asked for what only Brax's can do."""
+    """Raises: ConfigError where an environment is asked for what only those of Brax's kind can do."""
     if randomize is not None or config.action_repeat != 1:
-        raise ConfigError(f"{config.env}: domain randomisation and action_repeat are for environments of Brax's kind")
+        raise ConfigError(
+            f"{config.env}: domain randomisation and action_repeat are for environments of Brax's and MuJoCo "
+            "Playground's kind"
+        )
 
 
 def spelled(thing: Any) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from softrl.agents import algorithm, numbers_for
 from softrl.config import Seed, change, flat, python, setting
 from softrl.envs import Source, found, make_env
+from softrl.envs.domain_randomization import OWN
 from softrl.errors import ConfigError, suggestion
 from softrl.numpy_policy import NumpyPolicy
 from softrl.training import specs
@@ -60,7 +61,7 @@ def assemble(
     validated(config)
     training = config.training
     source, other = _sources(config, env, evaluation_env)
-    env = make_env(config.env, source, randomize=randomize)
+    env = make_env(config.env, source, randomize=_randomize(config, randomize))
     entry = algorithm(config.algorithm)
     hypers = resolve(config, config.traced, env.spec)
     replay = entry.replay(
@@ -86,6 +87,14 @@ def assemble(
     assembled = Assembled(config, program, evaluation, hypers, source=source, evaluation_source=other)
     assembled = assembled._replace(functions={"randomize": randomize, "log_prior": log_prior})
     return assembled if members is None else with_members(assembled, members)
+
+
+def _randomize(config: Config, given: Any) -> Any:
+    if not config.env.domain_randomization:
+        return given
+    if given is not None:
+        raise ConfigError("give domain_randomization, which comes with the robot, or randomize, a function; got both")
+    return OWN
 
 
 def _falling(config: Config) -> Falling | None:
