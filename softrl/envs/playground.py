@@ -168,10 +168,11 @@ def library() -> Any:
         ).registry
 
 
-def source(name: str, kwargs: dict[str, Any]) -> Source | None:
+def source(name: str, kwargs: dict[str, Any], make: Callable[..., Any] | None = None) -> Source | None:
     """One of Playground's robots, which is not imported yet; None for an unknown one.
 
-    Args: `kwargs`: replace values of its Playground config, by dotted names: `{"reward_config.scales.pose": -0.5}`.
+    Args: `kwargs`: replace values of its Playground config, by dotted names: `{"reward_config.scales.pose": -0.5}`;
+      `make`: in place of `make_playground`.
     """
     if name not in KNOWN:
         return None
@@ -179,7 +180,7 @@ def source(name: str, kwargs: dict[str, Any]) -> Source | None:
     limit = LIMITS.get(name, 1000)
     interval = limit if name in UNFALLING else RESET_INTERVAL
     prefers = {"backend": "jax", "action_repeat": REPEATS.get(name, 1), "reset_interval": interval}
-    made, randomizer = partial(make_playground, name, kwargs), partial(_randomizer, name)
+    made, randomizer = partial(make or make_playground, name, kwargs), partial(_randomizer, name)
     return brax_kind.source(full, full, made, randomizer=randomizer, time_limit=limit, prefers=prefers)
 
 
@@ -207,7 +208,7 @@ def make_playground(name: str, kwargs: dict[str, Any], config: EnvConfig) -> Any
     _require_jax(config)
     registry = library()
     its = registry.get_default_config(name)
-    _replace(name, its, kwargs)
+    replace_values(name, its, kwargs)
     if "impl" in its:
         its.impl = config.backend
     if name in COUNTING:
@@ -234,8 +235,8 @@ def _require_jax(config: EnvConfig) -> None:
         raise ConfigError(f"backend of {config.env} must be jax, got {config.backend!r}")
 
 
-def _replace(name: str, its: Any, kwargs: dict[str, Any]) -> None:
-    """Raises: ConfigError where a robot's config has no such value."""
+def replace_values(name: str, its: Any, kwargs: dict[str, Any]) -> None:
+    """Replaces values of a robot's config, by dotted names. Raises: ConfigError where it has no such value."""
     for ours in OURS:
         if ours in kwargs:
             flag = "backend" if ours == "impl" else ours

@@ -122,8 +122,11 @@ def _sources(config: Config, env: Any, evaluation_env: Any) -> tuple[Source, Sou
     other = None if evaluation_env is None else found(evaluation_env)
     if other is not None and other.on_host != one.on_host:
         raise ConfigError(f"evaluation_env {other.name} and {one.name} must both be in JAX, or both on the host")
-    # By its name alone one would find it with the config's backend.
-    kept = [s and s._replace(lasting=s.lasting and s.backend in (None, config.env.backend)) for s in (one, other)]
+    # By its name alone one would find it with the config's backend, and another one without arguments.
+    kept = [
+        s and s._replace(lasting=s.lasting and s.backend in (None, config.env.backend) and s.kwargs in (None, kwargs))
+        for s, kwargs in ((one, config.env.kwargs), (other, {}))
+    ]
     return kept[0], kept[1]
 
 
