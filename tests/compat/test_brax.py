@@ -117,6 +117,15 @@ def test_a_randomiser_of_playgrounds_form_draws_a_model_for_each_environment():
     assert 40.0 <= metrics["training/return_mean"] <= 60.0
 
 
+def test_an_environment_may_be_named():
+    few = {"num_timesteps": 16, "episode_length": 8, "num_envs": 2, "num_eval_envs": 2, "batch_size": 4}
+    _, _, metrics = sac.train("brax/fast", **few, min_replay_size=8, **SETTINGS)
+    assert metrics["eval/avg_episode_length"] == 8.0
+    for wrong, words in (("brax/fasd", "did you mean 'brax/fast'"), ("gym/Pendulum-v1", "playground/WalkerRun")):
+        with pytest.raises(softrl.ConfigError, match=words):
+            sac.train(wrong, **few)
+
+
 def test_a_randomiser_of_one_environment_is_told_where_it_belongs():
     with pytest.raises(softrl.ConfigError, match="randomize="):
         walked(randomization_fn=lambda key, model: key)
