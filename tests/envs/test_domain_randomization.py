@@ -17,6 +17,7 @@ from softrl.errors import ConfigError
 from softrl.sweep.plan import plan
 from softrl.sweep.spec import load
 from softrl.training.assemble import assemble, member_hypers, member_keys
+from softrl.training.identity import agree
 from softrl.training.members import init_members
 from tests import tiny
 
@@ -71,6 +72,9 @@ DOMAIN = Treadmill().domain_randomize
 def make_treadmill():
     """As any process finds it."""
     return Treadmill()
+
+
+TREADMILL = f"{__name__}:make_treadmill"
 
 
 def walked(interval: int = 0, steps: int = 3 * LENGTH, randomize=OWN) -> list:
@@ -181,34 +185,36 @@ def test_members_and_environments_have_models_of_their_own():
     np.testing.assert_array_equal(alone[0], speeds[1])
 
 
-def test_evaluation_sees_the_model_as_shipped():
-    run = softrl.train(config(), env=Treadmill(), progress=False)
-    last = run.metrics[-1]
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run in an environment that any process finds."""
+    return softrl.train(config(env=TREADMILL), progress=False, out=tmp_path_factory.mktemp("whole"))
+
+
+def test_evaluation_sees_the_model_as_shipped(whole):
+    last = whole.metrics[-1]
     assert last["eval"]["return_mean"] == [8 * SHIPPED]
     assert last["eval"]["stochastic_return_mean"] == [8 * SHIPPED]
     assert 8 * 2.0 < last["train"]["return_mean"][0] < 8 * 3.0
-    np.testing.assert_array_equal(run.evaluate(episodes=2).deterministic_return, 8 * SHIPPED)
+    np.testing.assert_array_equal(whole.evaluate(episodes=2).deterministic_return, 8 * SHIPPED)
 
 
-@pytest.mark.parametrize("interval", [0, 3])
-def test_a_resumed_run_draws_what_it_would_have_drawn(tmp_path, interval):
-    env = f"{__name__}:make_treadmill"
-    whole = softrl.train(config(reset_interval=interval, env=env), progress=False, out=tmp_path / "whole")
-    softrl.train(config(reset_interval=interval, env=env, steps=64), progress=False, out=tmp_path / "half")
-    resumed = softrl.load(tmp_path / "half").resume(steps=128, progress=False)
+def test_a_resumed_run_draws_what_it_would_have_drawn(whole, tmp_path):
+    softrl.train(config(env=TREADMILL, steps=64), progress=False, out=tmp_path)
+    resumed = softrl.load(tmp_path).resume(steps=128, progress=False)
     assert resumed.metrics[-1]["state_sha256"] == whole.metrics[-1]["state_sha256"]
-    assert json.loads((tmp_path / "half/config.json").read_text())["config"]["env"]["domain_randomization"] is True
+    assert json.loads((tmp_path / "config.json").read_text())["config"]["env"]["domain_randomization"] is True
 
 
 def test_a_run_does_not_go_on_in_other_physics(tmp_path):
-    plain = config(domain_randomization=False, steps=64)
-    softrl.train(plain, env=Treadmill(), randomize=faster, progress=False, out=tmp_path)
+    plain = config(domain_randomization=False)
+    agree(tmp_path, assemble(plain, env=Treadmill(), randomize=faster))
     for other, words in (
-        ({}, r"another randomize \('.*faster' there, None now\)"),
-        ({"randomize": OfMany(DOMAIN)}, r"another randomize \('.*faster' there, '.*domain_randomize' now\)"),
+        (None, r"another randomize \('.*faster' there, None now\)"),
+        (OfMany(DOMAIN), r"another randomize \('.*faster' there, '.*domain_randomize' now\)"),
     ):
         with pytest.raises(ConfigError, match=words):
-            softrl.train(plain, env=Treadmill(), progress=False, out=tmp_path, **other)
+            agree(tmp_path, assemble(plain, env=Treadmill(), randomize=other))
 
 
 def test_a_randomiser_and_the_one_that_comes_with_the_robot_are_one_too_many():
@@ -217,7 +223,7 @@ def test_a_randomiser_and_the_one_that_comes_with_the_robot_are_one_too_many():
 
 
 def test_randomisation_is_an_axis_of_a_sweep():
-    base = {**tiny.SIZES, "env": f"{__name__}:make_treadmill"}
+    base = {**tiny.SIZES, "env": TREADMILL}
     made = plan(load({"base": base, "axes": {"domain_randomization": [False, True]}, "seeds": 2}))
     assert [one.group.config.env.domain_randomization for one in made.groups] == [False, True]
     plain, drawn = (one.member_bytes for one in made.groups)
