@@ -1,6 +1,5 @@
 """MuJoCo Playground's own domain randomisation: which robots have it, what they keep of it, the same after a kill."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -82,7 +81,7 @@ def test_a_quadruped_has_another_floor_in_every_episode_and_only_then():
     assert ((frictions >= 0.4) & (frictions <= 1.0)).all()
 
 
-def test_a_killed_run_goes_on_in_the_same_physics(tmp_path):
+def test_a_killed_run_goes_on_in_the_same_physics(tmp_path, user_environment):
     flags = [word for name, value in SIZES.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     command = [
         sys.executable,
@@ -95,7 +94,7 @@ def test_a_killed_run_goes_on_in_the_same_physics(tmp_path):
         "--no-video",
         "--out",
     ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**user_environment, "PYTHONPATH": str(ROOT)}
     calm, run = tmp_path / "calm", tmp_path / "run"
     assert subprocess.run([*command, str(calm)], env=environment, cwd=ROOT).returncode == 0
     process = subprocess.Popen([*command, str(run)], env=environment, cwd=ROOT)
