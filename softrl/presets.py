@@ -6,7 +6,7 @@ import jax
 
 from softrl.agents import algorithm as registered
 from softrl.config import change
-from softrl.envs import EnvConfig, found
+from softrl.envs import EnvConfig, found, found_by
 from softrl.errors import require_known
 from softrl.training.config import Config
 
@@ -34,7 +34,6 @@ def preset(
     require_known("preset", name, presets)
     platform = jax.local_devices()[0].platform if platform is None else platform
     device = "host" if source.on_host else "cpu" if platform == "cpu" else "accelerator"
-    own = {"episode_length": source.time_limit, "backend": source.backend}
-    own = {**source.prefers, **{field: value for field, value in own.items() if value is not None}}
-    settings = {**presets[name](source.name, device), **own}
-    return change(change(Config(algorithm=algorithm), env=source.name, **settings), **changes)
+    limit = {} if source.time_limit is None else {"episode_length": source.time_limit}
+    own = {**presets[name](source.name, device), **source.prefers, **limit, **found_by(source)}
+    return change(change(Config(algorithm=algorithm), **own), **changes)

@@ -15,7 +15,7 @@ from softrl.agents import algorithm
 from softrl.agents.carry import afresh
 from softrl.agents.observations import inputs, whole
 from softrl.config import change
-from softrl.envs import found
+from softrl.envs import found, found_by
 from softrl.errors import CheckpointError, ConfigError, SoftRLError, TensorError, require_known
 from softrl.export import Exported, export
 from softrl.numpy_policy import observed
@@ -180,7 +180,8 @@ def train(
       out: directory of the run; the same config in the same directory resumes it, bit for bit. None keeps it in memory.
       progress_fn: called after every evaluation.
       from_run: start from this finished run's learner: parameters, optimisers, temperature and statistics.
-      randomize: `(key, System) -> System`, domain randomisation of Brax's model.
+      randomize: `(key, model) -> model`, domain randomisation of an environment of Brax's or Playground's kind by a
+        function of your own, drawn anew for every episode of training; `domain_randomization` is by what comes with it.
       log_prior: `(obs, action) -> log density`, a finite action prior of your own, for `obs` as the environment gives
         them; of discrete actions it is asked about all n at once, `action [B, n] -> [B, n]`.
       members: what each of the `seeds` members has of its own, in place of seeds that follow one another:
@@ -197,9 +198,8 @@ def train(
     """
     use_compilation_cache()
     if env is not None:
-        source = found(env, config.env.kwargs)
-        own = {} if source.backend is None else {"backend": source.backend}
-        env, config = source, change(config, env=source.name, **own)
+        env = found(env, config.env.kwargs)
+        config = change(config, **found_by(env))
     pieces = {"env": env, "evaluation_env": evaluation_env, "randomize": randomize, "log_prior": log_prior}
     out = None if out is None else Path(out)
     watching = {"progress": progress, "sinks": sinks, "progress_fn": progress_fn, "listener": listener}

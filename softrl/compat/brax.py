@@ -20,7 +20,8 @@ import numpy as np
 from softrl.agents.carry import afresh
 from softrl.algorithm import Agent
 from softrl.config import change
-from softrl.envs import Source, found
+from softrl.envs import EnvConfig, Source, found, found_by, make_env
+from softrl.envs.domain_randomization import OfMany
 from softrl.errors import ConfigError
 from softrl.training import signals
 from softrl.training.assemble import Assembled, assemble
@@ -72,10 +73,11 @@ def train(
 ) -> tuple[Callable, Params, dict[str, float]]:
     """Trains on a Brax (or MuJoCo Playground) environment without wrappers.
 
-    Args: as Brax's; without a default there, none here. max_replay_size: 1,000,000 where it is not given (Brax:
-      `num_timesteps`, without a limit). policy_params_fn: `(step, make_policy, params)` after each evaluation.
-      randomization_fn: `(model, keys [N]) -> (models, in_axes)`, as Brax's and Playground's are. Timesteps and episode
-      lengths count physics steps: an action is `action_repeat` of them.
+    Args: as Brax's; without a default there, none here. environment, eval_env: also by name, `playground/WalkerRun`.
+      max_replay_size: 1,000,000 where it is not given (Brax: `num_timesteps`, without a limit). policy_params_fn:
+      `(step, make_policy, params)` after each evaluation. randomization_fn: `(model, keys [N]) -> (models, in_axes)`,
+      as Brax's and Playground's are; for each episode of training softrl draws anew. Timesteps and episode lengths
+      count physics steps (Playground's control steps): an action is `action_repeat` of them.
       run_directory: where the run lives; the same call again resumes it. settings: any flat name of
       `softrl.Config`, for example `width=512, n_step=3, norm="rms"`.
     Returns:
@@ -85,20 +87,18 @@ def train(
     """
     for name in settings.keys() & INSTEAD.keys():
         raise ConfigError(f"{name} is Brax's own; {INSTEAD[name]}")
-    source = _source(environment)
+    source = _source(environment, EnvConfig(env_kwargs=settings.get("env_kwargs", "{}")).kwargs)
     config = change(
         Config(),
-        env=source.name,
-        backend=source.backend or Config().env.backend,
+        **{**source.prefers, **found_by(source), "action_repeat": action_repeat},
         num_envs=num_envs,
-        action_repeat=action_repeat,
         **_in_actions(num_timesteps, episode_length, num_evals, num_envs, action_repeat),
         seed=seed,
         eval_episodes=num_eval_envs,
         policy_lr=learning_rate,
         critic_lr=learning_rate,
         temperature_lr=3e-4,  # as Brax has it
-        target_entropy=-0.5 * environment.action_size,
+        target_entropy=-0.5 * _action_size(environment, source),
         gamma=discounting,
         batch_size=batch_size,
         normalize_obs=normalize_observations,
@@ -111,7 +111,9 @@ def train(
     )
     config = change(config, **settings)
     other = None if eval_env is None else _source(eval_env)
-    randomize = None if randomization_fn is None else partial(_randomized, randomization_fn)
+    if other is not None and other.kwargs is not None and found_by(other) == found_by(source):
+        other = None  # two objects of Playground's that are the same
+    randomize = None if randomization_fn is None else OfMany(randomization_fn)
     assembled = assemble(config, env=source, evaluation_env=other, randomize=randomize)
     metrics_of = partial(_metrics, action_repeat=action_repeat, deterministic=deterministic_eval)
     out = None if run_directory is None else Path(run_directory)
@@ -151,10 +153,21 @@ def _run(
     return signals.returned(result, request.requested, f"stopped; {kept}")
 
 
-def _source(environment: Any) -> Source:
-    if not all(hasattr(environment, name) for name in ("reset", "step", "action_size")):
-        raise ConfigError(f"environment must be one of Brax's or MuJoCo Playground's, got {type(environment).__name__}")
-    return found(environment)
+def _source(environment: Any, kwargs: dict[str, Any] | None = None) -> Source:
+    named = isinstance(environment, str) and environment.startswith(("brax/", "playground/"))
+    if not named and not all(hasattr(environment, name) for name in ("reset", "step", "action_size")):
+        given = repr(environment) if isinstance(environment, str) else type(environment).__name__
+        raise ConfigError(
+            "environment must be one of Brax's or MuJoCo Playground's, or the name of one as playground/WalkerRun, got "
+            f"{given}"
+        )
+    return found(environment, kwargs)
+
+
+def _action_size(environment: Any, source: Source) -> int:
+    if not isinstance(environment, str):
+        return environment.action_size
+    return make_env(change(EnvConfig(), **{**source.prefers, **found_by(source)}), source, num_envs=1).spec.action.size
 
 
 def _params(assembled: Assembled, run: Any) -> Params:
@@ -171,23 +184,6 @@ def _make_policy(agent: Agent, params: Params, deterministic: bool = False) -> C
         return (action[0] if single else action), {}
 
     return policy
-
-
-def _randomized(function: Callable, key: jax.Array, model: Any) -> Any:
-    """The model of one environment, by a function that draws those of many."""
-    drawn = function(model, jax.random.key_data(key)[None])
-    if not isinstance(drawn, tuple) or len(drawn) != 2:
-        raise ConfigError(
-            "randomization_fn must be `(model, keys) -> (models, in_axes)`, as Brax's; one of a single environment, "
-            "`(key, model) -> model`, is `randomize=` of softrl.train"
-        )
-    models, axes = drawn
-    return jax.tree.map(
-        lambda axis, leaf: leaf if axis is None else jax.tree.map(lambda x: x.take(0, axis), leaf),
-        axes,
-        models,
-        is_leaf=lambda axis: axis is None,
-    )
 
 
 def _metrics(record: dict[str, Any], action_repeat: int, deterministic: bool) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from softrl.envs.config import EnvConfig
 from softrl.envs.families import found, make_env, names, packages, physics, register
 from softrl.envs.host import HostEnv, HostStep
-from softrl.envs.source import Frames, Motion, Source
+from softrl.envs.source import Frames, Motion, Source, found_by
 from softrl.envs.tables import tabular
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Motion",
     "Source",
     "found",
+    "found_by",
     "make_env",
     "names",
     "packages",

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from softrl.envs import brax_kind
+from softrl.envs import brax_kind, playground_objects
 from softrl.envs.older_jax import older_jnp
 from softrl.envs.quiet import quiet
 from softrl.envs.source import Source, called, spelled
@@ -49,7 +49,7 @@ def source(robot: str, kwargs: dict[str, Any]) -> Source | None:
 def source_of(env: Any, of: str) -> Source:
     """An environment object of Brax's kind; `reset(key) -> state`, `step(state, action) -> state`, `action_size`.
 
-    Raises: ConfigError: one inside of wrappers that lose an episode's last observation.
+    Raises: ConfigError: one inside of wrappers that lose an episode's last observation; one that moves by MuJoCo Warp.
     """
     inner = env
     while inner is not None:
@@ -59,6 +59,10 @@ def source_of(env: Any, of: str) -> Source:
                 "environment, such as brax.envs.get_environment(...)"
             )
         inner = getattr(inner, "__dict__", {}).get("env")
+    known = playground_objects.source_of(env)
+    if known is not None:
+        return known
+    playground_objects.require_jax(env)
     robot = _stock(env)
     if robot is None:
         return brax_kind.source(f"own/{type(env).__name__}", of, lambda config: env, lasting=False)

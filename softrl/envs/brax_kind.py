@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from softrl.envs.config import EnvConfig
+from softrl.envs.domain_randomization import OWN, OfMany, Randomize, draws, redrawn
 from softrl.envs.source import Motion, Source, copies, require_32_bits
 from softrl.errors import ConfigError
 from softrl.types import Continuous, Env, Simulator
@@ -17,20 +18,47 @@ from softrl.types import Continuous, Env, Simulator
 MODELS = ("sys", "_mjx_model")
 """Where environments of Brax's and of MuJoCo Playground's kind have their model."""
 
-Randomize = Callable[[jax.Array, Any], Any]
-"""Domain randomisation: `(key, model) -> model` for one environment and episode."""
+RANDOMIZER = "domain_randomize"
+"""The method by which an environment of a user's own redraws its model, of the form that `OfMany` takes."""
 
 
-def source(name: str, of: str, made: Callable[[EnvConfig], Any], **known: Any) -> Source:
-    """Where such environments come from. Args: `made`: makes one, bare; `known`: more of `Source`."""
-    return Source(name, of, partial(_made, made), film=partial(_film, made), **known)
+def source(
+    name: str, of: str, made: Callable[[EnvConfig], Any], *, randomizer: Callable[[], Any] | None = None, **known: Any
+) -> Source:
+    """Where such environments come from.
+
+    Args: `made`: makes one, bare; `randomizer`: finds the function that comes with it, of the form that `OfMany` takes,
+      or raises ConfigError; without it that is the environment's method `domain_randomize`. `known`: more of `Source`.
+    """
+    return Source(name, of, partial(_made, made, randomizer), film=partial(_film, made), **known)
 
 
-def _made(made: Callable[[EnvConfig], Any], config: EnvConfig, *, stagger: bool, randomize: Randomize | None) -> Env:
+def _made(
+    made: Callable[[EnvConfig], Any],
+    randomizer: Callable[[], Any] | None,
+    config: EnvConfig,
+    *,
+    stagger: bool,
+    randomize: Randomize | bool | None,
+) -> Env:
     require_32_bits(config.env)
-    model = _model(made(config), config, randomize)
+    if randomize is OWN and randomizer is not None:
+        randomize = OfMany(randomizer())
+    env = made(config)
+    if randomize is OWN:
+        randomize = OfMany(_randomizer(env, config))
+    model = _model(env, config, randomize)
     simulator = Simulator(partial(_reset, model), partial(_step, model), Continuous(model.env.action_size))
     return copies(simulator, config, stagger)
+
+
+def _randomizer(env: Any, config: EnvConfig) -> Callable[..., Any]:
+    if not callable(getattr(env, RANDOMIZER, None)):
+        raise ConfigError(
+            f"{config.env} brings no domain randomisation: an environment of Brax's kind has it as a method "
+            f"{RANDOMIZER}(model, keys [N]) -> (models, in_axes); softrl.train(randomize=...) takes a function"
+        )
+    return getattr(env, RANDOMIZER)
 
 
 def _model(env: Any, config: EnvConfig, randomize: Randomize | None = None) -> "Model":
@@ -38,43 +66,46 @@ def _model(env: Any, config: EnvConfig, randomize: Randomize | None = None) -> "
     held = next((name for name in MODELS if hasattr(bare, name)), None)
     if randomize is not None and held is None:
         raise ConfigError(f"domain randomisation redraws {' or '.join(MODELS)}, and {type(env).__name__} has none")
-    return Model(env, held, None if held is None else getattr(bare, held), config.action_repeat, randomize)
+    nominal = None if held is None else getattr(bare, held)
+    draw = None if randomize is None else draws(randomize, nominal)
+    return Model(env, held, nominal, config.action_repeat, draw)
 
 
 class Model(NamedTuple):
-    """What a simulator is made of; its state is `(state, key)`. Static.
+    """What a simulator is made of; its state is `(state, key)`, or `(state, drawn)` where its model is redrawn. Static.
 
     env: bare, of Brax's kind (MuJoCo Playground's too), without any of its wrappers. held: under which name, see
     `MODELS`, it has its model; nominal: that as shipped. action_repeat: physics steps an action; rewards add up until
-    the robot falls. randomize: redraws the model for every episode. Only its key is kept in the state: the draw is
-    repeated at each step, so that thousands of environments do not hold thousands of models.
+    the robot falls. draw: redraws parts of the model for every episode, see `draws`: the state keeps those and no more,
+    so that thousands of environments do not hold thousands of models.
     """
 
     env: Any
     held: str | None
     nominal: Any
     action_repeat: int
-    randomize: Randomize | None
+    draw: Callable[[jax.Array], dict[str, jax.Array]] | None
 
 
 def _reset(model: Model, key: jax.Array, index: jax.Array):
     # Brax's own code splits and reshapes legacy keys; typed ones stop here.
     legacy = jax.random.key_data(key)
-    with _system(model, legacy):
+    own = legacy if model.draw is None else _draw(model, key)
+    with _system(model, own):
         state = model.env.reset(legacy)
-    return (state, legacy), state.obs
+    return (state, own), state.obs
 
 
 def _step(model: Model, sim, action: jax.Array):
-    state, key = sim
-    with _system(model, key):
+    state, own = sim
+    with _system(model, own):
         new = model.env.step(state, action)
         reward, fallen = new.reward, new.done > 0.5
         if model.action_repeat > 1:
             (new, reward, fallen), _ = jax.lax.scan(
                 partial(_again, model.env, action), (new, reward, fallen), None, length=model.action_repeat - 1
             )
-    return (new, key), new.obs, reward, fallen
+    return (new, own), new.obs, reward, fallen
 
 
 def _again(env: Any, action: jax.Array, carry, _):
@@ -86,15 +117,20 @@ def _again(env: Any, action: jax.Array, carry, _):
     return (state, reward + jnp.where(fallen, 0.0, stepped.reward), fallen | (stepped.done > 0.5)), None
 
 
+def _draw(model: Model, key: jax.Array) -> dict[str, jax.Array]:
+    with jax.numpy_rank_promotion("allow"):
+        return model.draw(key)
+
+
 @contextlib.contextmanager
-def _system(model: Model, key: jax.Array) -> Iterator[None]:
+def _system(model: Model, own: Any) -> Iterator[None]:
     """While its code traces: relaxed broadcasting, and the episode's own model where one was asked for."""
     with jax.numpy_rank_promotion("allow"):
-        if model.randomize is None:
+        if model.draw is None:
             yield
             return
         bare = getattr(model.env, "unwrapped", model.env)
-        setattr(bare, model.held, model.randomize(jax.random.wrap_key_data(key), model.nominal))
+        setattr(bare, model.held, redrawn(model.nominal, own))
         try:
             yield
         finally:

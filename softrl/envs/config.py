@@ -25,6 +25,8 @@ class EnvConfig:
     """Each action is repeated for this many steps of the physics."""
     reset_interval: Annotated[int, Within(0)] = 0
     """First states of episodes are made every so many steps, at most an episode, and kept; 0: whenever one ends."""
+    domain_randomization: bool = False
+    """Episodes of training, not of evaluation, draw the robot's physics anew, by the randomiser that it comes with."""
     env_kwargs: str = "{}"
     """Whatever makes the environment gets these arguments, as JSON: '{"gravity": 5.0}'; in Python a mapping."""
 

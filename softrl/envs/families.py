@@ -115,7 +115,7 @@ def found(env: Any, kwargs: dict[str, Any] | None = None) -> Source:
         path = _path(env)
         return _own(env, kwargs) if path is None else _lasting(path, env, kwargs)
     if env in _REGISTERED:
-        return _own(_REGISTERED[env], kwargs)._replace(name=env, lasting=False)
+        return _own(_REGISTERED[env], kwargs)._replace(name=env, lasting=False, kwargs=None)
     first, slash, rest = env.partition("/")
     if slash and rest and first in FAMILIES:
         source = FAMILIES[first].source(rest, kwargs)
@@ -141,7 +141,7 @@ def _path(thing: Any) -> str | None:
 
 def _lasting(path: str, env: Any, kwargs: dict[str, Any]) -> Source:
     """What `module:name` stands for, which any process finds again."""
-    return _own(env, kwargs)._replace(name=path, of=path, lasting=True, backend=None)
+    return _own(env, kwargs)._replace(name=path, of=path, lasting=True, backend=None, kwargs=None)
 
 
 def _own(env: Any, kwargs: dict[str, Any]) -> Source:
@@ -149,12 +149,23 @@ def _own(env: Any, kwargs: dict[str, Any]) -> Source:
     if isinstance(env, str):
         return found(env, kwargs)
     function = env if isinstance(env, type) or (callable(env) and not hasattr(env, "reset")) else None
-    if function is not None:
-        env = called(spelled(function), function, kwargs)
-        if isinstance(env, str):
-            return found(env)
-    elif kwargs:
-        raise ConfigError(f"env_kwargs are for what makes an environment, and {spelled(env)} is one already: {kwargs}")
+    if function is None:
+        source = _object(env)
+        if kwargs not in ({}, source.kwargs):
+            raise ConfigError(
+                f"env_kwargs are for what makes an environment, and {spelled(env)} is one already: {kwargs}"
+            )
+        return source
+    made = called(spelled(function), function, kwargs)
+    if isinstance(made, str):
+        return found(made)
+    source = _object(made, partial(function, **kwargs))
+    # A name whose own arguments are not `env_kwargs`, which are the function's, does not find the same again.
+    return source._replace(kwargs=None, lasting=source.lasting and not source.kwargs)
+
+
+def _object(env: Any, function: Callable[..., Any] | None = None) -> Source:
+    """An environment that is made already. Args: `function`: what made it, if one did."""
     params = None
     if isinstance(env, tuple) and len(env) == 2 and gymnax.is_alike(env[0]):
         env, params = env
@@ -168,14 +179,14 @@ def _own(env: Any, kwargs: dict[str, Any]) -> Source:
     if made and hasattr(env, "action_size"):
         return brax.source_of(env, of)
     if made and hasattr(env, "action_space") and hasattr(env, "observation_space"):
-        return _gymnasium(function, env, kwargs)
+        return _gymnasium(function, env)
     raise ConfigError(
         "env must be a name, a softrl.Simulator, an environment of Brax's, MuJoCo Playground's or gymnax's kind, or a "
         f"function that makes one of these or a Gymnasium environment; got {of}"
     )
 
 
-def _gymnasium(function: Callable[..., Any] | None, env: Any, kwargs: dict[str, Any]) -> Source:
+def _gymnasium(function: Callable[..., Any] | None, env: Any) -> Source:
     kind = type(getattr(env, "unwrapped", env))
     if not isinstance(env, gymnasium.library().Env) and not hasattr(env, "num_envs"):
         raise ConfigError(f"{spelled(kind)} must inherit from gymnasium.Env; one of gym's can be wrapped by shimmy")
@@ -184,7 +195,7 @@ def _gymnasium(function: Callable[..., Any] | None, env: Any, kwargs: dict[str, 
             f"softrl makes {kind.__name__} more than once, to train and to evaluate: give a function that makes one, "
             "env=lambda: …, or its id"
         )
-    source = gymnasium.source_of(partial(function, **kwargs), env, f"own/{kind.__name__}", spelled(kind))
+    source = gymnasium.source_of(function, env, f"own/{kind.__name__}", spelled(kind))
     env.close()
     return source._replace(lasting=False)
 
@@ -199,7 +210,9 @@ def make_env(
       env: in place of the one that `config` names, see `found`.
       num_envs: instead of `config.num_envs`, for example for evaluation.
       stagger: see `episodes`.
-      randomize: `(key, System) -> System`, domain randomisation of Brax's model for every episode.
+      randomize: domain randomisation, `(key, model) -> model`, of the model of an environment of Brax's or MuJoCo
+        Playground's kind for every episode; `OWN`: by what comes with it. `config.domain_randomization` is for those
+        who train (`softrl.training.assemble`).
     Raises: ConfigError: unknown name, with the nearest known one.
     """
     source = found(config.env if env is None else env, config.kwargs)

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,24 @@ LIMITS = {
 }
 """Time limits in actions, where not 1000: Playground's own, in control steps, divided by its repeats."""
 
+RANDOMIZED = (
+    "BerkeleyHumanoidJoystickFlatTerrain",
+    "BerkeleyHumanoidJoystickRoughTerrain",
+    "G1JoystickFlatTerrain",
+    "G1JoystickRoughTerrain",
+    "Go1JoystickFlatTerrain",
+    "Go1JoystickRoughTerrain",
+    "Go1Getup",
+    "Go1Handstand",
+    "Go1Footstand",
+    "T1JoystickFlatTerrain",
+    "T1JoystickRoughTerrain",
+    "LeapCubeRotateZAxis",
+    "LeapCubeReorient",
+    "AeroCubeRotateZAxis",
+)
+"""Robots that come with domain randomisation."""
+
 UNFALLING = (*SUITE, "Go1Getup", "Go1Handstand", "Go1Footstand", "SpotGetup")
 """Robots whose episodes end at the time limit, or hardly ever sooner: a reset an episode is enough."""
 
@@ -149,10 +168,11 @@ def library() -> Any:
         ).registry
 
 
-def source(name: str, kwargs: dict[str, Any]) -> Source | None:
+def source(name: str, kwargs: dict[str, Any], make: Callable[..., Any] | None = None) -> Source | None:
     """One of Playground's robots, which is not imported yet; None for an unknown one.
 
-    Args: `kwargs`: replace values of its Playground config, by dotted names: `{"reward_config.scales.pose": -0.5}`.
+    Args: `kwargs`: replace values of its Playground config, by dotted names: `{"reward_config.scales.pose": -0.5}`;
+      `make`: in place of `make_playground`.
     """
     if name not in KNOWN:
         return None
@@ -160,8 +180,23 @@ def source(name: str, kwargs: dict[str, Any]) -> Source | None:
     limit = LIMITS.get(name, 1000)
     interval = limit if name in UNFALLING else RESET_INTERVAL
     prefers = {"backend": "jax", "action_repeat": REPEATS.get(name, 1), "reset_interval": interval}
-    made = partial(make_playground, name, kwargs)
-    return brax_kind.source(full, full, made, time_limit=limit, prefers=prefers)
+    made, randomizer = partial(make or make_playground, name, kwargs), partial(_randomizer, name)
+    return brax_kind.source(full, full, made, randomizer=randomizer, time_limit=limit, prefers=prefers)
+
+
+def _randomizer(name: str) -> Callable[..., Any]:
+    """Raises: ConfigError for a robot that comes without one."""
+    if name not in RANDOMIZED:
+        raise ConfigError(
+            f"playground/{name} brings no domain randomisation; these do: {', '.join(RANDOMIZED)}; "
+            "softrl.train(randomize=...) takes a function"
+        )
+    return partial(_randomized, library().get_domain_randomizer(name))
+
+
+def _randomized(function: Callable[..., Any], model: Any, keys: jax.Array) -> tuple[Any, Any]:
+    with quiet(prints=True):  # the hands' load their model once more
+        return function(model, keys)
 
 
 def make_playground(name: str, kwargs: dict[str, Any], config: EnvConfig) -> Any:
@@ -173,7 +208,7 @@ def make_playground(name: str, kwargs: dict[str, Any], config: EnvConfig) -> Any
     _require_jax(config)
     registry = library()
     its = registry.get_default_config(name)
-    _replace(name, its, kwargs)
+    replace_values(name, its, kwargs)
     if "impl" in its:
         its.impl = config.backend
     if name in COUNTING:
@@ -200,8 +235,8 @@ def _require_jax(config: EnvConfig) -> None:
         raise ConfigError(f"backend of {config.env} must be jax, got {config.backend!r}")
 
 
-def _replace(name: str, its: Any, kwargs: dict[str, Any]) -> None:
-    """Raises: ConfigError where a robot's config has no such value."""
+def replace_values(name: str, its: Any, kwargs: dict[str, Any]) -> None:
+    """Replaces values of a robot's config, by dotted names. Raises: ConfigError where it has no such value."""
     for ours in OURS:
         if ours in kwargs:
             flag = "backend" if ours == "impl" else ours

@@ -24,8 +24,8 @@ class Source(NamedTuple):
     lasting: whether the name alone finds it again in another process. time_limit: its own, in steps, if it has one.
     film: `(act, config, seed=, steps=) -> Motion | Frames`, with `act` in JAX from one observation to an action, on the
     host `obs [1, ...] -> action [1, ...]` in NumPy. Raises ConfigError where there is nothing to see.
-    backend: what `EnvConfig.backend` must be for the name to find the same again. prefers: other fields of `EnvConfig`
-    as its makers have them, which presets take.
+    backend, kwargs: what `EnvConfig.backend` and `env_kwargs` must be for the name to find the same again; None: any.
+    prefers: other fields of `EnvConfig` as its makers have them, which presets take.
     """
 
     name: str
@@ -36,7 +36,14 @@ class Source(NamedTuple):
     time_limit: int | None = None
     film: Callable[..., Any] | None = None
     backend: str | None = None
+    kwargs: dict[str, Any] | None = None
     prefers: Mapping[str, Any] = MappingProxyType({})
+
+
+def found_by(source: Source) -> dict[str, Any]:
+    """Fields of `EnvConfig` by which the same is found again: an object knows some of them itself."""
+    own = {"env": source.name, "backend": source.backend, "env_kwargs": source.kwargs}
+    return {name: value for name, value in own.items() if value is not None}
 
 
 class Motion(NamedTuple):
@@ -111,9 +118,12 @@ def require_32_bits(name: str) -> None:
 
 
 def require_plain(config: EnvConfig, randomize: Any) -> None:
-    """Raises: ConfigError where an environment is asked for what only Brax's can do."""
+    """Raises: ConfigError where an environment is asked for what only those of Brax's kind can do."""
     if randomize is not None or config.action_repeat != 1:
-        raise ConfigError(f"{config.env}: domain randomisation and action_repeat are for environments of Brax's kind")
+        raise ConfigError(
+            f"{config.env}: domain randomisation and action_repeat are for environments of Brax's and MuJoCo "
+            "Playground's kind"
+        )
 
 
 def spelled(thing: Any) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from softrl.agents import algorithm, numbers_for
 from softrl.config import Seed, change, flat, python, setting
 from softrl.envs import Source, found, make_env
+from softrl.envs.domain_randomization import OWN
 from softrl.errors import ConfigError, suggestion
 from softrl.numpy_policy import NumpyPolicy
 from softrl.training import specs
@@ -60,7 +61,7 @@ def assemble(
     validated(config)
     training = config.training
     source, other = _sources(config, env, evaluation_env)
-    env = make_env(config.env, source, randomize=randomize)
+    env = make_env(config.env, source, randomize=_randomize(config, randomize))
     entry = algorithm(config.algorithm)
     hypers = resolve(config, config.traced, env.spec)
     replay = entry.replay(
@@ -88,6 +89,14 @@ def assemble(
     return assembled if members is None else with_members(assembled, members)
 
 
+def _randomize(config: Config, given: Any) -> Any:
+    if not config.env.domain_randomization:
+        return given
+    if given is not None:
+        raise ConfigError("give domain_randomization, which comes with the robot, or randomize, a function; got both")
+    return OWN
+
+
 def _falling(config: Config) -> Falling | None:
     end = config.training.updates_per_step_end
     return Falling(end, config.training.steps / config.env.num_envs) if end else None
@@ -113,8 +122,11 @@ def _sources(config: Config, env: Any, evaluation_env: Any) -> tuple[Source, Sou
     other = None if evaluation_env is None else found(evaluation_env)
     if other is not None and other.on_host != one.on_host:
         raise ConfigError(f"evaluation_env {other.name} and {one.name} must both be in JAX, or both on the host")
-    # By its name alone one would find it with the config's backend.
-    kept = [s and s._replace(lasting=s.lasting and s.backend in (None, config.env.backend)) for s in (one, other)]
+    # By its name alone one would find it with the config's backend, and another one without arguments.
+    kept = [
+        s and s._replace(lasting=s.lasting and s.backend in (None, config.env.backend) and s.kwargs in (None, kwargs))
+        for s, kwargs in ((one, config.env.kwargs), (other, {}))
+    ]
     return kept[0], kept[1]
 
 

@@ -13,6 +13,7 @@ import jax
 from softrl.agents import algorithm
 from softrl.config import change, to_json
 from softrl.envs import Source, packages
+from softrl.envs.domain_randomization import named
 from softrl.errors import CheckpointError, ConfigError
 from softrl.storage import directory
 from softrl.training import specs
@@ -28,6 +29,8 @@ def identity(assembled: Assembled) -> dict[str, Any]:
     members, evaluation = assembled.members, assembled.evaluation_source
     own = {} if members is None else {"members": [dict(member) for member in members]}
     environment = {**_known(assembled.source), **specs.written(assembled.program.env.spec)}
+    if assembled.functions.get("randomize") is not None:
+        environment["randomize"] = named(assembled.functions["randomize"])
     if evaluation is not None:
         environment["evaluation"] = {"name": evaluation.name, **_known(evaluation)}
     return {"config": to_json(assembled.config), **own, "environment": environment, **surroundings()}

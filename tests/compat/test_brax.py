@@ -14,6 +14,18 @@ from softrl.envs.brax import make_brax
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 SETTINGS = {"width": 8, "depth": 1, "n_step": 1}
+FEW = {
+    "num_timesteps": 64,
+    "episode_length": 16,
+    "num_envs": 4,
+    "num_eval_envs": 2,
+    "num_evals": 3,
+    "batch_size": 8,
+    "min_replay_size": 16,
+    "max_replay_size": 256,
+    "normalize_observations": True,
+    **SETTINGS,
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,18 +39,9 @@ def trained(environment):
     told, params = [], []
     result = sac.train(
         environment,
-        num_timesteps=64,
-        episode_length=16,
-        num_envs=4,
-        num_eval_envs=2,
-        num_evals=3,
-        batch_size=8,
-        min_replay_size=16,
-        max_replay_size=256,
-        normalize_observations=True,
+        **FEW,
         progress_fn=lambda steps, metrics: told.append((steps, metrics)),
         policy_params_fn=lambda steps, make_policy, new: params.append(new),
-        **SETTINGS,
     )
     return *result, told, params
 
@@ -115,6 +118,15 @@ def test_a_randomiser_of_playgrounds_form_draws_a_model_for_each_environment():
     _, metrics = walked(randomization_fn=domain_randomize)
     assert metrics["eval/episode_reward"] == 20.0  # evaluated in the model as it is
     assert 40.0 <= metrics["training/return_mean"] <= 60.0
+
+
+def test_an_environment_may_be_named(trained):
+    _, _, named = sac.train("brax/fast", **FEW)
+    results = ("eval/episode_reward", "training/critic_loss")
+    assert [named[name] for name in results] == [trained[2][name] for name in results]
+    for wrong, words in (("brax/fasd", "did you mean 'brax/fast'"), ("gym/Pendulum-v1", "playground/WalkerRun")):
+        with pytest.raises(softrl.ConfigError, match=words):
+            sac.train(wrong, **FEW)
 
 
 def test_a_randomiser_of_one_environment_is_told_where_it_belongs():
