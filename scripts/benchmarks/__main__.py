@@ -22,6 +22,8 @@
     scripts/bench accelerator  on a GPU or TPU, within ten minutes: steps and updates a second of 1 to 128 members, in
                                both precisions, as a share of what the device can do; time to a return on Brax's robots
     scripts/bench compat       Stable-Baselines3's own callbacks, environments and loggers with softrl.compat.sb3
+    scripts/bench playground   every robot of MuJoCo Playground in a process of its own: seconds to load, trace and
+                               compile, steps a second, memory, films; SOFTRL_EXTRAS=playground brings the library
     scripts/bench against COMMIT  this tree against an older commit, turn by turn: updates, and steps on the host
     scripts/bench same COMMIT  whether this tree makes the same bits as an older commit: checkpoints and metrics
 
@@ -51,6 +53,7 @@ from benchmarks import (
     learning,
     memory,
     peers,
+    playground,
     report,
     same,
     start,
@@ -72,6 +75,7 @@ COMMANDS = {
     "ablations": ablations,
     "accelerator": accelerator,
     "compat": compat,
+    "playground": playground,
     "against": against,
     "same": same,
 }

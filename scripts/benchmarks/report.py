@@ -70,6 +70,12 @@ def table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
         print("  ".join(["  " + first.ljust(widths[0]), *padded]))
 
 
+def markdown(columns: list[str], rows: list[list[Any]]) -> str:
+    """The same table for a page."""
+    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *[[_cell(value) for value in row] for row in rows]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def _cell(value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
