@@ -24,6 +24,8 @@
     scripts/bench compat       Stable-Baselines3's own callbacks, environments and loggers with softrl.compat.sb3
     scripts/bench playground   every robot of MuJoCo Playground in a process of its own: seconds to load, trace and
                                compile, steps a second, memory, films; SOFTRL_EXTRAS=playground brings the library
+    scripts/bench resets       what resets cost beside the simulator's own step, with and without kept first states, and
+                               how many episodes begin alike
     scripts/bench against COMMIT  this tree against an older commit, turn by turn: updates, and steps on the host
     scripts/bench same COMMIT  whether this tree makes the same bits as an older commit: checkpoints and metrics
 
@@ -55,6 +57,7 @@ from benchmarks import (
     peers,
     playground,
     report,
+    resets,
     same,
     start,
     sweep,
@@ -76,6 +79,7 @@ COMMANDS = {
     "accelerator": accelerator,
     "compat": compat,
     "playground": playground,
+    "resets": resets,
     "against": against,
     "same": same,
 }

@@ -97,7 +97,7 @@ def _robot(name: str, env: str, wanted: list[str], options: argparse.Namespace) 
         for event in protocol.stream("softrl", "softrl_playground", wishes, log, extra, options.limit):
             del event["seconds"]
             stage = event.pop("stage")
-            stages[stage] = _rounded(event)
+            stages[stage] = report.rounded(event)
             print(f"  {stage} {event['took_s']:.1f} s", end="", flush=True)
     except RuntimeError as error:
         why = protocol.in_a_line(error)
@@ -105,15 +105,6 @@ def _robot(name: str, env: str, wanted: list[str], options: argparse.Namespace) 
     failed = {"failed": f"{missing[0]}: {why}"} if missing else {}
     print(f"  {failed.get('failed', '')}", flush=True)
     return {**sizes, "stages": stages, **failed}
-
-
-def _rounded(value: Any) -> Any:
-    """Four digits of every number, which is more than a clock gives, and keeps files small."""
-    if isinstance(value, dict):
-        return {name: _rounded(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_rounded(inner) for inner in value]
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def kept(folder: Path, names: list[str]) -> list[dict[str, Any]]:

@@ -107,6 +107,15 @@ def write(result: dict[str, Any], path: Path) -> None:
     print(f"\n{path}")
 
 
+def rounded(value: Any) -> Any:
+    """Four digits of every number, which is more than a clock gives, and keeps committed files small."""
+    if isinstance(value, dict):
+        return {name: rounded(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [rounded(inner) for inner in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
 def medians(rounds: dict[str, list[float]]) -> dict[str, float]:
     """The median of each contestant's rounds."""
     return {name: statistics.median(values) for name, values in rounds.items()}
