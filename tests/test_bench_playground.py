@@ -176,7 +176,7 @@ def test_resets_are_measured_from_end_to_end_and_a_row_that_is_there_is_not_meas
     monkeypatch.delenv("JAX_NUMPY_RANK_PROMOTION", raising=False)
     sizes = ("--envs", "4", "4096", "--members", "2", "--seconds", "1", "--rounds", "2")
     good, bad = resets.run(options(resets, tmp_path, *sizes))["rows"]
-    assert {name: len(rounds) for name, rounds in good["seconds"].items()} == {"raw": 2, "T": 2, "0": 2}
+    assert {name: len(rounds) for name, rounds in good["rounds"].items()} == {"raw": 2, "T": 2, "0": 2}
     assert good["shipped"] == 0 and good["interval"] == 8 and good["episodes"] > 0
     assert bad["failed"].startswith("ConfigError: unknown environment 'probe/nobody'")
     said = capsys.readouterr().out
@@ -190,9 +190,9 @@ def test_resets_are_measured_from_end_to_end_and_a_row_that_is_there_is_not_meas
 
 def row(**changes) -> dict:
     """Of a robot that ships with T = 8."""
-    seconds = {"raw": [1.0, 2.0, 9.0], "T": [2.0, 2.5, 3.0], "0": [8.0, 8.0, 8.0]}
+    rounds = {"raw": [1.0, 2.0, 9.0], "T": [2.0, 2.5, 3.0], "0": [8.0, 8.0, 8.0]}
     about = {"env": "it", "num_envs": 64, "members": 1, "steps": 80, "interval": 8, "shipped": 8}
-    return {**about, "seconds": seconds, "episodes": 40, "shared": 4} | changes
+    return {**about, "rounds": rounds, "episodes": 40, "shared": 4} | changes
 
 
 def test_a_cost_is_a_ratio_of_medians_and_only_what_ships_has_bars():

@@ -115,12 +115,14 @@ def _measured(task: Task, options: argparse.Namespace) -> dict[str, Any]:
         told = list(protocol.stream("softrl", "softrl_resets", wishes, log, protocol.AS_TRAINED, options.limit))
     except RuntimeError as error:
         return {"failed": protocol.in_a_line(error)}
-    return report.rounded(told[0]) if told else {"failed": f"no end within {options.limit:g} s"}
+    if not told:
+        return {"failed": f"no end within {options.limit:g} s"}
+    return report.rounded({name: value for name, value in told[0].items() if name != "seconds"})
 
 
 def cost(row: dict[str, Any], name: str) -> float:
     """Seconds of a contestant as a multiple of the raw step's, medians of the rounds."""
-    return statistics.median(row["seconds"][name]) / statistics.median(row["seconds"]["raw"])
+    return statistics.median(row["rounds"][name]) / statistics.median(row["rounds"]["raw"])
 
 
 def alike(row: dict[str, Any]) -> float:
@@ -132,10 +134,10 @@ def _row(row: dict[str, Any]) -> list[Any]:
     name = f"{row['env']}, {row['num_envs']:,} × {row['members']}"
     if "failed" in row:
         return [name, *[""] * 7]
-    raw = row["num_envs"] * row["members"] * row["steps"] / statistics.median(row["seconds"]["raw"])
+    raw = row["num_envs"] * row["members"] * row["steps"] / statistics.median(row["rounds"]["raw"])
     shipped = "" if row["interval"] == row["shipped"] else f" (ships with {row['shipped']})"
     numbers = [cost(row, "T"), cost(row, "0"), f"{row['episodes']:,}", 100.0 * alike(row)]
-    return [name, f"{row['interval']}{shipped}", raw, *numbers, f"{row['steps']:,} × {len(row['seconds']['raw'])}"]
+    return [name, f"{row['interval']}{shipped}", raw, *numbers, f"{row['steps']:,} × {len(row['rounds']['raw'])}"]
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:

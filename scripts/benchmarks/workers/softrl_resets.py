@@ -148,7 +148,7 @@ def measured(settings: dict) -> dict[str, Any]:
     alike, begun = shared(np.concatenate(ended), env.interval)
     told = {"episode_length": limit, "interval": env.interval, "compile_s": compile_s, "steps": steps}
     rounds = {name: [one[name] for one in spent] for name in contestants}
-    return told | {"seconds": rounds, "episodes": begun, "shared": alike, "clock": stretches * LENGTH}
+    return told | {"rounds": rounds, "episodes": begun, "shared": alike, "clock": stretches * LENGTH}
 
 
 def main() -> None:
