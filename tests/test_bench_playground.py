@@ -161,11 +161,13 @@ def test_the_share_of_episodes_that_begin_alike_is_that_of_their_first_observati
     assert softrl_resets.shared(ended, interval) == (alike, int(ended.sum())) and 0 < alike < ended.sum()
 
 
-def test_a_round_is_two_episodes_or_as_many_whole_stretches_as_there_is_time_for():
-    assert softrl_resets.fitting(1000, 1000, step_s=0.01, budget_s=20.0) == 2000
-    assert softrl_resets.fitting(1000, 1000, step_s=0.01, budget_s=19.0) == 1000
-    assert softrl_resets.fitting(1000, 1000, step_s=0.01, budget_s=9.0) == 0
-    assert softrl_resets.fitting(1000, 8, step_s=0.01, budget_s=9.0) == 880
+@pytest.mark.parametrize(
+    ("often", "budget_s", "stretches"),
+    [(False, 75.0, (50, 25)), (False, 74.0, (25, 24)), (False, 37.0, ()), (True, 37.0, (24, 12)), (True, 2.0, ())],
+)
+def test_a_round_is_two_episodes_or_one_or_where_resets_come_often_what_there_is_time_for(often, budget_s, stretches):
+    found = softrl_resets.fitting(25, often, {"raw": 0.25, "T": 0.5, "0": 1.5}, budget_s)
+    assert found == (dict(zip(("raw", "T", "0"), (stretches[0], *stretches), strict=True)) if stretches else {})
 
 
 def test_resets_are_measured_from_end_to_end_and_a_row_that_is_there_is_not_measured_again(
@@ -176,7 +178,7 @@ def test_resets_are_measured_from_end_to_end_and_a_row_that_is_there_is_not_meas
     monkeypatch.delenv("JAX_NUMPY_RANK_PROMOTION", raising=False)
     sizes = ("--envs", "4", "4096", "--members", "2", "--seconds", "1", "--rounds", "2")
     good, bad = resets.run(options(resets, tmp_path, *sizes))["rows"]
-    assert {name: len(rounds) for name, rounds in good["rounds"].items()} == {"raw": 2, "T": 2, "0": 2}
+    assert {name: len(rounds) for name, rounds in good["step_s"].items()} == {"raw": 2, "T": 2, "0": 2}
     assert good["shipped"] == 0 and good["interval"] == 8 and good["episodes"] > 0
     assert bad["failed"].startswith("ConfigError: unknown environment 'probe/nobody'")
     said = capsys.readouterr().out
@@ -190,9 +192,9 @@ def test_resets_are_measured_from_end_to_end_and_a_row_that_is_there_is_not_meas
 
 def row(**changes) -> dict:
     """Of a robot that ships with T = 8."""
-    rounds = {"raw": [1.0, 2.0, 9.0], "T": [2.0, 2.5, 3.0], "0": [8.0, 8.0, 8.0]}
-    about = {"env": "it", "num_envs": 64, "members": 1, "steps": 80, "interval": 8, "shipped": 8}
-    return {**about, "rounds": rounds, "episodes": 40, "shared": 4} | changes
+    step_s = {"raw": [1.0, 2.0, 9.0], "T": [2.0, 2.5, 3.0], "0": [8.0, 8.0, 8.0]}
+    about = {"env": "it", "num_envs": 64, "members": 1, "steps": {"T": 80, "0": 40}, "interval": 8, "shipped": 8}
+    return {**about, "step_s": step_s, "episodes": 40, "shared": 4} | changes
 
 
 def test_a_cost_is_a_ratio_of_medians_and_only_what_ships_has_bars():

@@ -2,13 +2,15 @@
 
 `env.step`, with first states made and kept every T steps of the clock (`--reset-interval`) and with resets whenever an
 episode ends (0), against the vmapped step of the simulator and nothing else, of the same members and actions, turn by
-turn: 40 steps of each, for two whole episodes, --rounds times; ratios are those of the rounds' medians. Where that
-takes longer than --seconds, a round is one episode, or, of robots whose T is shorter than that, as many whole intervals
-as there is time for; the limit of episodes stays what it is.
+turn: a few steps of each, for two whole episodes, --rounds times; ratios are those of the rounds' medians. Where that
+takes longer than --seconds, a round is one episode, or, of robots whose T is shorter than that, as many intervals as
+there is time for; at 0, whose resets come all the time, half of the time is enough. The limit of episodes stays what it
+is.
 
 Freshness is the share of episodes that begin in a state in which another one began, at T.
 
-Members are those of one program by `vmap`, as on an accelerator, where a branch of each is a choice of both sides.
+Members are those of one program by `vmap`, as on an accelerator, where a branch of each is a choice of both sides: at 0
+they reset in every step.
 Every finished row is a file of its own under --results; one that is there is not measured again.
 """
 
@@ -37,7 +39,7 @@ SHARED = 0.05
 """The bar of freshness, where T is shipped."""
 
 RESULTS = Path(__file__).resolve().parents[2] / "experiments" / "resets"
-COLUMNS = ["", "T", "raw steps/s", "cost at T", "cost at 0", "episodes", "begin alike, %", "vector steps × rounds"]
+COLUMNS = ["", "T", "raw steps/s", "cost at T", "cost at 0", "episodes", "begin alike, %", "steps at T, at 0 × rounds"]
 
 
 class Task(NamedTuple):
@@ -121,8 +123,8 @@ def _measured(task: Task, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def cost(row: dict[str, Any], name: str) -> float:
-    """Seconds of a contestant as a multiple of the raw step's, medians of the rounds."""
-    return statistics.median(row["rounds"][name]) / statistics.median(row["rounds"]["raw"])
+    """Seconds a step of a contestant as a multiple of the raw step's, medians of the rounds."""
+    return statistics.median(row["step_s"][name]) / statistics.median(row["step_s"]["raw"])
 
 
 def alike(row: dict[str, Any]) -> float:
@@ -134,10 +136,11 @@ def _row(row: dict[str, Any]) -> list[Any]:
     name = f"{row['env']}, {row['num_envs']:,} × {row['members']}"
     if "failed" in row:
         return [name, *[""] * 7]
-    raw = row["num_envs"] * row["members"] * row["steps"] / statistics.median(row["rounds"]["raw"])
+    raw = row["num_envs"] * row["members"] / statistics.median(row["step_s"]["raw"])
+    steps = f"{row['steps']['T']:,}, {row['steps']['0']:,} × {len(row['step_s']['raw'])}"
     shipped = "" if row["interval"] == row["shipped"] else f" (ships with {row['shipped']})"
     numbers = [cost(row, "T"), cost(row, "0"), f"{row['episodes']:,}", 100.0 * alike(row)]
-    return [name, f"{row['interval']}{shipped}", raw, *numbers, f"{row['steps']:,} × {len(row['rounds']['raw'])}"]
+    return [name, f"{row['interval']}{shipped}", raw, *numbers, steps]
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
