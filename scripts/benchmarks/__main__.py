@@ -22,6 +22,10 @@
     scripts/bench accelerator  on a GPU or TPU, within ten minutes: steps and updates a second of 1 to 128 members, in
                                both precisions, as a share of what the device can do; time to a return on Brax's robots
     scripts/bench compat       Stable-Baselines3's own callbacks, environments and loggers with softrl.compat.sb3
+    scripts/bench playground   every robot of MuJoCo Playground in a process of its own: seconds to load, trace and
+                               compile, steps a second, memory, films; SOFTRL_EXTRAS=playground brings the library
+    scripts/bench resets       what resets cost beside the simulator's own step, with and without kept first states, and
+                               how many episodes begin alike
     scripts/bench against COMMIT  this tree against an older commit, turn by turn: updates, and steps on the host
     scripts/bench same COMMIT  whether this tree makes the same bits as an older commit: checkpoints and metrics
 
@@ -51,7 +55,9 @@ from benchmarks import (
     learning,
     memory,
     peers,
+    playground,
     report,
+    resets,
     same,
     start,
     sweep,
@@ -72,6 +78,8 @@ COMMANDS = {
     "ablations": ablations,
     "accelerator": accelerator,
     "compat": compat,
+    "playground": playground,
+    "resets": resets,
     "against": against,
     "same": same,
 }

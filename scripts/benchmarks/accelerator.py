@@ -130,7 +130,7 @@ def _measured(parts: list[dict], wishes: dict, log: Path, until: float) -> tuple
                 done.append(parts[len(done)] | event)
                 print(f"  {_words(done[-1])}", flush=True)
         except RuntimeError as error:
-            done.append(parts[len(done)] | {"failed": _in_a_line(error)})
+            done.append(parts[len(done)] | {"failed": protocol.in_a_line(error)})
     return about, done + [part | {"failed": "no time was left"} for part in parts[len(done) :]]
 
 
@@ -171,7 +171,7 @@ def _return(plan: Plan, options: argparse.Namespace, env: str, wanted: float, li
     try:
         watched = watch("softrl_return", wishes, log, lambda event: event["return"] >= wanted, limit=limit)
     except RuntimeError as error:
-        return {"failed": _in_a_line(error)}
+        return {"failed": protocol.in_a_line(error)}
     if not watched.evaluations:
         return {"failed": "no evaluation within its time"}
     reached = [event["seconds"] for event in watched.evaluations if event["return"] >= wanted]
@@ -232,9 +232,3 @@ def _words(part: dict[str, Any]) -> str:
     if part["kind"] != "rate":
         return " ".join(filter(None, (part["kind"], part.get("precision"))))
     return f"{part['members']} member{'s' if part['members'] > 1 else ''}, {part['precision']}"
-
-
-def _in_a_line(error: RuntimeError) -> str:
-    """What failed, and the last that its log says."""
-    first, *more = str(error).strip().splitlines()
-    return f"{first.partition(';')[0]}: {more[-1]}"[:200] if more else first[:200]

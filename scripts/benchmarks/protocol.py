@@ -145,8 +145,14 @@ def stream(
             if "refused" in event:
                 raise RuntimeError(event["refused"])
             yield event
-        if process.wait() and not ended.is_set():
-            raise RuntimeError(f"{module} failed; the end of {log}:\n{_tail(log)}")
+        if (code := process.wait()) and not ended.is_set():
+            raise RuntimeError(f"{module} failed (exit code {code}); the end of {log}:\n{_tail(log)}")
+
+
+def in_a_line(error: RuntimeError) -> str:
+    """What failed, and the last that its log says."""
+    first, *more = str(error).strip().splitlines()
+    return f"{first.partition(';')[0]}: {more[-1]}"[:200] if more else first[:200]
 
 
 @contextlib.contextmanager

@@ -70,6 +70,12 @@ def table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
         print("  ".join(["  " + first.ljust(widths[0]), *padded]))
 
 
+def markdown(columns: list[str], rows: list[list[Any]]) -> str:
+    """The same table for a page."""
+    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *[[_cell(value) for value in row] for row in rows]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def _cell(value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
@@ -99,6 +105,15 @@ def write(result: dict[str, Any], path: Path) -> None:
     plain = json.loads(json.dumps(result, default=str), parse_constant=str)  # JSON has no NaN and no Infinity
     path.write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
     print(f"\n{path}")
+
+
+def rounded(value: Any) -> Any:
+    """Four digits of every number, which is more than a clock gives, and keeps committed files small."""
+    if isinstance(value, dict):
+        return {name: rounded(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [rounded(inner) for inner in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def medians(rounds: dict[str, list[float]]) -> dict[str, float]:
