@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
 
-from softrl.layers import Activation, BatchNorm, Dense, LayerNorm, Layers, Residual, RMSNorm, named
+from softrl.layers import Activation, BatchNorm, Dense, Layer, LayerNorm, Layers, Residual, RMSNorm, named
 
 Step = Callable[[np.ndarray], np.ndarray]
 
@@ -164,23 +164,34 @@ Head = TanhGaussian | Categorical | Sampler | Scalar
 
 def steps(layers: Layers, arrays: Mapping[str, np.ndarray], prefix: str = "") -> list[Step]:
     """The layers as functions `[B, I] -> [B, O]`, their arrays from `arrays`, named as `layers.shapes` says."""
-    made: list[Step] = []
-    for name, layer in named(layers):
-        of = partial(_parts, arrays, f"{prefix}{name}")
-        match layer:
-            case Dense():
-                made.append(partial(_dense, *of("kernel", "bias")))
-            case LayerNorm(epsilon):
-                made.append(partial(_layer_norm, np.float32(epsilon), *of("scale", "bias")))
-            case RMSNorm(epsilon):
-                made.append(partial(_rms_norm, np.float32(epsilon), *of("scale")))
-            case BatchNorm(_, epsilon):
-                made.append(_batch_norm(np.float32(epsilon), *of("scale", "bias", "mean", "var")))
-            case Residual(inner):
-                made.append(partial(_residual, steps(inner, arrays, f"{prefix}{name}/")))
-            case Activation(kind):
-                made.append(ACTIVATIONS[kind])
-    return made
+    return [make(arrays) for make in _makers(layers, prefix)]
+
+
+@lru_cache(maxsize=64)
+def _makers(layers: Layers, prefix: str) -> tuple[Callable[[Mapping[str, np.ndarray]], Step], ...]:
+    """What makes each layer's function of the arrays: a host that acts by a new policy every step asks for no more."""
+    return tuple(_maker(layer, f"{prefix}{name}/") for name, layer in named(layers))
+
+
+def _maker(layer: Layer, prefix: str) -> Callable[[Mapping[str, np.ndarray]], Step]:
+    of = lambda make, *parts: partial(_made, make, tuple(f"{prefix}{part}" for part in parts))
+    match layer:
+        case Dense():
+            return of(partial(partial, _dense), "kernel", "bias")
+        case LayerNorm(epsilon):
+            return of(partial(partial, _layer_norm, np.float32(epsilon)), "scale", "bias")
+        case RMSNorm(epsilon):
+            return of(partial(partial, _rms_norm, np.float32(epsilon)), "scale")
+        case BatchNorm(_, epsilon):
+            return of(partial(_batch_norm, np.float32(epsilon)), "scale", "bias", "mean", "var")
+        case Residual(inner):
+            return lambda arrays: partial(_residual, steps(inner, arrays, prefix))
+        case Activation(kind):
+            return lambda arrays: ACTIVATIONS[kind]
+
+
+def _made(make: Callable[..., Step], names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> Step:
+    return make(*(arrays[name] for name in names))
 
 
 def run(steps: list[Step], x: np.ndarray) -> np.ndarray:
@@ -188,10 +199,6 @@ def run(steps: list[Step], x: np.ndarray) -> np.ndarray:
     for step in steps:
         x = step(x)
     return x
-
-
-def _parts(arrays: Mapping[str, np.ndarray], name: str, *parts: str) -> list[np.ndarray]:
-    return [arrays[f"{name}/{part}"] for part in parts]
 
 
 def _dense(kernel: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np.ndarray:
