@@ -37,6 +37,9 @@ _COMPILE, _SHAPES, _HOSTED, _PARTS = (
     compute.parts,
 )
 
+HOSTS_OWN = {"learning_starts": 0, "chunk_steps": 1, "eval_every": 1, "eval_episodes": 1, "overlap": True}
+"""Of a run whose environments are on the host: what the host reads and the device's programs do not, at any value."""
+
 
 def kept(key: Hashable, make: Callable[[], Any]) -> Any:
     """What `make` made when this process first asked for it."""
@@ -83,8 +86,9 @@ def _static(config: Any) -> Any:
 def _same(assembled: Assembled) -> Hashable:
     """What the programs of a run depend on; environments of one class are taken for one."""
     sources = (assembled.source, assembled.evaluation_source)
+    steps = 1 if assembled.program.falling is None else assembled.config.training.steps
     return (
-        _static(change(assembled.config, steps=1, seed=0)),
+        _static(change(assembled.config, steps=steps, seed=0)),
         tuple(None if source is None else source.of for source in sources),
         tuple(assembled.functions.values()),
         jax.tree.structure(assembled.hypers),
@@ -106,7 +110,9 @@ def _shapes(assembled: Assembled) -> RunState:
 
 
 def _hosted(assembled: Assembled, abstract: RunState, hypers: Any) -> hosted.Hosted:
-    ready = kept(("hosted", _same(assembled)), partial(_HOSTED, assembled, abstract, hypers))
+    config = replace(assembled.config, training=replace(assembled.config.training, **HOSTS_OWN))
+    key = ("hosted", _same(assembled._replace(config=config)))
+    ready = kept(key, partial(_HOSTED, assembled, abstract, hypers))
     return hosted.Hosted(assembled, ready.device)
 
 

@@ -90,24 +90,19 @@ def test_a_share_of_the_device_is_that_of_all_its_updates_and_nothing_where_it_i
     assert all(map(math.isnan, accelerator.shares({"failed": "", **row}, cost, peak).values()))
 
 
-def test_the_accelerator_s_command_runs_to_its_end_and_what_fails_is_a_row(tmp_path, user_environment):
-    words = [
-        "accelerator",
-        "--tiny",
-        "--precisions",
-        "float32",
-        "bfloat16",
-        "nonsense",
-        "--out",
-        str(tmp_path),
-    ]
+@pytest.mark.parametrize(
+    "precisions", [["bfloat16"], pytest.param(["float32", "bfloat16"], marks=pytest.mark.slow)], ids=" ".join
+)
+def test_the_accelerator_s_command_runs_to_its_end_and_what_fails_is_a_row(precisions, tmp_path, user_environment):
+    words = ["accelerator", "--tiny", "--precisions", *precisions, "nonsense", "--out", str(tmp_path)]
     environment = user_environment | {"PYTHONPATH": str(protocol.SCRIPTS), "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-P", "-m", "benchmarks", *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "accelerator.json").read_text())
     good, bad = ([row for row in result["rates"] if (row["precision"] != "nonsense") == good] for good in (True, False))
-    assert [row["members"] for row in good] == [2, 2] and [row["members"] for row in bad] == [2]
+    assert [row["precision"] for row in good] == precisions
+    assert [row["members"] for row in good] == [2] * len(precisions) and [row["members"] for row in bad] == [2]
     for row in good:
         assert "failed" not in row and row["env_steps_per_s"] == 8 / 2 * row["updates_per_s"]
         assert 0.0 < row["flops_share"] < 1.0 and row["bytes_share"] > 0.0

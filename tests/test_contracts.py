@@ -90,7 +90,7 @@ def test_a_chunk_that_does_not_lower_for_tpu_and_cuda_trains_on_cpus_only(name, 
 def test_a_policy_that_comes_back_from_its_file_acts_as_before(name, kind):
     assembled = assemble(config(name, kind))
     agent = assembled.program.agent
-    policy = agent.policy(agent.init(jax.random.key(0), assembled.hypers.agent))
+    policy = jax.jit(lambda key: agent.policy(agent.init(key, assembled.hypers.agent)))(jax.random.key(0))
     back = published(assembled, numpy_policy.decode(numpy_policy.encode(acting(assembled, policy))))
     obs = np.float32([[0.3, -0.2], [-1.0, 0.5]])
     for key in (None, jax.random.key(1)):

@@ -50,9 +50,11 @@ def _once(program: Program, keys: list[jax.Array], hypers: Hypers, learning: Lea
     clock, learner = learning
     batch = program.replay.sample(learner.replay, clock.step, tick(keys[0], clock.update), hypers)
     key = tick(keys[1], clock.update)
+    # Its shapes are asked for again and again: jit traces it once, and inlined it is the same program as without.
+    update = jax.jit(program.agent.update, inline=True)
 
     def improve(agent):
-        return program.agent.update(agent, batch, hypers.agent, key, clock)
+        return update(agent, batch, hypers.agent, key, clock)
 
     def keep(agent):
         return agent, *blank(jax.eval_shape(improve, agent)[1:])

@@ -7,6 +7,8 @@ import softrl
 from softrl.errors import ConfigError
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 STEPS, ENVS, STARTS = 512, tiny.SIZES["num_envs"], tiny.SIZES["learning_starts"]
 
 

@@ -100,6 +100,17 @@ def test_the_patience_is_in_a_row_and_the_freeze_is_for_good():
     assert int(health.skipped) == finite.count(False)
 
 
+def test_a_chunk_traces_the_update_once():
+    """It is most of what there is to trace; the branches of a chunk ask for its shapes four times."""
+    assembled, traced = assemble(CONFIG), []
+    program, hypers = assembled.program, jax.tree.map(jnp.float32, assembled.hypers)
+    counted = lambda *of: traced.append(of) or program.agent.update(*of)
+    counting = program._replace(agent=program.agent._replace(update=counted))
+    run = jax.eval_shape(partial(init_run, program), jax.random.key(0), hypers)
+    jax.eval_shape(partial(chunk, counting, length=4), run, hypers)
+    assert len(traced) == 1
+
+
 def test_every_health_code_has_a_sentence():
     assert all(message(code) for code in MESSAGES) and str(PATIENCE) in message(1)
     assert Clock.start() is not None
