@@ -68,12 +68,6 @@ def compiled_once() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def busy_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For a test whose programs run for longer than they compile: softrl compiles them at a user's level."""
-    monkeypatch.delenv("XLA_FLAGS")  # JAX has read it, and softrl overrules only what it does not name
-
-
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What was imported stays: Python looks for garbage among what tests make, and not after every 700 objects.
 

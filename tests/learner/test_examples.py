@@ -16,7 +16,6 @@ def example(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.usefixtures("busy_programs")
 def test_the_point_arrives_with_the_help_of_demonstrations():
     assert example("demonstrations").main(1200) >= 0.9
 
@@ -27,6 +26,5 @@ def test_the_actor_loop_is_twenty_lines():
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("busy_programs")
 def test_the_actor_loop_swings_the_pendulum_up():
     assert example("actor_loop").main(5_000) > -400.0  # a random policy's return is about −1,200, the best about −150
