@@ -27,12 +27,11 @@ class Wanted(NamedTuple):
 def compiler_options(*, busy: bool = True) -> dict[str, Any]:
     """On a CPU LLVM's first level, which halves the compile time, with updates as fast and physics slower by 4 %; for
     programs that are not `busy` also XLA's older code generator, which halves it again (evaluations as fast, updates
-    slower by a fifth). Later releases of JAX know only the newer one. What `XLA_FLAGS` sets stays as it is there."""
+    slower by a fifth). Later releases of JAX know only the newer one."""
     if jax.local_devices()[0].platform != "cpu":
         return {}
     older = {} if busy or not jax.__version__.startswith("0.10.") else {"xla_cpu_use_fusion_emitters": False}
-    options, flags = {"xla_backend_optimization_level": 1, **older}, os.environ.get("XLA_FLAGS", "")
-    return {name: value for name, value in options.items() if f"--{name}=" not in flags}
+    return {"xla_backend_optimization_level": 1, **older}
 
 
 def compiled(*wanted: Wanted) -> list[Any]:
