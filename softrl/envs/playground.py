@@ -102,17 +102,7 @@ LIMITS = {
 """Time limits in actions, where not 1000: Playground's own, in control steps, divided by its repeats."""
 
 RANDOMIZED = (
-    "BerkeleyHumanoidJoystickFlatTerrain",
-    "BerkeleyHumanoidJoystickRoughTerrain",
-    "G1JoystickFlatTerrain",
-    "G1JoystickRoughTerrain",
-    "Go1JoystickFlatTerrain",
-    "Go1JoystickRoughTerrain",
-    "Go1Getup",
-    "Go1Handstand",
-    "Go1Footstand",
-    "T1JoystickFlatTerrain",
-    "T1JoystickRoughTerrain",
+    *(name for name in LOCOMOTION if name.startswith(("BerkeleyHumanoid", "G1", "Go1", "T1"))),
     "LeapCubeRotateZAxis",
     "LeapCubeReorient",
     "AeroCubeRotateZAxis",

@@ -92,7 +92,7 @@ def _launch(made: Plan, launcher: str | None, options: dict[str, Any]) -> Callab
     """A launcher's `launch` with its options."""
     if launcher is None:
         most = processes.beside(made) if jax.default_backend() == "cpu" else 1
-        launcher, options = ("processes", {"most": most}) if most > 1 else ("local", options)
+        launcher, options = ("processes", {"most": most} | options) if most > 1 else ("local", options)
     launch = importlib.import_module(LAUNCHERS[launcher]).launch
     return lambda waiting, report, request, listener: launch(waiting, report, request, listener, options)
 

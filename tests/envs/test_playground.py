@@ -60,13 +60,6 @@ def test_the_published_preset_is_playgrounds_with_half_an_action_of_entropy():
     np.testing.assert_allclose(entropy, -0.5, rtol=1e-12)
 
 
-@pytest.fixture(scope="module")
-def registry():
-    """Playground's own."""
-    pytest.importorskip("mujoco_playground", reason="large; SOFTRL_EXTRAS=playground scripts/test has it")
-    return playground.library()
-
-
 @slow
 def test_names_limits_and_repeats_are_playgrounds_own(registry):
     assert registry.ALL_ENVS == playground.KNOWN

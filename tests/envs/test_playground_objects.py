@@ -42,13 +42,6 @@ def test_a_model_of_warp_is_refused_with_the_reason():
     assert "\n" not in str(error.value)
 
 
-@pytest.fixture(scope="module")
-def registry():
-    """Playground's own."""
-    pytest.importorskip("mujoco_playground", reason="large; SOFTRL_EXTRAS=playground scripts/test has it")
-    return playground.library()
-
-
 @slow
 def test_an_object_is_the_robot_that_it_is_whatever_others_are_of_its_class(registry):
     for name in playground.SUITE:
