@@ -121,6 +121,41 @@ PARALLEL: Mapping[str, Any] = {
 }
 """Hundreds of environments and more: what published ablations say of a thousand. Not tuned, only run, on one H200."""
 
+SUITE: Mapping[str, Any] = {
+    "num_envs": 64,
+    "updates_per_step": 32,
+    "batch_size": 256,
+    "n_step": 3,
+    "n_step_entropy": True,
+    "recency_horizon": math.inf,
+    "recency_floor": 0.1,
+    "replay_size": 1_000_000,
+    "learning_starts": 2_048,
+    "eval_every": 49_152,
+    "eval_episodes": 8,
+    "chunk_steps": 128,
+    "steps": 598_016,
+}
+"""DeepMind's Control Suite in MuJoCo Playground: an update for every two steps, on every kind of device, so that
+hundreds of thousands of steps are enough where the suite's own settings take millions."""
+
+SUITE_WORDS = (
+    "Acrobot",
+    "BallInCup",
+    "Cartpole",
+    "Cheetah",
+    "Finger",
+    "Fish",
+    "Hopper",
+    "Humanoid",
+    "Pendulum",
+    "PointMass",
+    "Reacher",
+    "Swimmer",
+    "Walker",
+)
+"""First words of the suite's robots."""
+
 PLAYGROUND: Mapping[str, Any] = {
     "num_envs": 128,
     "updates_per_step": 8,
@@ -162,6 +197,12 @@ PLAYGROUND_LONGER = (
 """First words of the suite's robots that train for twice as many steps there."""
 
 
+def _suite(env: str) -> Mapping[str, Any]:
+    """What the Control Suite's robots differ by."""
+    family, _, name = env.partition("/")
+    return SUITE if family == "playground" and name.startswith(SUITE_WORDS) else {}
+
+
 def _sized(env: str, device: str) -> dict[str, Any]:
     """What all presets begin with."""
     robot = sizes.ROBOTS.get(env, {})
@@ -171,12 +212,13 @@ def _sized(env: str, device: str) -> dict[str, Any]:
 
 def tuned(env: str, device: str) -> dict[str, Any]:
     """The most return for its seconds, by robot and kind of device. Args: `device`: `cpu`, `accelerator`, `host`."""
-    return {**_sized(env, device), **DISCRETE.get(env, {})}
+    return {**_sized(env, device), **_suite(env), **DISCRETE.get(env, {})}
 
 
 def sample_efficient(env: str, device: str) -> dict[str, Any]:
     """The most return for its environment steps, whatever an update costs."""
-    return {**_sized(env, device), **FRONTIER, **SAMPLE_EFFICIENT}
+    suite = {**_suite(env), "critic_widths": "256,256"} if _suite(env) else {}
+    return {**_sized(env, device), **FRONTIER, **SAMPLE_EFFICIENT, **suite, "n_step": 1}
 
 
 def parallel(env: str, device: str) -> dict[str, Any]:
