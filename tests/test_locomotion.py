@@ -6,28 +6,33 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import softrl
-from softrl import cli
 from softrl.config import to_json
 from softrl.reporting.table import gather, published
 from softrl.sweep import spec
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = ROOT / "experiments" / "locomotion"
-COMMAND = ["table", "experiments/locomotion/results", "--against", "experiments/locomotion/published.toml"]
-MARKS = ("<!-- locomotion -->\n", "<!-- /locomotion -->\n")
 
 
-def test_the_page_shows_what_the_committed_results_make(monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
-    with pytest.raises(SystemExit) as end:
-        cli.main(COMMAND)
-    assert end.value.code == 0
-    page = (ROOT / "docs" / "benchmarks.md").read_text()
-    assert f"softrl {' '.join(COMMAND)}" in page
-    shown = page.partition(MARKS[0])[2].partition(MARKS[1])[0].strip()
-    assert shown == capsys.readouterr().out.strip(), f"put what `softrl {' '.join(COMMAND)}` prints between {MARKS}"
+def script(name: str):
+    """A script of the experiments' folder, as a module."""
+    loader = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+    module = importlib.util.module_from_spec(loader)
+    loader.loader.exec_module(module)
+    return module
+
+
+def test_the_page_and_its_pictures_show_what_the_committed_results_make():
+    page, text = script("page"), (ROOT / "docs" / "benchmarks.md").read_text()
+    assert page.refreshed(text) == text, "run python experiments/locomotion/page.py"
+    suites = page.PART.findall(text)
+    assert sorted(suites) == sorted(entry.name for entry in (HERE / "results").iterdir())
+    for suite in suites:
+        with Image.open(page.picture(suite)) as picture:
+            assert picture.text["Description"] == page.fingerprint(suite), f"the picture of {suite} is of other numbers"
 
 
 def test_every_committed_result_is_finished_small_and_where_it_belongs():
@@ -63,11 +68,8 @@ def test_specs_are_sweeps_of_a_preset_and_its_environments(file):
 
 def collect(monkeypatch, *words: object) -> int:
     """The script's exit code."""
-    loader = importlib.util.spec_from_file_location("collect", HERE / "collect.py")
-    script = importlib.util.module_from_spec(loader)
-    loader.loader.exec_module(script)
     monkeypatch.setattr(sys, "argv", ["collect.py", *map(str, words)])
-    return script.main()
+    return script("collect").main()
 
 
 def test_collect_writes_finished_and_unfinished_runs_and_refuses_what_is_no_presets(tmp_path, monkeypatch, capsys):

@@ -12,7 +12,7 @@ import softrl
 from softrl.agents import algorithm
 from softrl.agents.sac.config import resolve
 from softrl.config import flat
-from softrl.envs import names
+from softrl.envs import names, playground
 from softrl.errors import ConfigError
 from softrl.presets import preset
 from softrl.training.config import validated
@@ -64,6 +64,14 @@ def test_every_default_is_a_run_that_validates(platform, name):
         config = validated(preset(env, platform=platform, name=name))
         assert config.env.env == env
         resolve(config.hypers, SIX)
+
+
+@pytest.mark.parametrize("name", ["tuned", "sample-efficient"])
+def test_the_control_suite_is_trained_alike_on_every_kind_of_device(name):
+    """So that what one device measured is true of another, too."""
+    for robot in playground.KNOWN:
+        cpu, gpu = (flat(preset(f"playground/{robot}", platform=platform, name=name)) for platform in ("cpu", "gpu"))
+        assert (cpu == gpu) == (robot in playground.SUITE), robot
 
 
 def test_classic_is_the_published_algorithm():

@@ -34,7 +34,8 @@ from softrl.zoo.cards import POLICIES, Card
 from softrl.zoo.published import published
 
 LEAST_EPISODES, FRESH_SEEDS = 20, 2
-VERSIONS = ("softrl", "jax", "gymnasium", "brax", "mujoco")
+VERSIONS = ("softrl", "jax", "gymnasium", "brax", "mujoco", "mujoco-mjx", "playground")
+MISSING = "not installed"
 LICENCE = "Apache-2.0"
 
 
@@ -138,14 +139,19 @@ def card_of(
         best_updates=best["updates"],
         device=about["machine"]["device"],
         commit=about["commit"],
-        versions={package: about["versions"][package] for package in VERSIONS},
-        measured={package: identity.surroundings()["versions"][package] for package in VERSIONS},
+        versions=of_interest(about["versions"]),
+        measured=of_interest(identity.surroundings()["versions"]),
         licence=LICENCE,
         dtype=kept,
         sha256=hashlib.sha256(data).hexdigest(),
         config=about["config"],
         environment=about["environment"],
     )
+
+
+def of_interest(versions: dict[str, str]) -> dict[str, str]:
+    """Those on which a robot's return may depend, of what was there."""
+    return {package: versions[package] for package in VERSIONS if versions.get(package, MISSING) != MISSING}
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 
+from softrl import __version__
 from softrl.agents import algorithm
 from softrl.config import change, to_json
 from softrl.envs import Source, packages
@@ -95,6 +96,8 @@ def _commit() -> str | None:
 
 @functools.cache
 def _version(package: str) -> str:
+    if package == "softrl":  # a checkout need not be installed
+        return __version__
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

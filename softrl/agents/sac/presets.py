@@ -125,7 +125,6 @@ SUITE: Mapping[str, Any] = {
     "num_envs": 64,
     "updates_per_step": 32,
     "batch_size": 256,
-    "n_step": 3,
     "n_step_entropy": True,
     "recency_horizon": math.inf,
     "recency_floor": 0.1,
@@ -138,6 +137,14 @@ SUITE: Mapping[str, Any] = {
 }
 """DeepMind's Control Suite in MuJoCo Playground: an update for every two steps, on every kind of device, so that
 hundreds of thousands of steps are enough where the suite's own settings take millions."""
+
+SUITE_STEPS: Mapping[str, int] = {
+    "BallInCup": 294_912,
+    "CartpoleBalance": 294_912,
+    "CartpoleSwingup": 999_424,
+    "ReacherEasy": 999_424,
+}
+"""Where fewer are enough, or more are asked for."""
 
 SUITE_WORDS = (
     "Acrobot",
@@ -197,10 +204,12 @@ PLAYGROUND_LONGER = (
 """First words of the suite's robots that train for twice as many steps there."""
 
 
-def _suite(env: str) -> Mapping[str, Any]:
-    """What the Control Suite's robots differ by."""
+def _suite(env: str, **own: Any) -> dict[str, Any]:
+    """What the Control Suite's robots begin with, and a preset's `own`; nothing for others."""
     family, _, name = env.partition("/")
-    return SUITE if family == "playground" and name.startswith(SUITE_WORDS) else {}
+    if family != "playground" or not name.startswith(SUITE_WORDS):
+        return {}
+    return {**SUITE, **own, "steps": SUITE_STEPS.get(name, SUITE["steps"])}
 
 
 def _sized(env: str, device: str) -> dict[str, Any]:
@@ -212,13 +221,13 @@ def _sized(env: str, device: str) -> dict[str, Any]:
 
 def tuned(env: str, device: str) -> dict[str, Any]:
     """The most return for its seconds, by robot and kind of device. Args: `device`: `cpu`, `accelerator`, `host`."""
-    return {**_sized(env, device), **_suite(env), **DISCRETE.get(env, {})}
+    return {**_sized(env, device), **_suite(env, n_step=3), **DISCRETE.get(env, {})}
 
 
 def sample_efficient(env: str, device: str) -> dict[str, Any]:
     """The most return for its environment steps, whatever an update costs."""
-    suite = {**_suite(env), "critic_widths": "256,256"} if _suite(env) else {}
-    return {**_sized(env, device), **FRONTIER, **SAMPLE_EFFICIENT, **suite, "n_step": 1}
+    suite = _suite(env, critic_widths="256,256")
+    return {**_sized(env, device), **FRONTIER, **SAMPLE_EFFICIENT, **suite}
 
 
 def parallel(env: str, device: str) -> dict[str, Any]:

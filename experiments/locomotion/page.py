@@ -1,0 +1,112 @@
+"""Tables and pictures of docs/benchmarks.md from the committed results: `python experiments/locomotion/page.py`.
+
+Between `<!-- suite NAME -->` and `<!-- /suite -->` it puts what `softrl table` says of results/NAME and a picture of
+its curves, docs/images/NAME.png, which holds the checksum of the numbers that it shows.
+"""
+
+import hashlib
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from softrl.reporting import media
+from softrl.reporting.table import comparison, gather, published, write
+from softrl.reporting.table.results import Result
+from softrl.storage import durable
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path("experiments/locomotion")
+PAGE = Path("docs/benchmarks.md")
+AT_SECONDS = {"brax-5min": 120.0}
+"""Suites whose returns at equal seconds are told, too: those of runs that had their cores for themselves."""
+
+AGAINST = {"gym-100k": HERE / "published.toml"}
+PART = re.compile(r"<!-- suite (\S+) -->\n.*?<!-- /suite -->", re.DOTALL)
+COLOURS = ("#1b6ca8", "#c4572e", "#4b8b3b", "#7a4fa3")
+COLUMNS = 4
+
+
+def main() -> None:
+    """Rewrites the page and its pictures."""
+    page = ROOT / PAGE
+    page.write_text(refreshed(page.read_text()))
+    for suite in PART.findall(page.read_text()):
+        print(drawn(suite))
+
+
+def refreshed(page: str) -> str:
+    """The page with every suite's part made anew."""
+    return PART.sub(lambda part: f"<!-- suite {part[1]} -->\n{shown(part[1])}\n<!-- /suite -->", page)
+
+
+def shown(suite: str) -> str:
+    """A suite's part of the page: the command, what it says, the picture."""
+    words = ["softrl", "table", str(HERE / "results" / suite)]
+    others, seconds = AGAINST.get(suite), AT_SECONDS.get(suite)
+    words += ["--against", str(others)] if others else []
+    words += ["--at-seconds", f"{seconds:g}"] if seconds else []
+    columns = published.read(ROOT / others) if others else []
+    table = write.markdown(comparison.compare(results(suite), columns, at_seconds=seconds))
+    picture = f"![Returns over environment steps, each seed a thin line](images/{suite}.png)"
+    return f"\n```bash\n{' '.join(words)}\n```\n\n{table}\n{picture}\n"
+
+
+def results(suite: str) -> list[Result]:
+    """What is committed of a suite."""
+    return gather.read(ROOT / HERE / "results" / suite)
+
+
+def fingerprint(suite: str) -> str:
+    """The checksum of the curves that a picture shows."""
+    curves = [[one.task, one.preset, one.seed, one.curve["env_steps"], one.curve["return"]] for one in results(suite)]
+    return hashlib.sha256(durable.encode(curves).encode()).hexdigest()
+
+
+def picture(suite: str) -> Path:
+    """Where a suite's picture is."""
+    return ROOT / "docs/images" / f"{suite}.png"
+
+
+def drawn(suite: str) -> Path:
+    """Draws a suite's curves, a panel a task: each seed a thin line, the mean of seeds with equal steps a thick one."""
+    import matplotlib.style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    by_task: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
+    for one in results(suite):
+        by_task[one.task][one.preset].append(one)
+    presets = sorted({preset for task in by_task.values() for preset in task}, reverse=True)
+    rows = -(-len(by_task) // COLUMNS)
+    with matplotlib.style.context("default"):
+        figure = Figure(figsize=(11, 2.4 * rows), dpi=100, layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+        for panel in panels[len(by_task) :]:
+            panel.set_axis_off()
+        for panel, (task, runs) in zip(panels, by_task.items(), strict=False):
+            panel.set_title(task, fontsize=9)
+            panel.tick_params(labelsize=7)
+            panel.grid(alpha=0.25)
+            for preset in runs:
+                lines(panel, runs[preset], preset, COLOURS[presets.index(preset)])
+            panel.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k")
+        panels[0].legend(fontsize=7, frameon=False)
+        with media.whole(picture(suite)) as part:
+            figure.savefig(part, format="png", metadata={"Software": None, "Description": fingerprint(suite)})
+    return picture(suite)
+
+
+def lines(panel, runs: list[Result], preset: str, colour: str) -> None:
+    """One preset's seeds in a panel, and their mean where they were evaluated at the same steps."""
+    for one in runs:
+        panel.plot(one.curve["env_steps"], one.curve["return"], color=colour, linewidth=0.8, alpha=0.4)
+    steps = [tuple(one.curve["env_steps"]) for one in runs]
+    if len(set(steps)) == 1:
+        panel.plot(steps[0], np.mean([one.curve["return"] for one in runs], axis=0), color=colour, label=preset)
+
+
+if __name__ == "__main__":
+    main()
