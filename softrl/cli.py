@@ -110,6 +110,8 @@ class ReportOptions:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done; 2 a user's error, one line, no traceback; 130 and 143 stopped and saved."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    # XLA's alarms of slow compilation are no news to who reads our progress; what fails is an exception as well.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     gone = "softrl: nobody reads the standard output any more; the command goes on"
     works = argv[:1] in (["train"], ["sweep"], ["serve"]) and not {"-h", "--help", "--plan"} & set(argv)
     with cli_output.patient(gone if works else ""):

@@ -17,7 +17,7 @@ from softrl.experience import demonstrations
 from softrl.reporting.curve import curve
 from softrl.reporting.film import film
 from softrl.reporting.progress import Progress
-from softrl.training import hosted
+from softrl.training import compilation, hosted
 from softrl.training.assemble import Assembled, acting, assemble
 from softrl.training.config import Config
 from softrl.training.demonstrate import demonstrate, demonstrate_on_host
@@ -33,6 +33,7 @@ class RunWatcher:
     def __init__(self, progress: Progress):
         self.progress = progress
         self.note = progress.note
+        self.program = ""
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Shows one event of `softrl.training.session`."""
@@ -42,6 +43,7 @@ class RunWatcher:
         elif kind == "compiled":
             self.progress.update(compile_s=event["seconds"])
             self.note(f"compiled in {event['seconds']:.1f} s")
+            compilation.remember(self.program, event["seconds"])
         elif kind == "resumed":
             for reason in event["rejected"]:
                 self.note(f"passed over a checkpoint: {reason}")
@@ -67,7 +69,10 @@ class RunWatcher:
             f"{title(config)}: {spec.num_envs} environments, {updates}{falling} updates {every} "
             f"({updates / horizon / spec.num_envs:.3g} a transition), {about}"
         )
-        self.note(f"allocating {memory}; compiling")
+        self.program = f"{config.algorithm} {config.env.env} {config.env.backend} {jax.local_devices()[0].device_kind}"
+        before = compilation.last_seconds(self.program)
+        took = "" if before is None else f", which took {before:.0f} s the last time"
+        self.note(f"allocating {memory}; compiling training and evaluation{took}")
 
     def _evaluation(self, record: dict[str, Any]) -> None:
         mean = float(np.mean(record["eval"]["return_mean"]))

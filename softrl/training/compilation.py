@@ -1,12 +1,16 @@
 """How programs are compiled, and JAX's cache of them: what was compiled once on this machine is not compiled again."""
 
+import contextlib
 import os
+import urllib.parse
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+
+from softrl.storage import durable
 
 
 def use_compilation_cache() -> None:
@@ -40,3 +44,26 @@ def compiled(*wanted: Wanted) -> list[Any]:
         options = (compiler_options(busy=program.busy) for program in wanted)
         made = [pool.submit(program.lower().compile, option) for program, option in zip(wanted, options, strict=True)]
         return [program.result() for program in made]
+
+
+def last_seconds(name: str) -> float | None:
+    """How long compiling what is called so took the last time on this machine; None if nobody knows."""
+    with contextlib.suppress(OSError, ValueError):
+        return float(_note(name).read_text())
+    return None
+
+
+def remember(name: str, seconds: float) -> None:
+    """Notes beside the compiled programs how long it took; a place that cannot be written to is left alone."""
+    with contextlib.suppress(OSError, ValueError):
+        file = _note(name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        durable.write_atomically(file, f"{seconds:.1f}\n".encode())
+
+
+def _note(name: str) -> Path:
+    """Raises: ValueError where programs are not kept, or elsewhere than in a folder."""
+    place = jax.config.jax_compilation_cache_dir
+    if place is None or "://" in place:
+        raise ValueError(f"no folder for compiled programs, but {place}")
+    return Path(place) / "seconds" / urllib.parse.quote(name, safe="")
