@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import softrl
+from softrl import sweep
 from softrl.envs import EnvConfig, found, make_env, names, physics, playground
 from softrl.errors import ConfigError
 
@@ -162,3 +163,18 @@ def test_a_robot_that_needs_something_of_its_own_resets_and_steps_under_strict_j
     after = jax.eval_shape(env.step, state, jax.ShapeDtypeStruct((2, env.spec.action.size), jnp.float32))
     shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)] for tree in (state, after)]
     assert shapes[0] == shapes[1]
+
+
+@slow
+def test_a_sweep_over_three_robots_finds_the_best_member_of_each(registry, tmp_path):
+    robots = [f"playground/{name}" for name in ("CartpoleBalance", "PendulumSwingup", "PointMass")]
+    small = {"num_envs": 2, "chunk_steps": 16, "steps": 64, "eval_every": 32, "eval_episodes": 1, "episode_length": 16}
+    sizes = {"width": 8, "batch_size": 8, "replay_size": 64, "learning_starts": 8, "updates_per_step": 1}
+    out = tmp_path / "sweep"
+    sweep.run({"seeds": 2, "base": {**small, **sizes}, "axes": {"env": robots}}, out)
+    best = sweep.bests(out)
+    assert list(best) == robots
+    for robot, winner in best.items():
+        assert f"softrl train {robot} " in winner.command
+        run = softrl.load(winner.directory)
+        assert run.config.env.env == robot and run.metrics[-1]["env_steps"] == 64
