@@ -21,6 +21,7 @@ from benchmarks.sizes import Sizes, bytes_per_update, flops_per_update
 from benchmarks.workers import softrl_parts as parts
 
 from softrl.clock import Clock
+from softrl.envs import names
 from softrl.training.health import Health
 from softrl.training.learn import learn
 from softrl.training.state import LearnerState
@@ -80,6 +81,10 @@ def test_a_worker_that_finds_no_end_is_ended_at_its_limit():
         protocol._ended(process, 0.0) as ended,
     ):
         assert process.wait(timeout=60) < 0 and ended.is_set()
+
+
+def test_every_robot_of_the_accelerator_s_suites_is_there():
+    assert {env for robots in accelerator.SUITES.values() for env in robots} <= set(names())
 
 
 def test_a_share_of_the_device_is_that_of_all_its_updates_and_nothing_where_it_is_unknown():

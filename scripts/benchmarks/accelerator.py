@@ -26,8 +26,16 @@ RATES_SHARE = 0.45
 MARGIN = 15.0
 """Seconds left for the start and the end."""
 
-ROBOTS = {"brax/halfcheetah": 6_000.0, "brax/ant": 6_000.0, "brax/humanoid": 6_000.0}
-"""Robot -> the return at which its run stops."""
+SUITES = {
+    "brax": {"brax/halfcheetah": 6_000.0, "brax/ant": 6_000.0, "brax/humanoid": 6_000.0},
+    "playground": {
+        "playground/CheetahRun": 905.0,  # Playground's soft actor-critic after 10 million steps
+        "playground/T1JoystickFlatTerrain": 38.5,  # FlashSAC after 50 million (arXiv:2604.04539)
+        "playground/G1JoystickFlatTerrain": 39.9,  # the same
+        "playground/Go1JoystickFlatTerrain": math.nan,  # nobody has published an off-policy return
+    },
+}
+"""Robots by suite -> the return at which a run stops, a published one where it is Playground's; NaN runs on."""
 
 RUN = {"seed": 0, "eval_every": 262_144, "eval_episodes": 64}
 """What a run to a return has other than its preset."""
@@ -68,6 +76,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="that it takes at most")
     parser.add_argument("--parts", nargs="*", default=["rates", "returns"], choices=["rates", "returns"], help="of it")
     parser.add_argument("--env", default="brax/halfcheetah", help="of the rates")
+    parser.add_argument("--suite", default="brax", choices=SUITES, help="whose robots are trained to a return")
     parser.add_argument("--members", nargs="*", type=int, default=[1, 8, 32, 128], help="in one program")
     parser.add_argument("--precisions", nargs="*", default=["float32", "bfloat16"], help="of the networks' products")
     parser.add_argument("--preset", default="parallel", help="of soft actor-critic")
@@ -98,7 +107,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         run = SMALL | {"seed": 0, "steps": 512, "learning_starts": 64, "eval_every": 256, "eval_episodes": 2}
         return Plan("probe/bounded-lq", [2], 0.05, SMALL | CHUNK, run, {"probe/bounded-lq": -1_000.0})
     chunk = CHUNK | {"replay_size": options.replay_size}
-    return Plan(options.env, options.members, options.seconds, chunk, RUN, ROBOTS)
+    return Plan(options.env, options.members, options.seconds, chunk, RUN, SUITES[options.suite])
 
 
 def rates(plan: Plan, options: argparse.Namespace, until: float) -> dict[str, Any]:
@@ -163,7 +172,7 @@ def returns(plan: Plan, options: argparse.Namespace, until: float) -> list[dict[
 
 
 def _return(plan: Plan, options: argparse.Namespace, env: str, wanted: float, limit: float) -> dict[str, Any]:
-    print(f"{env} to a return of {wanted:g}, {limit:.0f} s", flush=True)
+    print(f"{env} {'' if math.isnan(wanted) else f'to a return of {wanted:g}, '}{limit:.0f} s", flush=True)
     if limit <= 0.0:
         return {"failed": "no time was left"}
     wishes = {"env": env, "preset": options.preset, "changes": plan.run, "in_memory": True}
@@ -214,9 +223,10 @@ def _show_returns(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         last = row["evaluations"][-1] if "evaluations" in row else {}
         reached = row.get("reached_s", math.inf)
-        said = row.get("failed", "" if math.isfinite(reached) else "not reached")
+        said = row.get("failed", "" if math.isfinite(reached) or math.isnan(row["wanted"]) else "not reached")
         numbers = [last.get("env_steps", ""), last.get("seconds", ""), row.get("best", "")]
-        cells.append([row["env"], row["wanted"], reached if math.isfinite(reached) else "", *numbers, said])
+        wanted = "" if math.isnan(row["wanted"]) else row["wanted"]
+        cells.append([row["env"], wanted, reached if math.isfinite(reached) else "", *numbers, said])
     report.table("time to a return", ["", "return", "seconds to it", "steps", "seconds", "best return", ""], cells)
 
 
