@@ -170,6 +170,7 @@ def test_a_round_is_two_episodes_or_one_or_where_resets_come_often_what_there_is
     assert found == (dict(zip(("raw", "T", "0"), (stretches[0], *stretches), strict=True)) if stretches else {})
 
 
+@pytest.mark.slow
 def test_resets_are_measured_from_end_to_end_and_a_row_that_is_there_is_not_measured_again(
     monkeypatch, tmp_path, capsys, user_environment
 ):

@@ -37,7 +37,7 @@ def old(tmp_path):
     return copied
 
 
-@pytest.mark.parametrize(("name", "steps"), [("run", 512), ("run-gym", 384)])
+@pytest.mark.parametrize(("name", "steps"), [("run", 512), pytest.param("run-gym", 384, marks=pytest.mark.slow)])
 def test_an_old_run_acts_reports_and_goes_on(name, steps, old):
     there, told = old(name), EXPECTED[name]
     run = softrl.load(there)

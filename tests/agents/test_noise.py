@@ -243,7 +243,12 @@ def config(kind: str, *, actions: str = "continuous", **changes) -> softrl.Confi
 
 
 @pytest.mark.parametrize(
-    ("kind", "actions"), [("repeated", "continuous"), ("pink", "continuous"), ("repeated", "discrete")]
+    ("kind", "actions"),
+    [
+        ("repeated", "continuous"),
+        pytest.param("pink", "continuous", marks=pytest.mark.slow),
+        pytest.param("repeated", "discrete", marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_that_goes_on_ends_as_one_that_never_stopped(kind, actions, tmp_path):
     settings = partial(config, kind, actions=actions)

@@ -11,6 +11,10 @@ from softrl.envs import EnvConfig, make_env
 from softrl.envs.brax import BACKENDS, ROBOTS, make_brax
 
 ROBOT = "inverted_pendulum"  # the cheapest to compile
+each_backend = pytest.mark.parametrize(
+    "backend", [pytest.param(x, marks=pytest.mark.slow) if x == "positional" else x for x in BACKENDS]
+)
+"""What is softrl's own is the same for `positional` as for `spring`."""
 
 
 def walk_of(env):
@@ -47,13 +51,13 @@ def is_sound(env, states) -> None:
     assert truncated[2, 1] or states.terminated[:, 1].any()
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@each_backend
 def test_a_backend_that_does_not_step_under_strict_jax_is_no_backend(backend):
     env, _, states = steps(ROBOT, backend)
     is_sound(env, states)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@each_backend
 def test_a_backend_that_does_not_lower_for_tpu_and_cuda_trains_on_cpus_only(backend):
     """Of what was traced above; whole chunks are in tests/training/test_lowering.py."""
     _, walk, _ = steps(ROBOT, backend)
@@ -61,6 +65,7 @@ def test_a_backend_that_does_not_lower_for_tpu_and_cuda_trains_on_cpus_only(back
     assert exported.platforms == ("tpu", "cuda")
 
 
+@pytest.mark.slow
 def test_a_swimmer_feels_the_water():
     env, _, states = steps("swimmer", "generalized")
     is_sound(env, states)

@@ -42,7 +42,8 @@ def killed(words: list[str], environment: dict[str, str], log: Path, directory: 
     process.wait()
 
 
-@pytest.mark.parametrize("name", ["point", *(pytest.param(name, marks=pytest.mark.slow) for name in ("arm", "heat"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENVS)
 def test_an_environment_of_ones_own_trains_is_killed_goes_on_and_is_exported(name, tmp_path, user_environment):
     calm, run, log = tmp_path / "calm", tmp_path / "run", tmp_path / "log"
     words = ["train", ENVS[name], *FLAGS, "--no-video", "--out"]

@@ -165,7 +165,7 @@ def test_a_learner_learns_the_best_action_of_a_one_step_problem():
     assert np.abs(mode - 0.5).max() < 0.15  # actions are ± 1, and the critic has seen a thousand of them
 
 
-@pytest.mark.parametrize("exponent", [0.0, 0.6])
+@pytest.mark.parametrize("exponent", [pytest.param(0.0, marks=pytest.mark.slow), 0.6])
 def test_a_learner_goes_on_from_its_directory_to_the_bit(tmp_path, exponent):
     def drive(one, begin, end):
         for step in range(begin, end):

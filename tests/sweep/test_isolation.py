@@ -28,7 +28,7 @@ def learners(members: list[dict], how: str = "sequential"):
     return state.learner
 
 
-@pytest.mark.parametrize("how", ["sequential", "vmap"])
+@pytest.mark.parametrize("how", ["sequential", pytest.param("vmap", marks=pytest.mark.slow)])
 def test_siblings_and_slots_change_no_bit_of_a_member_at_equal_width(how):
     mine = {"seed": 7, "critic_lr": 1e-3}
     calm = learners([mine] + [{"seed": i} for i in range(WIDTH - 1)], how)

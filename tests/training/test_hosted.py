@@ -64,7 +64,7 @@ def test_a_run_grown_in_its_directory_is_the_one_that_never_stopped(tmp_path):
     assert action.shape == (1,)
 
 
-@pytest.mark.parametrize("kind", NOISES)
+@pytest.mark.parametrize("kind", ["repeated", pytest.param("pink", marks=pytest.mark.slow)])
 def test_noise_with_a_memory_goes_on_in_a_run_that_is_resumed(kind, tmp_path):
     straight = softrl.train(config(steps=160, exploration=kind))
     softrl.train(config(steps=80, exploration=kind), out=tmp_path / "run")
@@ -113,7 +113,7 @@ def acting_policies(**changes) -> list[float]:
     return policies
 
 
-@pytest.mark.parametrize("kind", NOISES)
+@pytest.mark.parametrize("kind", [pytest.param("repeated", marks=pytest.mark.slow), "pink"])
 def test_every_environment_remembers_its_noise_until_its_episode_ends(kind):
     loop, hypers = made(chunk_steps=12, train_freq=2, exploration=kind)
     run = hosted.started(loop, jax.random.key(0, impl="threefry2x32")[None], hypers)
