@@ -152,6 +152,7 @@ def test_a_member_of_a_sweep_is_the_solo_run_with_its_seed(name, kind, user_envi
     subprocess.run([sys.executable, "-c", _SOLO, name, kind.__name__], env=environment, check=True)
 
 
+@pytest.mark.slow
 def test_a_sweep_over_algorithms_has_one_table(tmp_path):
     sizes = {name: value for name, value in tiny.SIZES.items() if name not in ("norm", "updates_per_step")}
     spec = {"base": {**sizes, "n_step": 1, "steps": 256}, "axes": {"algorithm": ["sac", "soft-q"]}}

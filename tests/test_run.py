@@ -28,10 +28,11 @@ pytestmark = pytest.mark.usefixtures("compiled_once")
 ROOT = Path(__file__).parents[1]
 FLAGS = [
     word
-    for name, value in (tiny.SIZES | {"steps": 4096}).items()
+    for name, value in (tiny.SIZES | {"steps": 4096, "n_step": 1}).items()
     if name != "env"
     for word in (f"--{name.replace('_', '-')}", str(value))
-]
+] + ["--n-step-entropy"]
+"""So that the command's program is that of `tiny.config()`."""
 
 
 def truth(directory: Path) -> list[dict]:
@@ -264,7 +265,7 @@ def test_a_run_inherits_a_learner_and_starts_its_own_clock(tmp_path):
     assert new.metrics[0]["eval"] == old.metrics[-1]["eval"]
     assert new.metrics[0]["env_steps"] == 0
     with pytest.raises(softrl.ConfigError, match="other shapes"):
-        train(tiny.config(width=8), out=tmp_path / "wrong", from_run=tmp_path / "old")
+        train(tiny.config(seeds=2), out=tmp_path / "wrong", from_run=tmp_path / "old")
 
 
 def test_a_loaded_run_acts_as_the_one_that_was_trained(tmp_path):
@@ -322,7 +323,8 @@ def test_diverging_everywhere_ends_with_an_error_that_says_what_to_do():
 
 def test_two_processes_in_one_directory_are_refused(user_environment, tmp_path, capsys):
     first = start(tmp_path / "run", user_environment)
-    wait_for_lines(tmp_path / "run", first, 1)
+    while first.poll() is None and not (tmp_path / "run" / "config.json").exists():  # written by who has the lock
+        time.sleep(0.005)
     first.send_signal(signal.SIGSTOP)  # it does not end while the other looks
     if first.poll() is None:
         code, said = here(tmp_path / "run"), capsys.readouterr()
