@@ -67,9 +67,10 @@ def test_the_benchmark_s_replay_is_full_of_rows_that_can_be_drawn():
     sizes = Sizes(replay_size=256)
     program, hypers = parts.program(sizes, 1), parts.hypers(sizes)
     key = jax.random.key(0)
-    learner = LearnerState(program.agent.init(key, hypers.agent), program.replay.init(), Health.good(), key)
+    agent = jax.jit(program.agent.init)(key, hypers.agent)
+    learner = LearnerState(agent, program.replay.init(), Health.good(), key)
     learner, clock = parts.filled(program, sizes, learner, Clock.start())
-    batch = program.replay.sample(learner.replay, clock.step, key, hypers)
+    batch = jax.jit(program.replay.sample)(learner.replay, clock.step, key, hypers)
     assert jnp.all(batch.weight == 1.0) and jnp.all(jnp.any(batch.obs != 0.0, axis=-1))
     assert not jnp.any(jnp.all(batch.obs == batch.next_obs, axis=-1))
 

@@ -108,10 +108,11 @@ def test_a_registered_name_is_of_one_process_and_of_one_environment(tmp_path, mo
 def test_a_module_whose_environment_changed_is_noticed_and_a_missing_one_is_one_line(tmp_path, monkeypatch, capsys):
     name, run = "softrl_test_mine", tmp_path / "run"
     module = tmp_path / f"{name}.py"
-    sizes = {**SIZES, "depth": 1, "batch_size": 16, "updates_per_step": 1, "chunk_steps": 16, "n_step": 1}
-    flags = [word for key, value in sizes.items() for word in (f"--{key.replace('_', '-')}", str(value))]
-    train = ["train", f"{name}:make_env", *flags, "--replay-size", "512", "--eval-episodes", "1", "--no-video"]
-    train += ["--out", str(run)]
+    sizes = {**tiny.SIZES, **SIZES, "n_step": 1}  # of a program that is in the cache
+    flags = [
+        word for key, value in sizes.items() if key != "env" for word in (f"--{key.replace('_', '-')}", str(value))
+    ]
+    train = ["train", f"{name}:make_env", *flags, "--n-step-entropy", "--no-video", "--out", str(run)]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from softrl.config import change
 from softrl.sweep import ledger
 from softrl.sweep.driver import run
 from softrl.sweep.pbt import exploit_and_explore, ranked_parents
@@ -141,18 +142,18 @@ def test_the_worst_take_the_bests_state_and_nobody_else_moves():
 
 
 def test_a_copy_has_its_parents_whole_state_but_its_own_keys():
-    assembled, programs = tiny.prepare(one.config(seeds=3))
+    assembled, programs = tiny.prepare(change(load(PBT).config, seeds=4))  # as a search has them
     run_, _ = programs.chunk(programs.init(), programs.hypers)
     before = jax.tree.map(jnp.copy, run_)
-    hypers = one.with_hypers(member_hypers(assembled), critic_lr=[1e-4, 1e-3, 1e-2], gamma=[0.8, 0.9, 0.95])
-    key, parents = jax.random.key(0), jnp.array([0, 1, 1])
+    hypers = one.with_hypers(member_hypers(assembled), critic_lr=[1e-4, 1e-3, 1e-2, 1e-3], gamma=[0.8, 0.9, 0.95, 0.9])
+    key, parents = jax.random.key(0), jnp.array([0, 1, 1, 3])
     after, moved = exploit_and_explore(run_, hypers, parents, key, 2.0, {"critic_lr": (1e-4, 1.5e-3)})
     strip = [
         state._replace(learner=state.learner._replace(key=()), env=state.env._replace(key=()))
         for state in (before, after)
     ]
     blank = [state._replace(clock=()) for state in strip]
-    for slot, parent in enumerate([0, 1, 1]):
+    for slot, parent in enumerate([0, 1, 1, 3]):
         assert one.same_bits(one.member(blank[1], slot), one.member(blank[0], parent))
     assert one.same_bits(after.learner.key, before.learner.key) and one.same_bits(after.env.key, before.env.key)
     assert one.same_bits(after.clock, before.clock)
