@@ -7,7 +7,7 @@ from softrl.storage import durable
 from softrl.sweep import batch
 from tests import tiny
 
-BASE = {**tiny.SIZES, "n_step": 1}
+BASE = {name: value for name, value in tiny.SIZES.items() if name not in ("seed", "seeds")}
 
 
 def spec(axes: dict[str, Any], seeds: Any = 1, search: dict[str, Any] | None = None, **base: Any) -> dict[str, Any]:
