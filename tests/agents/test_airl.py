@@ -76,9 +76,8 @@ class Discriminator:
         return np.asarray(g - g[0], np.float64)[1:]
 
 
-@pytest.mark.parametrize(
-    "against, shaping", [pytest.param("uniform", "sampled", marks=pytest.mark.slow), ("expert", "expected")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("against, shaping", [("uniform", "sampled"), ("expert", "expected")])
 def test_the_discriminators_optimum_is_the_policys_log_probability_plus_the_ratio_of_occupancies(against, shaping):
     """Numbers of the exact solution: against itself the expert's advantage, log π_E, comes out."""
     config = dataclasses.replace(TABLE, reward_inputs="state-action", shaping=shaping)

@@ -242,13 +242,9 @@ def config(kind: str, *, actions: str = "continuous", **changes) -> softrl.Confi
     return tiny.config(env=f"tests.wanderer:{actions}", exploration=kind, **changes)
 
 
+@pytest.mark.slow  # tests/training/test_hosted.py and tests/test_contracts.py have a run of each
 @pytest.mark.parametrize(
-    ("kind", "actions"),
-    [
-        ("repeated", "continuous"),
-        pytest.param("pink", "continuous", marks=pytest.mark.slow),
-        pytest.param("repeated", "discrete", marks=pytest.mark.slow),
-    ],
+    ("kind", "actions"), [("repeated", "continuous"), ("pink", "continuous"), ("repeated", "discrete")]
 )
 def test_a_run_that_goes_on_ends_as_one_that_never_stopped(kind, actions, tmp_path):
     settings = partial(config, kind, actions=actions)

@@ -12,9 +12,9 @@ from softrl.envs.brax import BACKENDS, ROBOTS, make_brax
 
 ROBOT = "inverted_pendulum"  # the cheapest to compile
 each_backend = pytest.mark.parametrize(
-    "backend", [pytest.param(x, marks=pytest.mark.slow) if x == "positional" else x for x in BACKENDS]
+    "backend", [x if x in ("spring", "mjx") else pytest.param(x, marks=pytest.mark.slow) for x in BACKENDS]
 )
-"""What is softrl's own is the same for `positional` as for `spring`."""
+"""What is softrl's own is the same for the others as for `spring`."""
 
 
 def walk_of(env):

@@ -155,6 +155,7 @@ def test_an_older_config_without_environments_is_accepted(tmp_path):
     assert softrl.load(tmp_path).resume(steps=256).metrics[-1]["env_steps"] == 256
 
 
+@pytest.mark.slow
 def test_compat_never_takes_ones_own_class_for_the_stock_one_of_its_name(tmp_path):
     stock = make_brax("fast", "spring")
     mine = type("Fast", (type(stock),), {"__module__": __name__})()

@@ -165,7 +165,7 @@ def test_one_trace_serves_a_group_whatever_its_batches(tmp_path, monkeypatch):
 
     monkeypatch.setattr(programs.members, "chunk", lambda *a, **k: traces.append(1) or chunk(*a, **k))
     monkeypatch.setattr("softrl.sweep.batch.compile_programs", counted)
-    words = tiny.spec({"gamma": [0.8, 0.9, 0.95]}, steps=256, width=8)  # of no other test here
+    words = tiny.spec({"gamma": [0.8, 0.9, 0.95]}, steps=256, n_step=1)  # of no other test here
     done = sweep.run(words, tmp_path / "many", per_batch=2)
     assert len(done.results) == 3, "two batches"
     assert len(compiled) == 1 and compiled[0] > 0

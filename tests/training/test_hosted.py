@@ -163,6 +163,7 @@ def test_steps_of_one_call_are_by_one_policy_and_learned_from_one_by_one():
     assert finished(train_freq=2)["updates"] == 30  # the tenth step, the first that may, is within a call
 
 
+@pytest.mark.slow  # it compiles a large replay
 def test_no_step_copies_the_replay():
     rows, size = 50_000, {"num_envs": 1, "updates_per_step": 6, "train_freq": 2, "chunk_steps": 4}
     assembled = assemble(config(**size, replay_size=rows))
