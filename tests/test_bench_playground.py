@@ -45,6 +45,7 @@ def measure(monkeypatch, tmp_path, user_environment):
     return lambda *words: playground.run(options(playground, tmp_path, *small, *words))
 
 
+@pytest.mark.slow
 def test_robots_are_measured_in_processes_of_their_own_and_what_fails_is_a_row(measure, tmp_path, capsys):
     result = measure()
     good, bad = result["robots"]

@@ -153,6 +153,7 @@ def test_diverged_members_are_named_with_their_cause_and_are_not_the_winner(calm
     )
 
 
+@pytest.mark.slow
 def test_one_trace_serves_a_group_whatever_its_batches(tmp_path, monkeypatch):
     traces, compiled = [], []
     chunk, compile_programs = programs.members.chunk, programs.compile_programs
