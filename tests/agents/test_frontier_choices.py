@@ -25,7 +25,8 @@ CATEGORICAL = replace(SMALL, critic="categorical", atoms=21)
 HYPERS = jax.tree.map(jnp.float32, replace(SACHypers(), target_entropy=0.0, rate_updates=math.inf))
 
 
-@pytest.mark.parametrize("reduction", [pytest.param("min", marks=pytest.mark.slow), "mean"])
+@pytest.mark.slow
+@pytest.mark.parametrize("reduction", ["min", "mean"])
 def test_a_categorical_critic_ends_in_the_soft_fixed_point_of_the_table(reduction):
     q, _, policy = chain.solve(chain.TRANSITION, chain.REWARD, FINAL, ALPHA)
     bound = 1.5 * np.abs(q).max()

@@ -92,6 +92,7 @@ def killed(directory: Path, environment: dict[str, str], kills: int, seed: int, 
         process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled_once")
 def test_a_killed_driver_that_goes_on_differently_would_be_another_sweep(calm, user_environment, tmp_path):
     out = tmp_path / "sweep"
