@@ -106,6 +106,7 @@ def test_a_randomised_model_does_not_leak_into_the_next_environment():
     np.testing.assert_array_equal(robot.sys.gravity, shipped)
 
 
+@pytest.mark.slow  # tests/envs/test_brax_kind.py repeats without physics
 def test_a_repeated_action_earns_what_its_physics_steps_earn():
     """Of the first two steps of the walk above, and of one of environments that repeat, which begin as those do."""
     *_, single = steps(ROBOT, "spring")

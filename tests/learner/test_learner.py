@@ -139,6 +139,7 @@ def test_demonstrations_without_a_buffer_are_refused():
     assert one.stored == 0
 
 
+@pytest.mark.slow
 def test_the_critic_alone_sees_privileged_observations():
     one = learner(ASYMMETRIC)
     one.add(rows(30, obs=ASYMMETRIC))
