@@ -44,8 +44,8 @@ settings.load_profile("softrl")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--slow` runs the minutes-long tests too."""
-    parser.addoption("--slow", action="store_true", help="run the tests marked slow too (kills, learning)")
+    """`--slow` runs the minutes-long tests too, and every variant of the others."""
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow too (kills, learning, variants)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -68,9 +68,10 @@ def test_the_benchmark_s_replay_is_full_of_rows_that_can_be_drawn():
     sizes = Sizes(replay_size=256)
     program, hypers = parts.program(sizes, 1), parts.hypers(sizes)
     key = jax.random.key(0)
-    learner = LearnerState(program.agent.init(key, hypers.agent), program.replay.init(), Health.good(), key)
+    agent = jax.jit(program.agent.init)(key, hypers.agent)
+    learner = LearnerState(agent, program.replay.init(), Health.good(), key)
     learner, clock = parts.filled(program, sizes, learner, Clock.start())
-    batch = program.replay.sample(learner.replay, clock.step, key, hypers)
+    batch = jax.jit(program.replay.sample)(learner.replay, clock.step, key, hypers)
     assert jnp.all(batch.weight == 1.0) and jnp.all(jnp.any(batch.obs != 0.0, axis=-1))
     assert not jnp.any(jnp.all(batch.obs == batch.next_obs, axis=-1))
 
@@ -95,16 +96,26 @@ def test_a_share_of_the_device_is_that_of_all_its_updates_and_nothing_where_it_i
     assert all(map(math.isnan, accelerator.shares({"failed": "", **row}, cost, peak).values()))
 
 
-@pytest.mark.parametrize(
-    "precisions", [["bfloat16"], pytest.param(["float32", "bfloat16"], marks=pytest.mark.slow)], ids=" ".join
-)
-def test_the_accelerator_s_command_runs_to_its_end_and_what_fails_is_a_row(precisions, tmp_path, user_environment):
-    words = ["accelerator", "--tiny", "--precisions", *precisions, "nonsense", "--out", str(tmp_path)]
-    environment = user_environment | {"PYTHONPATH": str(protocol.SCRIPTS), "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-P", "-m", "benchmarks", *words]
+def accelerated(out: Path, environment: dict[str, str], *words: str) -> tuple[dict, str]:
+    """What `scripts/bench accelerator --tiny` leaves and says, in a process of its own."""
+    environment = environment | {"PYTHONPATH": str(protocol.SCRIPTS), "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-P", "-m", "benchmarks", "accelerator", "--tiny", "--out", str(out), *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    result = json.loads((tmp_path / "accelerator.json").read_text())
+    return json.loads((out / "accelerator.json").read_text()), done.stdout
+
+
+def test_what_fails_on_an_accelerator_is_a_row_and_the_command_runs_to_its_end(tmp_path, user_environment):
+    result, said = accelerated(tmp_path, user_environment, "--precisions", "nonsense", "--parts", "rates")
+    (row,) = result["rates"]
+    assert row["failed"].startswith("ConfigError: ") and row["members"] == 2
+    assert result["measured"]["float32"] > 0.0 and "whole chunks, all members" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precisions", [["bfloat16"], ["float32", "bfloat16"]], ids=" ".join)
+def test_the_accelerator_s_command_measures_rates_and_the_time_to_a_return(precisions, tmp_path, user_environment):
+    result, said = accelerated(tmp_path, user_environment, "--precisions", *precisions, "nonsense")
     good, bad = ([row for row in result["rates"] if (row["precision"] != "nonsense") == good] for good in (True, False))
     assert [row["precision"] for row in good] == precisions
     assert [row["members"] for row in good] == [2] * len(precisions) and [row["members"] for row in bad] == [2]
@@ -114,4 +125,4 @@ def test_the_accelerator_s_command_runs_to_its_end_and_what_fails_is_a_row(preci
     assert all(row["failed"].startswith("ConfigError: ") for row in bad)
     (reached,) = result["returns"]
     assert reached["reached_s"] > 0.0 and reached["best"] >= reached["wanted"]
-    assert "whole chunks, all members" in done.stdout and "time to a return" in done.stdout
+    assert "whole chunks, all members" in said and "time to a return" in said

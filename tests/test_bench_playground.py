@@ -45,6 +45,7 @@ def measure(monkeypatch, tmp_path, user_environment):
     return lambda *words: playground.run(options(playground, tmp_path, *small, *words))
 
 
+@pytest.mark.slow
 def test_robots_are_measured_in_processes_of_their_own_and_what_fails_is_a_row(measure, tmp_path, capsys):
     result = measure()
     good, bad = result["robots"]
@@ -170,6 +171,7 @@ def test_a_round_is_two_episodes_or_one_or_where_resets_come_often_what_there_is
     assert found == (dict(zip(("raw", "T", "0"), (stretches[0], *stretches), strict=True)) if stretches else {})
 
 
+@pytest.mark.slow
 def test_resets_are_measured_from_end_to_end_and_a_row_that_is_there_is_not_measured_again(
     monkeypatch, tmp_path, capsys, user_environment
 ):

@@ -38,6 +38,19 @@ CASES = [
 each_case = pytest.mark.parametrize("name, kind", CASES)
 
 
+def quick(*ids: str) -> pytest.MarkDecorator:
+    """Every case, all but these only with `--slow`: of softrl's own code they run the same."""
+    marks = lambda case: () if case.id in ids else (pytest.mark.slow,)
+    cases = [pytest.param(*case.values, id=case.id, marks=marks(case)) for case in CASES]
+    return pytest.mark.parametrize("name, kind", cases)
+
+
+each_algorithm = quick(
+    "sac-continuous", "soft-q-discrete", "policy-gradient-discrete", "mpo-continuous", "airl-discrete"
+)
+"""The slow ones are of an algorithm that is there with other actions or settings."""
+
+
 def config(name: str, kind: type, **changes) -> Config:
     """A run of a few hundred steps in the world of this kind of actions, its networks as small as they come."""
     own = {"demonstrations": demonstrations(kind)} if "demonstrations" in flat(tiny.config(name)) else {}
@@ -55,7 +68,7 @@ def demonstrations(kind: type) -> str:
     return path
 
 
-@each_case
+@quick("sac-continuous", "policy-gradient-discrete")
 def test_a_run_that_goes_on_ends_as_one_that_never_stopped_beside_a_failing_environment(name, kind, tmp_path):
     whole_config = config(name, kind)
     whole = softrl.train(whole_config, progress=False).state
@@ -78,7 +91,7 @@ def test_a_run_that_goes_on_ends_as_one_that_never_stopped_beside_a_failing_envi
     np.testing.assert_allclose(NumpyPolicy.load(tmp_path / "policy.safetensors")(seen), own, atol=1e-4)
 
 
-@each_case
+@each_algorithm
 def test_a_chunk_that_does_not_lower_for_tpu_and_cuda_trains_on_cpus_only(name, kind):
     assembled = assemble(config(name, kind, seeds=2))
     step = jax.jit(partial(members.chunk_members, assembled.program, length=16, how="vmap"), donate_argnums=0)
@@ -86,7 +99,7 @@ def test_a_chunk_that_does_not_lower_for_tpu_and_cuda_trains_on_cpus_only(name, 
     assert jax.export.export(step, platforms=("tpu", "cuda"))(run, hypers).platforms == ("tpu", "cuda")
 
 
-@each_case
+@each_algorithm
 def test_a_policy_that_comes_back_from_its_file_acts_as_before(name, kind):
     assembled = assemble(config(name, kind))
     agent = assembled.program.agent
@@ -97,7 +110,7 @@ def test_a_policy_that_comes_back_from_its_file_acts_as_before(name, kind):
         np.testing.assert_array_equal(*(afresh(agent, each, obs, key) for each in (back, policy)))
 
 
-@each_case
+@quick("soft-q-discrete", "sac-frontier", "policy-gradient-discrete", "airl-discrete")  # but for one, they refuse
 def test_a_learner_learns_from_what_others_push_or_says_in_one_line_that_it_cannot(name, kind):
     run = config(name, kind)
     spec, entry = assemble(run).program.env.spec, algorithm(run.algorithm)
@@ -139,6 +152,7 @@ def test_a_member_of_a_sweep_is_the_solo_run_with_its_seed(name, kind, user_envi
     subprocess.run([sys.executable, "-c", _SOLO, name, kind.__name__], env=environment, check=True)
 
 
+@pytest.mark.slow
 def test_a_sweep_over_algorithms_has_one_table(tmp_path):
     sizes = {name: value for name, value in tiny.SIZES.items() if name not in ("norm", "updates_per_step")}
     spec = {"base": {**sizes, "n_step": 1, "steps": 256}, "axes": {"algorithm": ["sac", "soft-q"]}}

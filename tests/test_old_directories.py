@@ -37,7 +37,7 @@ def old(tmp_path):
     return copied
 
 
-@pytest.mark.parametrize(("name", "steps"), [("run", 512), ("run-gym", 384)])
+@pytest.mark.parametrize(("name", "steps"), [("run", 512), pytest.param("run-gym", 384, marks=pytest.mark.slow)])
 def test_an_old_run_acts_reports_and_goes_on(name, steps, old):
     there, told = old(name), EXPECTED[name]
     run = softrl.load(there)
@@ -76,7 +76,7 @@ def numbers(table: str) -> list[dict[str, float]]:
     return [{name: float(row[name]) for name in ("final_return", "best_return", "final_step")} for row in rows]
 
 
-@pytest.mark.parametrize("name", ["sweep", "sweep-stopped"])
+@pytest.mark.parametrize("name", ["sweep", pytest.param("sweep-stopped", marks=pytest.mark.slow)])
 def test_an_old_sweep_reports_goes_on_and_has_its_winner(name, old):
     there, told = old(name), EXPECTED[name]
     assert "critic_lr" in page.html(page.read(there))

@@ -76,6 +76,7 @@ class Discriminator:
         return np.asarray(g - g[0], np.float64)[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("against, shaping", [("uniform", "sampled"), ("expert", "expected")])
 def test_the_discriminators_optimum_is_the_policys_log_probability_plus_the_ratio_of_occupancies(against, shaping):
     """Numbers of the exact solution: against itself the expert's advantage, log π_E, comes out."""
@@ -102,6 +103,7 @@ def recovered(shaping: str) -> tuple[np.ndarray, np.ndarray]:
     return there.reward(), log_policy
 
 
+@pytest.mark.slow
 def test_the_experts_reward_comes_back_from_random_dynamics():
     weights, log_policy = recovered("expected")
     np.testing.assert_allclose(weights, chain.WEIGHTS, rtol=0.05)

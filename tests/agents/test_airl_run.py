@@ -96,13 +96,13 @@ def test_potentials_cancel_in_between_and_end_with_the_episode():
 def test_samples_hold_the_newest_experience_and_every_demonstration_whatever_the_agent_did(file):
     spec = EnvSpec("numbers", BARE.obs, BARE.action, 2, 10)
     made = replay(AIRLConfig(demonstrations=file), spec, capacity=400, batch_size=64, n_step=2, shards=1)
-    state = made.init()
+    state, add = made.init(), jax.jit(made.add)
     for t in range(100):
         x = jnp.full((2, 1), float(t))
         no = jnp.zeros(2, bool)
-        state = made.add(state, Counter.of(t), Transition(x, x, x[:, 0], no, no, x + 1.0, ~no))
+        state = add(state, Counter.of(t), Transition(x, x, x[:, 0], no, no, x + 1.0, ~no))
     hypers = Hypers(AIRLHypers(gamma=jnp.float32(0.9), compared_transitions=jnp.float32(20.0)), softrl.ReplayHypers())
-    sample = made.sample(state, Counter.of(100), jax.random.key(0), hypers)
+    sample = jax.jit(made.sample)(state, Counter.of(100), jax.random.key(0), hypers)
     assert np.asarray(sample.recent.obs).min() >= 88.0 and np.asarray(sample.batch.obs).min() < 50.0
     np.testing.assert_array_equal(sample.recent.next_obs, sample.recent.obs + 1.0)  # of one step
     np.testing.assert_array_equal(sample.batch.next_obs, sample.batch.obs + 2.0)

@@ -29,6 +29,7 @@ LEARNER = {
 }
 
 
+@pytest.mark.slow
 def test_the_oracle_and_the_simulator_are_the_same_problem():
     """Soft returns of a fixed policy in the simulator against its soft policy evaluation on the grid."""
     mean, std, count = -0.6 * oracle.GRID, np.full_like(oracle.GRID, 0.6), 4096
@@ -80,7 +81,8 @@ def annealed(*, seeds: int, thousands: tuple[int, int, int], **changes) -> tiny.
     return tiny.trained(config, sum(thousands), how="vmap", schedule=schedule, quick=False)
 
 
-@pytest.mark.parametrize("value_network", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("value_network", [False, True])
 def test_a_learner_that_is_wrong_anywhere_misses_the_known_values(value_network):
     """A short version of the bar below: six thousand updates leave the critics three to five hundredths away."""
     estimate, policy = errors(annealed(value_network=value_network, seeds=1, thousands=(3, 2, 1)), 0)

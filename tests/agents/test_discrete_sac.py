@@ -116,7 +116,14 @@ TOLERANCE = 1e-3
 """What is left of Adam's steps at a rate of 3e-4 in 32 bits; wrong targets are off by 0.2 to 1.4."""
 
 
-@pytest.mark.parametrize("form", [{}, {"value_network": True}, {"critic_reduction": "mean", "num_critics": 3}])
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"value_network": True},
+        pytest.param({"critic_reduction": "mean", "num_critics": 3}, marks=pytest.mark.slow),
+    ],
+)
 def test_critic_and_policy_end_in_the_soft_fixed_point(form):
     found, (q, policy) = learned(replace(TABLES, **form)), exact()
     np.testing.assert_allclose(found.q, np.broadcast_to(q, found.q.shape), atol=TOLERANCE)
@@ -130,6 +137,7 @@ def test_windows_of_many_steps_have_the_fixed_point_of_one(n):
     np.testing.assert_allclose(found.policy, policy, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_without_the_entropies_between_a_window_ends_it_is_the_other_objective_that_the_help_says():
     config = replace(TABLES, n_step_entropy=False)
     found = learned(config, n=3)
@@ -137,7 +145,7 @@ def test_without_the_entropies_between_a_window_ends_it_is_the_other_objective_t
     assert value == pytest.approx(0.6021, abs=2e-3), "the value of the objective that only every third step pays"
 
 
-@pytest.mark.parametrize("prior", ["of one's own", "uniform"])
+@pytest.mark.parametrize("prior", ["of one's own", pytest.param("uniform", marks=pytest.mark.slow)])
 def test_a_prior_over_actions_bends_the_fixed_point_as_in_exact_inference(prior):
     if prior == "uniform":
         found, log_prior = learned(replace(TABLES, action_prior="uniform")), -math.log(3.0)

@@ -25,6 +25,7 @@ CATEGORICAL = replace(SMALL, critic="categorical", atoms=21)
 HYPERS = jax.tree.map(jnp.float32, replace(SACHypers(), target_entropy=0.0, rate_updates=math.inf))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reduction", ["min", "mean"])
 def test_a_categorical_critic_ends_in_the_soft_fixed_point_of_the_table(reduction):
     q, _, policy = chain.solve(chain.TRANSITION, chain.REWARD, FINAL, ALPHA)
@@ -143,7 +144,10 @@ def test_rates_stay_as_they_are_by_default():
     assert hypers.policy_lr == HYPERS.policy_lr and hypers.critic_lr == HYPERS.critic_lr
 
 
-@pytest.mark.parametrize("networks", ["heads", "critics", "all"])
+@pytest.mark.parametrize(
+    "networks",
+    [pytest.param("heads", marks=pytest.mark.slow), "critics", pytest.param("all", marks=pytest.mark.slow)],
+)
 def test_a_reset_begins_networks_anew_at_its_time_and_nothing_else(networks):
     made = bench(replace(SMALL, reset_every=3, reset_networks=networks), critic_lr=0.0, policy_lr=0.0, tau=0.5)
     begun = made.state._replace(target=jax.tree.map(jnp.zeros_like, made.state.target))

@@ -242,6 +242,7 @@ def config(kind: str, *, actions: str = "continuous", **changes) -> softrl.Confi
     return tiny.config(env=f"tests.wanderer:{actions}", exploration=kind, **changes)
 
 
+@pytest.mark.slow  # tests/training/test_hosted.py and tests/test_contracts.py have a run of each
 @pytest.mark.parametrize(
     ("kind", "actions"), [("repeated", "continuous"), ("pink", "continuous"), ("repeated", "discrete")]
 )

@@ -71,7 +71,8 @@ SURROGATES = {
 }
 
 
-@pytest.mark.parametrize("name", ["clipped", *(pytest.param(x, marks=pytest.mark.slow) for x in list(SURROGATES)[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SURROGATES)
 def test_it_ends_within_two_hundredths_of_a_nat_of_the_best_policy_of_three_tables(name):
     config = tiny.config("policy-gradient", **LEARNER, **SURROGATES[name])
     more = 2 if name == "score" else 1  # it makes one step a rollout where the others make four

@@ -247,7 +247,7 @@ def test_a_prior_of_ones_own_is_given_what_the_environment_gave():
     np.testing.assert_allclose(told["own"].policy_loss - told["none"].policy_loss, -0.5 * given, rtol=1e-5)
 
 
-@pytest.mark.parametrize("value_network", [False, True])
+@pytest.mark.parametrize("value_network", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_an_n_step_target_counts_the_entropies_of_the_steps_in_between(value_network):
     """Twenty thousand copies of two windows, one that ends early: the mean target against quadrature of the policy."""
     copies, steps = 20_000, jnp.asarray([[1.0, 0.9, 0.81], [1.0, 0.9, 0.0]])

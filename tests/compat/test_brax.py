@@ -110,6 +110,7 @@ def test_lengths_and_timesteps_count_physics_steps_as_braxs_do():
     assert metrics["eval/episode_reward"] == 20.0
 
 
+@pytest.mark.slow
 def test_a_randomiser_of_playgrounds_form_draws_a_model_for_each_environment():
     def domain_randomize(model, keys):
         speed = jax.vmap(lambda key: jax.random.uniform(key, minval=2.0, maxval=3.0))(keys)

@@ -11,6 +11,10 @@ from softrl.envs import EnvConfig, make_env
 from softrl.envs.brax import BACKENDS, ROBOTS, make_brax
 
 ROBOT = "inverted_pendulum"  # the cheapest to compile
+each_backend = pytest.mark.parametrize(
+    "backend", [x if x in ("spring", "mjx") else pytest.param(x, marks=pytest.mark.slow) for x in BACKENDS]
+)
+"""What is softrl's own is the same for the others as for `spring`."""
 
 
 def walk_of(env):
@@ -47,13 +51,13 @@ def is_sound(env, states) -> None:
     assert truncated[2, 1] or states.terminated[:, 1].any()
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@each_backend
 def test_a_backend_that_does_not_step_under_strict_jax_is_no_backend(backend):
     env, _, states = steps(ROBOT, backend)
     is_sound(env, states)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@each_backend
 def test_a_backend_that_does_not_lower_for_tpu_and_cuda_trains_on_cpus_only(backend):
     """Of what was traced above; whole chunks are in tests/training/test_lowering.py."""
     _, walk, _ = steps(ROBOT, backend)
@@ -61,6 +65,7 @@ def test_a_backend_that_does_not_lower_for_tpu_and_cuda_trains_on_cpus_only(back
     assert exported.platforms == ("tpu", "cuda")
 
 
+@pytest.mark.slow
 def test_a_swimmer_feels_the_water():
     env, _, states = steps("swimmer", "generalized")
     is_sound(env, states)
@@ -101,14 +106,13 @@ def test_a_randomised_model_does_not_leak_into_the_next_environment():
     np.testing.assert_array_equal(robot.sys.gravity, shipped)
 
 
+@pytest.mark.slow  # tests/envs/test_brax_kind.py repeats without physics
 def test_a_repeated_action_earns_what_its_physics_steps_earn():
-    config = EnvConfig(env=f"brax/{ROBOT}", num_envs=2, episode_length=10)
-    single, double = make_env(config), make_env(EnvConfig(**{**vars(config), "action_repeat": 2}))
-    step, action = jax.jit(single.step), jnp.full((2, 1), 0.1)
-    state = jax.jit(single.reset)(jax.random.key(0))  # the repeating ones begin as these do
-    first = step(state, action)
-    second, repeated = step(first, action), jax.jit(double.step)(state, action)
+    """Of the first two steps of the walk above, and of one of environments that repeat, which begin as those do."""
+    *_, single = steps(ROBOT, "spring")
+    double = make_env(EnvConfig(env=f"brax/{ROBOT}", backend="spring", num_envs=2, episode_length=3, action_repeat=2))
+    repeated = jax.jit(lambda key: double.step(double.reset(key), jnp.full((2, 1), 0.3)))(jax.random.key(0))
     # Two programs fuse the two differently.
-    np.testing.assert_allclose(repeated.reward, first.reward + second.reward, rtol=1e-5)
-    np.testing.assert_allclose(repeated.obs, second.obs, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(repeated.steps, first.steps)
+    np.testing.assert_allclose(repeated.reward, single.reward[1] + single.reward[2], rtol=1e-5)
+    np.testing.assert_allclose(repeated.final_obs, single.final_obs[2], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(repeated.steps, single.steps[1])

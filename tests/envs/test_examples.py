@@ -42,7 +42,8 @@ def killed(words: list[str], environment: dict[str, str], log: Path, directory: 
     process.wait()
 
 
-@pytest.mark.parametrize("name", ["point", *(pytest.param(name, marks=pytest.mark.slow) for name in ("arm", "heat"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENVS)
 def test_an_environment_of_ones_own_trains_is_killed_goes_on_and_is_exported(name, tmp_path, user_environment):
     calm, run, log = tmp_path / "calm", tmp_path / "run", tmp_path / "log"
     words = ["train", ENVS[name], *FLAGS, "--no-video", "--out"]
@@ -66,6 +67,7 @@ def cli_answers(words: list[str]) -> None:
     assert done.value.code == 0
 
 
+@pytest.mark.slow
 def test_environments_of_ones_own_are_an_axis_of_a_sweep(tmp_path):
     base = {name: value for name, value in {**tiny.SIZES, **SIZES, "steps": 256}.items() if name != "env"}
     spec = {"seeds": 1, "base": base, "axes": {"env": [ENVS["point"], "probe/bounded-lq"]}}
@@ -78,8 +80,10 @@ def test_environments_of_ones_own_are_an_axis_of_a_sweep(tmp_path):
     assert told["groups"][0]["config"]["env"]["env"] == ENVS["point"]
 
 
-def test_arguments_of_an_environment_are_an_axis_of_a_sweep(tmp_path):
-    base = {**tiny.SIZES, **SIZES, "steps": 128, "env": ENVS["point"]}
-    done = sweep.run({"base": base, "axes": {"env_kwargs": [{"mass": 1.0}, {"mass": 4.0}]}}, tmp_path / "sweep")
+def test_arguments_of_an_environment_of_ones_own_are_an_axis_of_a_sweep(tmp_path):
+    base = {name: value for name, value in {**tiny.SIZES, **SIZES, "steps": 128}.items() if name != "env"}
+    axes = {"env": [ENVS["point"]], "env_kwargs": [{"mass": 1.0}, {"mass": 4.0}]}
+    done = sweep.run({"base": base, "axes": axes}, tmp_path / "sweep")
+    assert [row.member.changes["env"] for row in done.results] == [ENVS["point"]] * 2
     assert [row.status for row in done.results] == ["done", "done"]
     assert done.results[0].final_return != done.results[1].final_return

@@ -146,13 +146,13 @@ def test_gymnaxs_time_limit_is_not_death_and_becomes_ours():
     assert source.time_limit == 4
     assert softrl.preset((PointMass(), Params(max_steps_in_episode=4))).env.episode_length == 4
     env = make_env(EnvConfig(num_envs=2, episode_length=4), source, stagger=False)
-    state = env.reset(jax.random.key(0))
+    state, step = jax.jit(env.reset)(jax.random.key(0)), jax.jit(env.step)
     for _ in range(4):
-        state = env.step(state, jnp.zeros((2, 2)))
+        state = step(state, jnp.zeros((2, 2)))
     assert state.truncated.all()
     assert not state.terminated.any()
     lost = make_env(EnvConfig(num_envs=2, episode_length=4), (PointMass(), Params(reach=0.0)))
-    assert lost.step(lost.reset(jax.random.key(0)), jnp.zeros((2, 2))).terminated.all()
+    assert jax.jit(lambda key: lost.step(lost.reset(key), jnp.zeros((2, 2))))(jax.random.key(0)).terminated.all()
 
 
 def test_gymnaxs_noise_differs_between_environments_and_steps():

@@ -177,12 +177,12 @@ def test_replay_keeps_the_ends_that_a_rule_of_the_environments_own_makes():
     assert [bool(row.truncated.all()) for row in rows] == [False, True] * 4
     assert all(row.valid.all() for row in rows)
     replay = time_major(env.spec, capacity=32, batch_size=64)
-    state, obs = replay.init(), np.zeros((2, 2), np.float32)
+    state, obs, add = replay.init(), np.zeros((2, 2), np.float32), jax.jit(replay.add)
     for t, row in enumerate(rows):
         seen = Transition(obs, np.zeros((2, 1)), row.reward, row.terminated, row.truncated, row.final_obs, row.valid)
-        state, obs = replay.add(state, Counted.of(t), seen), row.obs
+        state, obs = add(state, Counted.of(t), seen), row.obs
     hypers = Hypers(softrl.SACHypers(), ReplayHypers(np.float32(np.inf), np.float32(0.1)))
-    batch = replay.sample(state, Counted.of(8), jax.random.key(0), hypers)
+    batch = jax.jit(replay.sample)(state, Counted.of(8), jax.random.key(0), hypers)
     assert (batch.weight == 1.0).all()
     np.testing.assert_array_equal(batch.next_obs[:, 0], batch.obs[:, 0] + 1.0)  # one step further, also at a cut
     assert not gymnasium_env("Pendulum-v1", num_envs=1, episode_length=200).spec.own_truncation

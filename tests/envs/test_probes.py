@@ -52,17 +52,20 @@ def test_every_probe_resets_steps_and_stays_in_its_spec(name):
         assert np.isfinite(state.obs).all() and np.isfinite(state.reward).all()
 
 
+@pytest.mark.slow
 def test_a_reward_that_never_ends_is_worth_one_over_one_minus_gamma():
     q = values("constant-reward", [0.0], ACTIONS).q
     np.testing.assert_allclose(q, FOR_EVER, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_a_reward_one_step_away_is_worth_gamma():
     q = values("two-step-discount", [0.0, 1.0], ACTIONS).q
     np.testing.assert_allclose(q[:, 0], GAMMA, atol=TOLERANCE)
     np.testing.assert_allclose(q[:, 1], 1.0, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_the_best_action_is_found():
     # A policy that may be as certain as it likes: a wide one would aim elsewhere.
     found = values("action-reward", [0.0], [0.5], log_std_min=-4.0)
@@ -70,19 +73,20 @@ def test_the_best_action_is_found():
     np.testing.assert_allclose(found.q, 0.0, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("value_network", [False, True])
+@pytest.mark.parametrize("value_network", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_time_limit_taken_for_death_would_cost_most_of_the_value(value_network):
     """Episodes of three steps: 1 / (1 − γ) = 10 only if the third bootstraps; taken for death it would be 2.71."""
     q = values("time-limit", [0.0], ACTIONS, episode_length=3, value_network=value_network).q
     np.testing.assert_allclose(q, FOR_EVER, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("value_network", [False, True])
+@pytest.mark.parametrize("value_network", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_death_taken_for_a_time_limit_would_promise_rewards_that_never_come(value_network):
     q = values("death", [0.0, 1.0, 2.0], ACTIONS, value_network=value_network).q
     np.testing.assert_allclose(q, np.broadcast_to(TO_DEATH, q.shape), atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_three_step_windows_have_the_same_answers():
     q = values("death", [0.0, 1.0, 2.0], ACTIONS, n_step=3, chunks=12).q
     np.testing.assert_allclose(q, np.broadcast_to(TO_DEATH, q.shape), atol=TOLERANCE)

@@ -74,6 +74,7 @@ def resets_of_two_members(interval: int) -> int:
     return len(calls)
 
 
+@pytest.mark.slow
 def test_members_of_one_program_pay_for_resets_only_when_the_clock_says_so():
     # Without a bank the branch is a choice of both sides under vmap: a reset a step, and the first one.
     assert resets_of_two_members(0) == 1 + 16

@@ -16,6 +16,7 @@ def example(name: str) -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_the_point_arrives_with_the_help_of_demonstrations():
     assert example("demonstrations").main(1200) >= 0.9
 

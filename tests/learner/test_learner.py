@@ -139,6 +139,7 @@ def test_demonstrations_without_a_buffer_are_refused():
     assert one.stored == 0
 
 
+@pytest.mark.slow
 def test_the_critic_alone_sees_privileged_observations():
     one = learner(ASYMMETRIC)
     one.add(rows(30, obs=ASYMMETRIC))
@@ -153,6 +154,7 @@ def test_the_critic_alone_sees_privileged_observations():
     assert critic.shape[1] == OBS + 2 + ACTIONS
 
 
+@pytest.mark.slow
 def test_a_learner_learns_the_best_action_of_a_one_step_problem():
     one = learner(replay_capacity=1024, width=32, policy_lr=3e-3, critic_lr=3e-3, temperature=0.01)
     batch = rows(1024)
@@ -165,7 +167,7 @@ def test_a_learner_learns_the_best_action_of_a_one_step_problem():
     assert np.abs(mode - 0.5).max() < 0.15  # actions are ± 1, and the critic has seen a thousand of them
 
 
-@pytest.mark.parametrize("exponent", [0.0, 0.6])
+@pytest.mark.parametrize("exponent", [0.0, pytest.param(0.6, marks=pytest.mark.slow)])
 def test_a_learner_goes_on_from_its_directory_to_the_bit(tmp_path, exponent):
     def drive(one, begin, end):
         for step in range(begin, end):

@@ -21,6 +21,7 @@ def called(*words):
     assert not end.value.code
 
 
+@pytest.mark.slow
 def test_a_real_sweep_and_its_run_directories_become_a_table_of_settings(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(batch, "prepare", sweeps.prepare)
     words = sweeps.spec({"temperature": [0.05, 0.5]}, seeds=2, env="probe/death")

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_two_actors_feed_one_server(user_environment):
     command = [sys.executable, str(ROOT / "experiments" / "plug_in" / "two_actors.py"), "--steps", "300"]
     environment = user_environment | {"PYTHONPATH": str(ROOT)}

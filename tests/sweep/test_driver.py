@@ -92,6 +92,7 @@ def killed(directory: Path, environment: dict[str, str], kills: int, seed: int, 
         process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled_once")
 def test_a_killed_driver_that_goes_on_differently_would_be_another_sweep(calm, user_environment, tmp_path):
     out = tmp_path / "sweep"
@@ -153,6 +154,7 @@ def test_diverged_members_are_named_with_their_cause_and_are_not_the_winner(calm
     )
 
 
+@pytest.mark.slow
 def test_one_trace_serves_a_group_whatever_its_batches(tmp_path, monkeypatch):
     traces, compiled = [], []
     chunk, compile_programs = programs.members.chunk, programs.compile_programs
@@ -165,10 +167,10 @@ def test_one_trace_serves_a_group_whatever_its_batches(tmp_path, monkeypatch):
 
     monkeypatch.setattr(programs.members, "chunk", lambda *a, **k: traces.append(1) or chunk(*a, **k))
     monkeypatch.setattr("softrl.sweep.batch.compile_programs", counted)
-    words = tiny.spec({"gamma": [0.8, 0.9, 0.95], "width": [8, 16]}, steps=256)
+    words = tiny.spec({"gamma": [0.8, 0.9, 0.95]}, steps=256, n_step=1)  # of no other test here
     done = sweep.run(words, tmp_path / "many", per_batch=2)
-    assert len(done.results) == 6, "two batches of each group"
-    assert len(compiled) == 2 and min(compiled) > 0
+    assert len(done.results) == 3, "two batches"
+    assert len(compiled) == 1 and compiled[0] > 0
     assert len(traces) == sum(compiled), "no batch traced again"
 
 

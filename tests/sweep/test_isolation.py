@@ -1,5 +1,6 @@
 """A member is a function of its seed and its settings: neither its slot nor its siblings change it by one bit."""
 
+import numpy as np
 import pytest
 
 from softrl.config import change
@@ -17,9 +18,9 @@ WIDTH = 4
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
-def learners(members: list[dict], how: str = "sequential"):
-    """What the members of a batch have become after some chunks."""
-    config = one.config(seeds=len(members), member_map=how)
+def learners(members: list[dict], how: str = "auto"):
+    """What the members of a batch have become after some chunks; `auto` is sequential on a CPU."""
+    config = change(load(tiny.spec({})).config, seeds=len(members), member_map=how)
     ready = tiny.prepare(config)
     programs = for_members(ready.programs, with_members(ready.assembled, members))
     state = programs.init()
@@ -28,7 +29,7 @@ def learners(members: list[dict], how: str = "sequential"):
     return state.learner
 
 
-@pytest.mark.parametrize("how", ["sequential", "vmap"])
+@pytest.mark.parametrize("how", ["auto", pytest.param("vmap", marks=pytest.mark.slow)])
 def test_siblings_and_slots_change_no_bit_of_a_member_at_equal_width(how):
     mine = {"seed": 7, "critic_lr": 1e-3}
     calm = learners([mine] + [{"seed": i} for i in range(WIDTH - 1)], how)
@@ -44,11 +45,11 @@ def test_a_member_of_a_sweep_is_the_solo_run_of_its_command_line(tmp_path):
 
 
 def test_slots_that_are_left_over_change_nothing_and_are_not_told(tmp_path):
-    words = tiny.spec({"critic_lr": [1e-3, 3e-4, 1e-4]})
-    padded, whole = run(words, tmp_path / "padded", per_batch=2), run(words, tmp_path / "whole", per_batch=3)
-    assert [row[1:] for row in padded.results] == [row[1:] for row in whole.results]
+    few, many = (tiny.spec({"critic_lr": np.geomspace(1e-3, 1e-5, 8)[:count].tolist()}) for count in (7, 8))
+    padded, whole = run(few, tmp_path / "padded", per_batch=WIDTH), run(many, tmp_path / "whole", per_batch=WIDTH)
+    assert [row[1:] for row in padded.results] == [row[1:] for row in whole.results[:7]]
     job = batch.read(folder.batch_directory(tmp_path / "padded", "g0", "b1"))
-    assert len(job.members) == 1 and len(batch.slots(job)) == 2
+    assert len(job.members) == 3 and len(batch.slots(job)) == WIDTH
 
 
 def test_the_order_of_members_does_not_change_them():

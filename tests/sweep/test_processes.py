@@ -51,6 +51,7 @@ def test_an_option_that_processes_do_not_have_is_named(tmp_path):
         processes.launch([tmp_path], lambda where, what: None, Request(), lambda event: None, {"gpus": 1})
 
 
+@pytest.mark.slow
 def test_simulators_on_the_host_train_beside_each_other_unless_told_otherwise(tmp_path):
     beside = driver.run(HOSTED, tmp_path / "beside")
     logs = sorted((tmp_path / "beside").glob(f"groups/*/*/{processes.LOG}"))

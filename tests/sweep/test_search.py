@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from softrl.config import change
 from softrl.sweep import ledger
 from softrl.sweep.driver import run
 from softrl.sweep.pbt import exploit_and_explore, ranked_parents
@@ -16,9 +17,9 @@ from tests.sweep import tiny
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
-LRS = {"log_uniform": [1e-5, 1e-1], "n": 9, "seed": 2}
-HALVING = tiny.spec({"critic_lr": LRS}, steps=9 * 128, search={"method": "halving", "eta": 3, "rungs": 3})
-PBT = tiny.spec({"critic_lr": {**LRS, "n": 4}}, steps=1024, search={"method": "pbt", "share": 0.25, "seed": 5})
+LRS = {"log_uniform": [1e-5, 1e-1], "n": 4, "seed": 2}
+HALVING = tiny.spec({"critic_lr": LRS}, steps=4 * 128, search={"method": "halving", "eta": 2, "rungs": 3})
+PBT = tiny.spec({"critic_lr": LRS}, steps=1024, search={"method": "pbt", "share": 0.25, "seed": 5})
 OPTUNA = tiny.spec(
     {"critic_lr": {"log_uniform": [1e-5, 1e-1]}, "gamma": [0.8, 0.9]},
     seeds=2,
@@ -61,18 +62,18 @@ def killed(words: dict, out, after: int):
 def test_halving_stops_the_worse_and_trains_the_better_further(tmp_path):
     rows = run(HALVING, tmp_path).results
     lines = ledger.read(tmp_path)
-    assert sorted(row.final_step for row in rows) == [128] * 6 + [384] * 2 + [1152]
-    assert sorted(row.status for row in rows) == ["done"] + ["stopped"] * 8
+    assert sorted(row.final_step for row in rows) == [128] * 2 + [256] + [512]
+    assert sorted(row.status for row in rows) == ["done"] + ["stopped"] * 3
     first = {line["member"]: line["return_mean"] for line in kinds(lines, "evaluation") if line["step"] == 128}
     lost = {line["member"] for line in kinds(lines, "stopped") if line["rung"] == 0}
-    assert len(lost) == 6
+    assert len(lost) == 2
     assert min(value for name, value in first.items() if name not in lost) >= max(first[name] for name in lost)
 
 
 def test_a_survivor_of_halving_is_the_run_that_was_never_interrupted(tmp_path):
     winner = next(row for row in run(HALVING, tmp_path).results if row.status == "done")
     rates = {row.changes["critic_lr"] for row in [winner]}
-    alone = run(tiny.spec({"critic_lr": list(rates)}, seeds=[winner.member.seed], steps=9 * 128), tmp_path / "alone")
+    alone = run(tiny.spec({"critic_lr": list(rates)}, seeds=[winner.member.seed], steps=4 * 128), tmp_path / "alone")
     assert alone.results[0].final_return == winner.final_return
 
 
@@ -141,18 +142,18 @@ def test_the_worst_take_the_bests_state_and_nobody_else_moves():
 
 
 def test_a_copy_has_its_parents_whole_state_but_its_own_keys():
-    assembled, programs = tiny.prepare(one.config(seeds=3))
+    assembled, programs = tiny.prepare(change(load(PBT).config, seeds=4))  # as a search has them
     run_, _ = programs.chunk(programs.init(), programs.hypers)
     before = jax.tree.map(jnp.copy, run_)
-    hypers = one.with_hypers(member_hypers(assembled), critic_lr=[1e-4, 1e-3, 1e-2], gamma=[0.8, 0.9, 0.95])
-    key, parents = jax.random.key(0), jnp.array([0, 1, 1])
+    hypers = one.with_hypers(member_hypers(assembled), critic_lr=[1e-4, 1e-3, 1e-2, 1e-3], gamma=[0.8, 0.9, 0.95, 0.9])
+    key, parents = jax.random.key(0), jnp.array([0, 1, 1, 3])
     after, moved = exploit_and_explore(run_, hypers, parents, key, 2.0, {"critic_lr": (1e-4, 1.5e-3)})
     strip = [
         state._replace(learner=state.learner._replace(key=()), env=state.env._replace(key=()))
         for state in (before, after)
     ]
     blank = [state._replace(clock=()) for state in strip]
-    for slot, parent in enumerate([0, 1, 1]):
+    for slot, parent in enumerate([0, 1, 1, 3]):
         assert one.same_bits(one.member(blank[1], slot), one.member(blank[0], parent))
     assert one.same_bits(after.learner.key, before.learner.key) and one.same_bits(after.env.key, before.env.key)
     assert one.same_bits(after.clock, before.clock)

@@ -22,7 +22,7 @@ def recorded(run: softrl.Run, path, episodes: int) -> tuple[demonstrations.Rows,
         return demonstrations.read(path, run.assembled.program.env.spec), {name: file[name] for name in file.files}
 
 
-@pytest.mark.parametrize("kind", [Continuous, Discrete])
+@pytest.mark.parametrize("kind", [Continuous, pytest.param(Discrete, marks=pytest.mark.slow)])
 def test_a_failing_environment_leaves_only_its_good_rows_and_the_others_their_whole_episodes(kind, tmp_path):
     run = softrl.train(tiny.config(env=WORLDS[kind], **WHOLE), progress=False)
     rows, arrays = recorded(run, tmp_path / "shown.npz", episodes=6)

@@ -35,7 +35,10 @@ def after_two_chunks(algorithm, mesh):
     return run, program.as_text()
 
 
-@pytest.fixture(scope="module", params=[*ALGORITHMS, "sac, frontier"])
+@pytest.fixture(
+    scope="module",
+    params=["sac", *(pytest.param(x, marks=pytest.mark.slow) for x in (*ALGORITHMS, "sac, frontier") if x != "sac")],
+)
 def alone(request):
     """An algorithm, and its run on one device."""
     return request.param, after_two_chunks(request.param, None)[0]

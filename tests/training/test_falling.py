@@ -28,6 +28,7 @@ def test_an_update_ratio_that_does_not_fall_as_said_costs_another_time(tmp_path)
     assert tiny.same_bits(whole.state, softrl.load(tmp_path).resume(progress=False).state)
 
 
+@pytest.mark.slow
 def test_a_longer_run_says_that_its_rates_fall_along_another_curve(tmp_path):
     said = []
     listen = lambda event: said.extend(event["names"]) if event["event"] == "changed" else None

@@ -20,6 +20,9 @@ from softrl.types import Continuous, Spec, Transition
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
+each_kind = pytest.mark.parametrize(
+    "kind", [kind if kind == "pink" else pytest.param(kind, marks=pytest.mark.slow) for kind in NOISES]
+)
 
 SIZES = {
     "env": "gym/InvertedPendulum-v5",
@@ -64,11 +67,12 @@ def test_a_run_grown_in_its_directory_is_the_one_that_never_stopped(tmp_path):
     assert action.shape == (1,)
 
 
-@pytest.mark.parametrize("kind", NOISES)
+@each_kind
 def test_noise_with_a_memory_goes_on_in_a_run_that_is_resumed(kind, tmp_path):
-    straight = softrl.train(config(steps=160, exploration=kind))
-    softrl.train(config(steps=80, exploration=kind), out=tmp_path / "run")
-    grown = softrl.train(config(steps=160, exploration=kind), out=tmp_path / "run")
+    settings = {"exploration": kind, "train_freq": 2}
+    straight = softrl.train(config(steps=160, **settings))
+    softrl.train(config(steps=80, **settings), out=tmp_path / "run")
+    grown = softrl.train(config(steps=160, **settings), out=tmp_path / "run")
     assert numbers(grown.metrics[-1]) == numbers(straight.metrics[-1])
     assert tiny.same_bits(grown.state.rollout.carry.noise, straight.state.rollout.carry.noise)
 
@@ -100,7 +104,7 @@ def made(**changes):
 
 def acting_policies(**changes) -> list[float]:
     """A number of the policy by which each step after the warm-up of one chunk acted."""
-    loop, hypers = made(learning_starts=4, num_envs=1, chunk_steps=12, **changes)
+    loop, hypers = made(learning_starts=8, chunk_steps=12, **changes)
     policies, act = [], NumpyPolicy.act
 
     def note(policy, obs, noise):
@@ -113,7 +117,7 @@ def acting_policies(**changes) -> list[float]:
     return policies
 
 
-@pytest.mark.parametrize("kind", NOISES)
+@each_kind
 def test_every_environment_remembers_its_noise_until_its_episode_ends(kind):
     loop, hypers = made(chunk_steps=12, train_freq=2, exploration=kind)
     run = hosted.started(loop, jax.random.key(0, impl="threefry2x32")[None], hypers)
@@ -159,6 +163,7 @@ def test_steps_of_one_call_are_by_one_policy_and_learned_from_one_by_one():
     assert finished(train_freq=2)["updates"] == 30  # the tenth step, the first that may, is within a call
 
 
+@pytest.mark.slow  # it compiles a large replay
 def test_no_step_copies_the_replay():
     rows, size = 50_000, {"num_envs": 1, "updates_per_step": 6, "train_freq": 2, "chunk_steps": 4}
     assembled = assemble(config(**size, replay_size=rows))
@@ -174,7 +179,7 @@ def test_a_call_of_several_steps_is_as_many_calls():
     number, flag = rng.normal(size=(4, 2)).astype(np.float32), np.zeros((4, 2), bool)
     rows = Transition(obs, np.tanh(number)[..., None], number, flag, flag, obs + 1.0, ~flag)
     ends = []
-    for steps in (1, 4):
+    for steps in (1, 2):
         loop, hypers = made(train_freq=steps, chunk_steps=4)
         state = (Clock.start(), *loop.device.start(jax.random.key(0, impl="threefry2x32"), hypers))
         for begin in range(0, 4, steps):

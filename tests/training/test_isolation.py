@@ -38,7 +38,7 @@ def test_learning_beside_a_nan_environment_stays_finite_and_counts_exactly(monke
     assert int(learner.health.skipped[0]) == 0
 
 
-@pytest.mark.parametrize("how", ["sequential", "vmap"])
+@pytest.mark.parametrize("how", [pytest.param("sequential", marks=pytest.mark.slow), "vmap"])
 def test_a_diverging_member_freezes_alone_and_its_siblings_keep_every_bit(how):
     config = tiny.config(seeds=8)
     programs = tiny.made(config, how=how)
