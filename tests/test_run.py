@@ -247,6 +247,7 @@ def test_the_best_policy_is_judged_at_the_end_by_episodes_that_did_not_choose_it
     np.testing.assert_allclose(max(max(line["eval"]["return_mean"]) for line in run.metrics), chosen, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_own_action_prior(tmp_path):
     """Without a word it would go on with plain entropy."""
 

@@ -150,6 +150,7 @@ def adding():
     return module
 
 
+@pytest.mark.slow
 def test_a_finished_run_becomes_a_policy_whose_card_is_true(tmp_path, monkeypatch, capsys):
     run = softrl.train(tiny.config(), out=tmp_path / "run", progress=False)
     monkeypatch.setattr(cards, "POLICIES", tmp_path / "policies")

@@ -296,6 +296,7 @@ def test_another_number_needs_no_other_program(small):
     assert len(traces) == 1
 
 
+@pytest.mark.slow
 def test_the_best_action_is_found():
     """One step pays −(a − ½)²: from a policy about 0 with a standard deviation of 0.6 before the tanh."""
     config = tiny.config(

@@ -51,7 +51,9 @@ def is_sound(env, states) -> None:
     assert truncated[2, 1] or states.terminated[:, 1].any()
 
 
-@each_backend
+@pytest.mark.parametrize(
+    "backend", ["spring", *(pytest.param(x, marks=pytest.mark.slow) for x in BACKENDS if x != "spring")]
+)
 def test_a_backend_that_does_not_step_under_strict_jax_is_no_backend(backend):
     env, _, states = steps(ROBOT, backend)
     is_sound(env, states)
@@ -86,6 +88,7 @@ def heavier(key, system):
     return system.replace(gravity=system.gravity * jax.random.uniform(key, minval=0.5, maxval=2.0))
 
 
+@pytest.mark.slow
 def test_randomised_models_differ_between_environments_and_episodes_and_start_alike():
     *_, nominal = steps(ROBOT, "spring")
     *_, drawn = steps(ROBOT, "spring", heavier)

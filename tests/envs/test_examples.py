@@ -80,6 +80,7 @@ def test_environments_of_ones_own_are_an_axis_of_a_sweep(tmp_path):
     assert told["groups"][0]["config"]["env"]["env"] == ENVS["point"]
 
 
+@pytest.mark.slow
 def test_arguments_of_an_environment_of_ones_own_are_an_axis_of_a_sweep(tmp_path):
     base = {name: value for name, value in {**tiny.SIZES, **SIZES, "steps": 128}.items() if name != "env"}
     axes = {"env": [ENVS["point"]], "env_kwargs": [{"mass": 1.0}, {"mass": 4.0}]}

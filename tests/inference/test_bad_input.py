@@ -115,6 +115,7 @@ def test_lists_and_integers_are_welcome_and_dtypes_meet_in_the_widest():
     assert inference.backward_messages(MDP._replace(reward=MDP.reward.astype(np.float32)), 2).v.dtype == jnp.float64
 
 
+@pytest.mark.slow
 def test_every_solver_runs_under_jit_with_its_whole_problem_traced():
     mdp = MDP._replace(reward=MDP.reward - 3.0)
     policy = models.random_log_policy(0, mdp, 4)

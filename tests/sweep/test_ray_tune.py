@@ -61,6 +61,7 @@ def last(directory) -> dict:
     return json.loads((directory / "metrics.jsonl").read_text().splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_killed_goes_on_from_its_last_report_to_the_solo_run_s_bits(tune, tmp_path):
     trial, train = {"seed": 7, "critic_lr": 3e-4}, ray_tune.trainable(ENV, **BASE)
     tune.end = 2

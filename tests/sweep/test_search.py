@@ -59,6 +59,7 @@ def killed(words: dict, out, after: int):
     raise AssertionError("the sweep makes no headway between kills")
 
 
+@pytest.mark.slow
 def test_halving_stops_the_worse_and_trains_the_better_further(tmp_path):
     rows = run(HALVING, tmp_path).results
     lines = ledger.read(tmp_path)
@@ -77,6 +78,7 @@ def test_a_survivor_of_halving_is_the_run_that_was_never_interrupted(tmp_path):
     assert alone.results[0].final_return == winner.final_return
 
 
+@pytest.mark.slow
 def test_population_based_training_copies_winners_and_keeps_their_lineage(tmp_path):
     rows = run(PBT, tmp_path).results
     lines = ledger.read(tmp_path)

@@ -22,7 +22,8 @@ def recorded(run: softrl.Run, path, episodes: int) -> tuple[demonstrations.Rows,
         return demonstrations.read(path, run.assembled.program.env.spec), {name: file[name] for name in file.files}
 
 
-@pytest.mark.parametrize("kind", [Continuous, pytest.param(Discrete, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Continuous, Discrete])
 def test_a_failing_environment_leaves_only_its_good_rows_and_the_others_their_whole_episodes(kind, tmp_path):
     run = softrl.train(tiny.config(env=WORLDS[kind], **WHOLE), progress=False)
     rows, arrays = recorded(run, tmp_path / "shown.npz", episodes=6)
@@ -35,6 +36,7 @@ def test_a_failing_environment_leaves_only_its_good_rows_and_the_others_their_wh
     assert rows.action.dtype == run.assembled.program.env.spec.action.dtype
 
 
+@pytest.mark.slow
 def test_actions_are_written_within_the_robots_bounds_and_read_within_ours(tmp_path, capsys):
     host = {"env": "gym/Pendulum-v1", "backend": "sync", "num_envs": 1, "chunk_steps": 64, "eval_episodes": 1}
     softrl.train(tiny.config(**host, **WHOLE), out=tmp_path / "run", progress=False)

@@ -19,6 +19,7 @@ def made(most: int, end: int) -> int:
     return int(np.round(end + (most - end) * 0.5 * (1.0 + np.cos(np.pi * gone))).sum())
 
 
+@pytest.mark.slow
 def test_an_update_ratio_that_does_not_fall_as_said_costs_another_time(tmp_path):
     config = tiny.config(updates_per_step=4, updates_per_step_end=1, steps=STEPS)
     whole = softrl.train(config, progress=False)

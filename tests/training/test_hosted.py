@@ -153,6 +153,7 @@ def test_a_chunk_acts_by_a_policy_that_is_one_call_old_when_overlapping():
     assert len(set(old)) == len(old)
 
 
+@pytest.mark.slow
 def test_steps_of_one_call_are_by_one_policy_and_learned_from_one_by_one():
     new, old = (acting_policies(overlap=overlap, train_freq=2) for overlap in (False, True))
     assert len(new) == 8

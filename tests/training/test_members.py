@@ -22,7 +22,8 @@ def numbers(run):
     return jax.tree.map(np.asarray, run.learner._replace(key=()))
 
 
-@pytest.mark.parametrize("how", [pytest.param("sequential", marks=pytest.mark.slow), "vmap"])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["sequential", "vmap"])
 def test_a_member_learns_what_a_solo_run_of_its_seed_learns(solo, how):
     """RunPrograms of another width round otherwise, so the last bits may differ, and learning makes them grow."""
     together = tiny.trained(tiny.config(seeds=3), CHUNKS, how=how).run
