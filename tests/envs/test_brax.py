@@ -12,7 +12,7 @@ from softrl.envs.brax import BACKENDS, ROBOTS, make_brax
 
 ROBOT = "inverted_pendulum"  # the cheapest to compile
 each_backend = pytest.mark.parametrize(
-    "backend", [x if x in ("spring", "mjx") else pytest.param(x, marks=pytest.mark.slow) for x in BACKENDS]
+    "backend", [x if x == "spring" else pytest.param(x, marks=pytest.mark.slow) for x in BACKENDS]
 )
 """What is softrl's own is the same for the others as for `spring`."""
 
@@ -51,9 +51,7 @@ def is_sound(env, states) -> None:
     assert truncated[2, 1] or states.terminated[:, 1].any()
 
 
-@pytest.mark.parametrize(
-    "backend", ["spring", *(pytest.param(x, marks=pytest.mark.slow) for x in BACKENDS if x != "spring")]
-)
+@each_backend
 def test_a_backend_that_does_not_step_under_strict_jax_is_no_backend(backend):
     env, _, states = steps(ROBOT, backend)
     is_sound(env, states)

@@ -71,6 +71,7 @@ def test_halving_stops_the_worse_and_trains_the_better_further(tmp_path):
     assert min(value for name, value in first.items() if name not in lost) >= max(first[name] for name in lost)
 
 
+@pytest.mark.slow
 def test_a_survivor_of_halving_is_the_run_that_was_never_interrupted(tmp_path):
     winner = next(row for row in run(HALVING, tmp_path).results if row.status == "done")
     rates = {row.changes["critic_lr"] for row in [winner]}
