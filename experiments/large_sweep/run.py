@@ -4,8 +4,8 @@
     python experiments/large_sweep/run.py [--spec SPEC.toml] [--out runs/large_sweep] [--kills 2]
 
 runs `softrl sweep` three times as a user would: its plan; the whole, undisturbed; and the whole once more, killed by
-SIGKILL at equal parts of its evaluations and started again each time. It fails unless both results.csv are equal to the
-last byte, and writes large_sweep.json beside the spec, or into --figures. What is in --out is taken away first.
+SIGKILL at equal parts of its ledger and started again each time. It fails unless both results.csv are equal to the
+last byte, and writes large_sweep.json beside this file, or into --figures. Its two sweeps below --out begin anew.
 """
 
 import argparse
@@ -30,12 +30,12 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, default=HERE, help="where the figures go")
     parser.add_argument("--kills", type=int, default=2, help="of the second")
     options = parser.parse_args()
-    shutil.rmtree(options.out, ignore_errors=True)
-    plan = said([*SOFTRL, "sweep", str(options.spec), "--plan"])
     calm, killed = options.out / "calm", options.out / "killed"
+    for earlier in (calm, killed):
+        shutil.rmtree(earlier, ignore_errors=True)
+    plan = said([*SOFTRL, "sweep", str(options.spec), "--plan"])
     calm_s = undisturbed(options.spec, calm)
-    evaluations = lines(calm)
-    parts = [evaluations * k // (options.kills + 1) for k in range(1, options.kills + 1)]
+    parts = [lines(calm) * k // (options.kills + 1) for k in range(1, options.kills + 1)]
     lost = [killed_after(options.spec, killed, part) for part in parts]
     killed_s = sum(lost) + undisturbed(options.spec, killed)
     table = (calm / "results.csv").read_bytes()
@@ -70,13 +70,13 @@ def undisturbed(spec: Path, out: Path) -> float:
     return time.perf_counter() - began
 
 
-def killed_after(spec: Path, out: Path, evaluations: int) -> float:
-    """Trains until so many evaluations stand in the ledger, and kills. Returns: seconds until then."""
+def killed_after(spec: Path, out: Path, count: int) -> float:
+    """Trains until the ledger has so many lines, and kills. Returns: seconds until then."""
     began = time.perf_counter()
     process = subprocess.Popen([*SOFTRL, "sweep", str(spec), "--out", str(out)], stdout=subprocess.DEVNULL)
-    while lines(out) < evaluations:
+    while lines(out) < count:
         if process.poll() is not None:
-            sys.exit(f"{out} ended by itself before it was to be killed, after {lines(out)} evaluations")
+            sys.exit(f"{out} ended by itself before it was to be killed, after {lines(out)} lines of its ledger")
         time.sleep(0.02)
     process.kill()
     process.wait()

@@ -4,15 +4,18 @@ Between `<!-- suite NAME -->` and `<!-- /suite -->` it puts what `softrl table` 
 its curves, docs/images/NAME.png, which holds the checksum of the numbers that it shows.
 """
 
+import contextlib
 import hashlib
+import io
 import re
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
+from softrl import cli_table
 from softrl.reporting import media
-from softrl.reporting.table import comparison, gather, published, write
+from softrl.reporting.table import gather
 from softrl.reporting.table.results import Result
 from softrl.storage import durable
 
@@ -23,6 +26,8 @@ AT_SECONDS = {"brax-5min": 120.0}
 """Suites whose returns at equal seconds are told, too: those of runs that had their cores for themselves."""
 
 AGAINST = {"gym-100k": HERE / "published.toml"}
+"""Suites of which others have published numbers."""
+
 PART = re.compile(r"<!-- suite (\S+) -->\n.*?<!-- /suite -->", re.DOTALL)
 COLOURS = ("#1b6ca8", "#c4572e", "#4b8b3b", "#7a4fa3")
 COLUMNS = 4
@@ -43,14 +48,14 @@ def refreshed(page: str) -> str:
 
 def shown(suite: str) -> str:
     """A suite's part of the page: the command, what it says, the picture."""
-    words = ["softrl", "table", str(HERE / "results" / suite)]
     others, seconds = AGAINST.get(suite), AT_SECONDS.get(suite)
+    words = [str(HERE / "results" / suite)]
     words += ["--against", str(others)] if others else []
     words += ["--at-seconds", f"{seconds:g}"] if seconds else []
-    columns = published.read(ROOT / others) if others else []
-    table = write.markdown(comparison.compare(results(suite), columns, at_seconds=seconds))
+    with contextlib.chdir(ROOT), contextlib.redirect_stdout(io.StringIO()) as said:
+        cli_table.table(words)
     picture = f"![Returns over environment steps, each seed a thin line](images/{suite}.png)"
-    return f"\n```bash\n{' '.join(words)}\n```\n\n{table}\n{picture}\n"
+    return f"\n```bash\nsoftrl table {' '.join(words)}\n```\n\n{said.getvalue()}\n{picture}\n"
 
 
 def results(suite: str) -> list[Result]:
