@@ -43,6 +43,7 @@ HOST: Mapping[str, Any] = {
 PUBLISHED: Mapping[str, Any] = {
     "num_envs": 1,
     "updates_per_step": 1,
+    "gamma": 0.99,
     "eval_every": 10_000,
     "eval_episodes": 8,
     "replay_size": 1_000_000,
@@ -61,10 +62,15 @@ PENDULUM: Mapping[str, Any] = {
 }
 """Brax's: every upright step pays the same, so all of a fall counts, and few environments are enough."""
 
+UPRIGHT: Mapping[str, Any] = {"backend": "generalized", "gamma": 0.997}
+"""Brax's two planar walkers: `spring` and γ = 0.99 teach them to fall forward, once and far."""
+
 ROBOTS: Mapping[str, Mapping[str, Any]] = {
+    "brax/hopper": UPRIGHT,
     "brax/inverted_pendulum": PENDULUM,
     "brax/inverted_double_pendulum": PENDULUM,
     "brax/swimmer": {"backend": "generalized"},
+    "brax/walker2d": UPRIGHT,
 }
 """What differs for one robot, on every device."""
 

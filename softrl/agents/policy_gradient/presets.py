@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from softrl.agents import sizes
+
 ALWAYS: Mapping[str, Any] = {
     "updates_per_step": 1,
     "learning_starts": 0,
@@ -58,11 +60,9 @@ HOST: Mapping[str, Any] = {
 """Simulators on the host, whatever the device."""
 
 ROBOTS: Mapping[str, Mapping[str, Any]] = {
-    "brax/inverted_pendulum": {"backend": "generalized"},
-    "brax/inverted_double_pendulum": {"backend": "generalized"},
-    "brax/swimmer": {"backend": "generalized"},
+    name: {"backend": robot["backend"]} for name, robot in sizes.ROBOTS.items() if "backend" in robot
 }
-"""What differs for one robot, on every device."""
+"""What differs for one robot, on every device: it moves as for the algorithms with a replay."""
 
 CLASSIC: Mapping[str, Any] = {
     "surrogate": "score",

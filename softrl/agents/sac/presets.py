@@ -51,6 +51,13 @@ the entropies between a window's ends."""
 PENDULUM: Mapping[str, Any] = {"updates_per_step": 8, "n_step_entropy": True, "tau": 0.02}
 """A fall must be known long before: targets that move fast carry it back."""
 
+ROBOTS: Mapping[str, Mapping[str, Any]] = {
+    "brax/hopper": {"n_step": 3},
+    "brax/inverted_double_pendulum": PENDULUM,
+    "brax/inverted_pendulum": PENDULUM,
+}
+"""What differs for one robot, besides what all algorithms share."""
+
 SMALL: Mapping[str, Any] = {
     "width": 64,
     "batch_size": 128,
@@ -97,6 +104,16 @@ SAMPLE_EFFICIENT: Mapping[str, Any] = {
     "replay_size": 1_000_000,
 }
 """Every environment step counts, seconds do not: XQC's form, one environment and two updates a step, but narrower."""
+
+DEEP: Mapping[str, Any] = {"critic_widths": "256,256,256,256", "target_sigma": 0.15}
+"""Critics of XQC's depth, and its noise."""
+
+FEW_STEPS: Mapping[str, Mapping[str, Any]] = {
+    "gym/Ant-v5": {**DEEP, "normalize_obs": False},
+    "gym/HalfCheetah-v5": {**DEEP, "updates_per_step": 1, "policy_delay": 2, "exploration": "repeated"},
+}
+"""By robot, tuned. Of the ant's observations 78 are contact forces, nearly always zero: divided by their standard
+deviations they drown the rest when they are not."""
 
 PARALLEL: Mapping[str, Any] = {
     "num_envs": 1024,
@@ -214,9 +231,7 @@ def _suite(env: str, **own: Any) -> dict[str, Any]:
 
 def _sized(env: str, device: str) -> dict[str, Any]:
     """What all presets begin with."""
-    robot = sizes.ROBOTS.get(env, {})
-    own = PENDULUM if robot is sizes.PENDULUM else {}
-    return {**sizes.by_device(device, **OWN), **RATES, **robot, **own}
+    return {**sizes.by_device(device, **OWN), **RATES, **sizes.ROBOTS.get(env, {}), **ROBOTS.get(env, {})}
 
 
 def tuned(env: str, device: str) -> dict[str, Any]:
@@ -227,7 +242,7 @@ def tuned(env: str, device: str) -> dict[str, Any]:
 def sample_efficient(env: str, device: str) -> dict[str, Any]:
     """The most return for its environment steps, whatever an update costs."""
     suite = _suite(env, critic_widths="256,256")
-    return {**_sized(env, device), **FRONTIER, **SAMPLE_EFFICIENT, **suite}
+    return {**_sized(env, device), **FRONTIER, **SAMPLE_EFFICIENT, **suite, **FEW_STEPS.get(env, {})}
 
 
 def parallel(env: str, device: str) -> dict[str, Any]:
