@@ -69,6 +69,7 @@ ROBOTS: Mapping[str, Mapping[str, Any]] = {
     "brax/hopper": UPRIGHT,
     "brax/inverted_pendulum": PENDULUM,
     "brax/inverted_double_pendulum": PENDULUM,
+    "brax/pusher": {"gamma": 0.95},
     "brax/swimmer": {"backend": "generalized"},
     "brax/walker2d": UPRIGHT,
 }

@@ -149,7 +149,7 @@ def _of_panels(comparison: Comparison) -> list[str]:
             ] = None
         one = [column for column, s in panel.summaries.items() if s.profile and not math.isfinite(s.iqm.low)]
         if one:
-            said[f"One seed a task has no interval: {', '.join(one)}."] = None
+            said[f"No interval, because a task has one seed: {', '.join(one)}."] = None
     return list(said)
 
 

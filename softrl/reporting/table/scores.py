@@ -55,8 +55,9 @@ def estimate(
 ) -> Interval:
     """A statistic of one or two columns with its stratified bootstrap percentile interval (§4.1).
 
-    Each resample draws, in every task of every column by itself, as many seeds as it has with replacement. Where no
-    task has two seeds there is no interval: low and high are NaN. The same seed gives the same bits.
+    Each resample draws, in every task of every column by itself, as many seeds as it has with replacement. Where a
+    task has one seed there is no interval, since what it would add is unknown: low and high are NaN. The same seed
+    gives the same bits.
 
     Args: `statistic`: of as many columns. `confidence`: c, in (0, 1).
     Returns: n counts the runs of all columns. Without any run everything is NaN.
@@ -65,7 +66,7 @@ def estimate(
     if not runs:
         return Interval(np.nan, np.nan, np.nan, 0)
     point = float(statistic(*columns))
-    if max(runs) < 2:
+    if min(runs) < 2:
         return Interval(point, np.nan, np.nan, sum(runs))
     generator = np.random.default_rng(seed)
     values = statistic(*(statistics.resampled(column, generator, resamples) for column in columns))
