@@ -55,6 +55,7 @@ ROBOTS: Mapping[str, Mapping[str, Any]] = {
     "brax/hopper": {"n_step": 3},
     "brax/inverted_double_pendulum": PENDULUM,
     "brax/inverted_pendulum": PENDULUM,
+    "brax/pusher": {"n_step": 1, "n_step_entropy": True, "recency_horizon": math.inf},
 }
 """What differs for one robot, besides what all algorithms share."""
 
