@@ -4,11 +4,13 @@ import json
 from bisect import bisect_right
 from pathlib import Path
 
+HERE = Path(__file__).parent
 COLUMNS = {"choices.json": range(20_000, 100_001, 20_000), "brax.json": range(73_728, 294_913, 73_728)}
 """By file, the environment steps whose returns are shown: the last evaluation until then."""
 
 
 def row(run: dict, columns: range) -> str:
+    """One run: robot, flags, seed and its returns."""
     cells = []
     for step in columns:
         last = bisect_right(run["env_steps"], step) - 1
@@ -19,8 +21,9 @@ def row(run: dict, columns: range) -> str:
 
 
 def table(name: str) -> str:
+    """All runs of a file."""
     columns = COLUMNS[name]
-    runs = json.loads((Path(__file__).parent / name).read_text())
+    runs = json.loads((HERE / name).read_text())
     head = f"| robot | flags | seed | {' | '.join(f'{step:,}' for step in columns)} |"
     return "\n".join([head, "|---" * (3 + len(columns)) + "|", *(row(run, columns) for run in runs)])
 
