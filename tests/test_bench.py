@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import psutil
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts"))
@@ -25,6 +26,7 @@ from softrl.envs import names
 from softrl.training.health import Health
 from softrl.training.learn import learn
 from softrl.training.state import LearnerState
+from tests.sweep import wild
 
 
 @pytest.mark.parametrize("updates", [1, 3])
@@ -82,6 +84,18 @@ def test_a_worker_that_finds_no_end_is_ended_at_its_limit():
         protocol._ended(process, 0.0) as ended,
     ):
         assert process.wait(timeout=60) < 0 and ended.is_set()
+
+
+def test_a_bench_that_is_stopped_leaves_no_contestant_behind(tmp_path, user_environment):
+    command = [sys.executable, "-P", "-m", "benchmarks", "family", "--only", "policy-gradient", "CartPole"]
+    command += ["--results", str(tmp_path / "results"), "--out", str(tmp_path)]
+    environment = user_environment | {"PYTHONPATH": str(protocol.SCRIPTS)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as bench:
+        while not (contestants := list(wild.children(lambda words: "benchmarks.workers.softrl_return" in words))):
+            assert bench.poll() is None
+        bench.terminate()
+        assert bench.wait(60) == 143
+    assert not psutil.wait_procs(contestants, timeout=10)[1]
 
 
 def test_every_robot_of_the_accelerator_s_suites_is_there():

@@ -40,6 +40,7 @@ threads as it chooses, one a core; set OMP_NUM_THREADS to choose for it.
 """
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -86,7 +87,9 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Runs one subcommand. Exit codes: 0 measured, whether bars are met or not; 1 a contestant failed; 2 usage."""
+    """Runs one subcommand. Exit codes: 0 measured, whether bars are met or not; 1 a contestant failed; 2 usage; 130 and
+    143 stopped, with its contestants."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C does, it leaves through every `finally`
     parser = argparse.ArgumentParser(
         "scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
