@@ -51,11 +51,15 @@ the entropies between a window's ends."""
 PENDULUM: Mapping[str, Any] = {"updates_per_step": 8, "n_step_entropy": True, "tau": 0.02}
 """A fall must be known long before: targets that move fast carry it back."""
 
+UPRIGHT: Mapping[str, Any] = {"n_step": 3}
+"""Brax's planar walkers: better than eight steps, by trial."""
+
 ROBOTS: Mapping[str, Mapping[str, Any]] = {
-    "brax/hopper": {"n_step": 3},
+    "brax/hopper": UPRIGHT,
     "brax/inverted_double_pendulum": PENDULUM,
     "brax/inverted_pendulum": PENDULUM,
     "brax/pusher": {"n_step": 1, "n_step_entropy": True, "recency_horizon": math.inf},
+    "brax/walker2d": UPRIGHT,
 }
 """What differs for one robot, besides what all algorithms share."""
 
