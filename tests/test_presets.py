@@ -76,7 +76,14 @@ def test_the_control_suite_is_trained_alike_on_every_kind_of_device(name):
 
 def test_classic_is_the_published_algorithm():
     """Haarnoja et al. 2018, arXiv:1812.05905, table 1, whatever the device's tuned defaults are."""
-    names = ("brax/halfcheetah", "gym/HalfCheetah-v5", "brax/inverted_pendulum", "brax/swimmer")
+    names = (
+        "brax/halfcheetah",
+        "gym/HalfCheetah-v5",
+        "brax/hopper",
+        "brax/inverted_pendulum",
+        "brax/swimmer",
+        "brax/pusher",
+    )
     for env, platform in itertools.product(names, ("cpu", "gpu", "tpu")):
         found = flat(preset(env, platform=platform, name="classic"))
         assert {name: found[name] for name in PUBLISHED} == PUBLISHED

@@ -63,7 +63,7 @@ PENDULUM: Mapping[str, Any] = {
 """Brax's: every upright step pays the same, so all of a fall counts, and few environments are enough."""
 
 UPRIGHT: Mapping[str, Any] = {"backend": "generalized", "gamma": 0.997}
-"""Brax's two planar walkers: `spring` and γ = 0.99 teach them to fall forward, once and far."""
+"""Brax's two planar walkers, which do not learn to walk by `spring` and γ = 0.99."""
 
 ROBOTS: Mapping[str, Mapping[str, Any]] = {
     "brax/hopper": UPRIGHT,

@@ -117,8 +117,8 @@ FEW_STEPS: Mapping[str, Mapping[str, Any]] = {
     "gym/Ant-v5": {**DEEP, "normalize_obs": False},
     "gym/HalfCheetah-v5": {**DEEP, "updates_per_step": 1, "policy_delay": 2, "exploration": "repeated"},
 }
-"""By robot, tuned. Of the ant's observations 78 are contact forces, nearly always zero: divided by their standard
-deviations they drown the rest when they are not."""
+"""By robot, by trial (experiments/choices). Of the ant's observations 78 are contact forces, nearly always zero:
+divided by their standard deviations they are large when they are not."""
 
 PARALLEL: Mapping[str, Any] = {
     "num_envs": 1024,
