@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from softrl.agents import sizes
+from softrl.envs.playground import SUITE as SUITE_ROBOTS
 
 CLASSIC: Mapping[str, Any] = {
     "norm": "none",
@@ -168,23 +169,6 @@ SUITE_STEPS: Mapping[str, int] = {
 }
 """Where fewer are enough, or more are asked for."""
 
-SUITE_WORDS = (
-    "Acrobot",
-    "BallInCup",
-    "Cartpole",
-    "Cheetah",
-    "Finger",
-    "Fish",
-    "Hopper",
-    "Humanoid",
-    "Pendulum",
-    "PointMass",
-    "Reacher",
-    "Swimmer",
-    "Walker",
-)
-"""First words of the suite's robots."""
-
 PLAYGROUND: Mapping[str, Any] = {
     "num_envs": 128,
     "updates_per_step": 8,
@@ -229,7 +213,7 @@ PLAYGROUND_LONGER = (
 def _suite(env: str, **own: Any) -> dict[str, Any]:
     """What the Control Suite's robots begin with, and a preset's `own`; nothing for others."""
     family, _, name = env.partition("/")
-    if family != "playground" or not name.startswith(SUITE_WORDS):
+    if family != "playground" or name not in SUITE_ROBOTS:
         return {}
     return {**SUITE, **own, "steps": SUITE_STEPS.get(name, SUITE["steps"])}
 
