@@ -50,10 +50,14 @@ OWN: Mapping[str, Mapping[str, Any]] = {
 }
 """By device. Every update asks critics about tens of actions a row, so on a CPU there are few."""
 
+ROBOTS: Mapping[str, Mapping[str, Any]] = {"gym/Pendulum-v1": {"width": 64, "tau": 0.02, "steps": 30_000}}
+"""Three numbers to see and one action: small networks, whose targets follow fast."""
+
 
 def tuned(env: str, device: str) -> dict[str, Any]:
     """By robot and kind of device. Args: `device`: `cpu`, `accelerator` or `host`."""
-    return {**sizes.by_device(device, **OWN), **PARTICLES, **RATES, **sizes.ROBOTS.get(env, {})}
+    own = {**sizes.ROBOTS.get(env, {}), **ROBOTS.get(env, {})}
+    return {**sizes.by_device(device, **OWN), **PARTICLES, **RATES, **own}
 
 
 def classic(env: str, device: str) -> dict[str, Any]:
