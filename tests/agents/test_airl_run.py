@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import softrl
+from softrl import cli
 from softrl.agents.airl import AIRLConfig, AIRLHypers, build
 from softrl.agents.airl.agent import parts_of
 from softrl.agents.airl.algorithm import replay
@@ -68,6 +69,18 @@ def test_a_run_learns_resumes_to_the_same_bits_and_its_reward_leaves_and_pays(fi
         softrl.rewarded("probe/bounded-lq", tmp_path / "policy.safetensors")
     with pytest.raises(ConfigError, match="wants obs of shape"):
         softrl.make_env(softrl.EnvConfig(num_envs=4), softrl.rewarded("brax/reacher", path))
+
+
+@pytest.mark.slow
+def test_a_reward_from_twenty_demonstrations_teaches_a_fresh_policy_to_balance(tmp_path):
+    robot, shown = "brax/inverted_pendulum", str(tmp_path / "expert.npz")
+    cli.main(["demonstrate", f"zoo/{robot}", "--episodes", "20", "--out", shown])
+    imitator = softrl.preset(robot, algorithm="airl", demonstrations=shown)
+    imitator = softrl.train(imitator, out=tmp_path / "imitator", progress=False)
+    path = imitator.export(tmp_path / "reward.safetensors", "safetensors", "reward").path
+    paid = softrl.rewarded(robot, path)
+    fresh = softrl.train(softrl.preset(robot), env=paid, evaluation_env=robot, out=tmp_path / "fresh", progress=False)
+    assert fresh.metrics[-1]["eval"]["return_mean"][0] >= 900.0
 
 
 def test_potentials_cancel_in_between_and_end_with_the_episode():
