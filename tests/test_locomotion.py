@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import softrl
+from softrl import cli_table
 from softrl.config import to_json
 from softrl.reporting.table import gather, published
 from softrl.sweep import spec
@@ -43,7 +44,8 @@ def test_every_committed_result_is_finished_small_and_where_it_belongs():
         assert one.finished and not one.setting, file
         assert file.stat().st_size < 10_000, file
         name = f"{one.task.replace('/', '_')}_{one.seed}.json"
-        assert file.relative_to(HERE / "results").parts == (one.suite, one.preset, name)
+        folder = one.preset or one.algorithm.replace(" ", "-")
+        assert file.relative_to(HERE / "results").parts == (one.suite, folder, name)
         assert {"commit", "versions", "machine", "device"} <= one.about.keys(), file
         assert one.task in (HERE / f"{one.suite}.toml").read_text()
 
@@ -96,3 +98,23 @@ def test_collect_writes_finished_and_unfinished_runs_and_refuses_what_is_no_pres
     assert one.about["machine"] == "Linux x86_64" and one.about["note"] == "Said."
     assert collect(monkeypatch, *where, tmp_path / "own") == 2
     assert "is no preset's run (gamma)" in capsys.readouterr().err
+
+
+def test_peers_recorded_by_the_bench_stand_in_the_same_table_up_to_the_same_steps(tmp_path, monkeypatch, capsys):
+    curve = {"env_steps": [0, 100, 200, 300], "updates": [0, 90, 190, 290], "return": [1.0, 2.0, 3.0, 4.0]}
+    curve |= {"clock_s": [5.0, 6.0, 7.0, 8.0], "evaluated_s": [1.0, 2.0, 3.0, 4.0]}
+    machine = {"machine": {"system": "Linux-6-x86_64-x"}, "commit": "abc"}
+    record = {"robot": "Hopper-v5", "seed": 2, "steps": 200, "curve": curve, **machine}
+    record["about"] = {"versions": {"sbx-rl": "1"}, "device": "cpu", "config": {}}
+    for name in ("SBX SAC", "softrl classic"):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"contestant": name, **record}))
+    files = sorted(tmp_path.glob("*.json"))
+    assert collect(monkeypatch, "--suite", "s", "--out", tmp_path / "results", *files) == 0
+    peer, ours = (tmp_path / "results" / "s" / name / "gym_Hopper-v5_2.json" for name in ("SBX-SAC", "classic"))
+    capsys.readouterr()
+    (one,), (other,) = gather.read(peer), gather.read(ours)
+    assert (one.algorithm, one.preset, other.algorithm, other.preset) == ("SBX SAC", "", "sac", "classic")
+    assert one.finished and list(one.curve["env_steps"]) == [0, 100, 200] and list(one.curve["seconds"]) == [6, 8, 10]
+    assert cli_table.table([str(tmp_path / "results")]) == 0
+    table = capsys.readouterr().out
+    assert "| SBX SAC " in table and "| sac classic " in table

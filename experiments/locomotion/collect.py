@@ -1,14 +1,18 @@
-"""Files of results from run directories: `python experiments/locomotion/collect.py --suite gym-100k RUN_DIRECTORY …`.
+"""Files of results: `python experiments/locomotion/collect.py --suite gym-100k RUN_DIRECTORY_OR_FILE …`.
 
 A directory is what `softrl train` or `softrl sweep` wrote; every member becomes results/SUITE/PRESET/TASK_SEED.json.
 One that is not finished is written too, and said so. A run whose settings are no preset's is refused: a benchmark is of
-presets.
+presets. A file is one of experiments/peers, which `scripts/bench peers` writes.
 """
 
 import argparse
+import bisect
+import json
 import re
 import sys
 from pathlib import Path
+
+import numpy as np
 
 from softrl.errors import ConfigError, SoftRLError
 from softrl.reporting.table import results, runs
@@ -20,8 +24,9 @@ HERE = Path(__file__).resolve().parent
 
 def place(result: Result, out: Path) -> Path:
     """Where a result's file belongs. Soft actor-critic's presets stand alone, others' behind their algorithm's name."""
-    preset = result.preset if result.algorithm == "sac" else f"{result.algorithm}-{result.preset}"
-    return out / result.suite / preset / f"{re.sub(r'[^A-Za-z0-9.-]', '_', result.task)}_{result.seed}.json"
+    names = [result.preset] if result.algorithm == "sac" else [*result.algorithm.split(), result.preset]
+    file = f"{re.sub(r'[^A-Za-z0-9.-]', '_', result.task)}_{result.seed}.json"
+    return out / result.suite / "-".join(filter(None, names)) / file
 
 
 def system(about: str) -> str:
@@ -47,17 +52,36 @@ def collected(directory: Path, suite: str, note: str) -> list[Result]:
     return found
 
 
+def recorded(file: Path, suite: str, note: str) -> list[Result]:
+    """The result of a file of `scripts/bench peers`, up to the environment steps that were asked for.
+
+    A peer has its own name and no preset. Seconds are of the whole process, evaluations included, as a run's are.
+    """
+    record = json.loads(file.read_text())
+    kept = record["curve"]
+    until = 1 + bisect.bisect_left(kept["env_steps"], record["steps"])
+    curve = {name: np.array(kept[name][:until], float) for name in ("env_steps", "updates", "return")}
+    curve["seconds"] = np.add(kept["clock_s"], kept["evaluated_s"])[:until]
+    curve["stochastic_return"] = np.full_like(curve["return"], np.nan)
+    about = {name: record["about"][name] for name in ("versions", "device")} | {"commit": record["commit"]}
+    about |= {"machine": system(record["machine"]["system"]), **({"note": note} if note else {})}
+    peer, _, preset = record["contestant"].partition("softrl ")
+    task, seed, steps = f"gym/{record['robot']}", record["seed"], record["steps"]
+    return [Result(suite, task, peer or "sac", preset, seed, steps, curve, about)]
+
+
 def main() -> int:
     """Exit codes: 0 done; 2 a user's error, one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("directories", nargs="+", type=Path, metavar="RUN_DIRECTORY")
+    parser.add_argument("paths", nargs="+", type=Path, metavar="RUN_DIRECTORY_OR_FILE")
     parser.add_argument("--suite", required=True, help="The results are of this set of tasks.")
     parser.add_argument("--note", default="", help="Say this in every file, for readers of the numbers.")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="Write below this directory.")
     options = parser.parse_args()
     try:
-        for directory in options.directories:
-            for result in collected(directory, options.suite, options.note):
+        for path in options.paths:
+            read = recorded if path.is_file() else collected
+            for result in read(path, options.suite, options.note):
                 path = results.write(result, place(result, options.out))
                 done = int(result.curve["env_steps"][-1])
                 print(path, "" if result.finished else f"unfinished: {done:,} of {result.steps:,} steps")
