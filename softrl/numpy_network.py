@@ -11,6 +11,8 @@ from softrl.layers import Activation, BatchNorm, Dense, Layer, LayerNorm, Layers
 
 Step = Callable[[np.ndarray], np.ndarray]
 
+_erf = np.vectorize(math.erf, otypes=[np.float32])
+
 _GELU = math.sqrt(2.0 / math.pi)
 
 ACTIVATIONS: dict[str, Step] = {
@@ -95,6 +97,10 @@ class TanhGaussian(NamedTuple):
         """Actions uniform on (−1, 1), `[*lead, A]`."""
         return rng.uniform(-1.0, 1.0, (*lead, self.size)).astype(np.float32)
 
+    def uniform_of(self, normal: np.ndarray) -> np.ndarray:
+        """The uniform actions that standard normal numbers stand for: 2 Φ(ε) − 1 = erf(ε / √2)."""
+        return _erf(normal * math.sqrt(0.5))
+
 
 class Categorical(NamedTuple):
     """The layers end in the logits `[B, n]` of n actions."""
@@ -127,6 +133,10 @@ class Categorical(NamedTuple):
     def explore(self, rng: np.random.Generator, *lead: int) -> np.ndarray:
         """Any of n, `[*lead]` int32."""
         return rng.integers(0, self.n, lead).astype(np.int32)
+
+    def uniform_of(self, normal: np.ndarray) -> np.ndarray:
+        """The actions, any of n alike, that standard normal numbers `[..., 2 n]` stand for."""
+        return self.of_normal(normal).argmax(-1).astype(np.int32)
 
 
 class Sampler(NamedTuple):

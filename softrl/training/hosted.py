@@ -187,7 +187,7 @@ def _collect(
     rows, program = [], hosted.assembled.program
     random, lead = generator(words, steps.start, EXPLORE), (len(steps), program.env.spec.num_envs)
     warming = steps.start < program.learning_starts
-    draws = policy.explore(random, *lead) if warming else noise.draws(policy, random, *lead)
+    draws = (noise.explore if warming else noise.draws)(policy, random, *lead)
     for draw in draws:
         action = draw if warming else policy.act(hosted.obs, draw)
         after = program.env.step(action)

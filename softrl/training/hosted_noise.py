@@ -35,6 +35,12 @@ class HostNoise:
             return policy.draw_noise(random, steps, count)
         return (policy.spec.head.of_normal(self._next(random)) for _ in range(steps))
 
+    def explore(self, policy: NumpyPolicy, random: np.random.Generator, steps: int, count: int) -> Iterable[np.ndarray]:
+        """Uniform actions, `[N, …]` for each of `steps`, that push as the noise does."""
+        if self.noise is None:
+            return policy.explore(random, steps, count)
+        return (policy.spec.head.uniform_of(self._next(random)) for _ in range(steps))
+
     def _next(self, random: np.random.Generator) -> np.ndarray:
         vector, self.state = draw_in_numpy(self.noise, self.state, random)
         return vector

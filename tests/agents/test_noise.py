@@ -16,6 +16,7 @@ from softrl.agents.actor import drawn
 from softrl.agents.carry import Stateless
 from softrl.agents.noise import DECAY, LONGEST, NOISES, NoiseState, begin, draw, draw_in_numpy, seen
 from softrl.agents.sac import SACConfig, SACHypers, build, resolve
+from softrl.agents.sac.carry import uniform
 from softrl.agents.sac.state import SACCarry
 from softrl.distributions import categorical
 from softrl.errors import ConfigError
@@ -214,14 +215,43 @@ def test_held_noise_holds_a_discrete_action_while_the_policy_stays():
 
 
 @each_kind
-def test_mode_and_warm_up_know_nothing_of_the_noise(kind):
+def test_the_mode_knows_nothing_of_the_noise(kind):
     there = bench(kind)
     carry = moved(there, there.agent.carry(COUNT, jax.random.key(0)), 1)
     mode, after, _ = there.agent.act(there.policy, carry, there.obs, None)
-    uniform, explored = there.agent.explore(carry, jax.random.key(2))
     assert tiny.same_bits(mode, there.white.act(there.policy, Stateless(COUNT), there.obs, None)[0])
-    assert tiny.same_bits(uniform, there.white.explore(Stateless(COUNT), jax.random.key(2))[0])
-    assert tiny.same_bits((after, explored), (carry, carry))
+    assert tiny.same_bits(after, carry)
+
+
+@each_kind
+def test_warm_up_is_held_or_drifts_as_the_noise_does(kind):
+    there = bench(kind)
+    carry = moved(there, there.agent.carry(COUNT, jax.random.key(0)), 1)
+    action, after = there.agent.explore(carry, jax.random.key(2))
+    noise, state = draw(NOISES[kind], carry.noise, jax.random.key(2))
+    expected = [[2.0 * 0.5 * math.erfc(-x / math.sqrt(2.0)) - 1.0 for x in row] for row in np.asarray(noise)]
+    np.testing.assert_allclose(action, expected, atol=1e-6)  # float32
+    assert tiny.same_bits(after, carry._replace(noise=state))
+
+
+def warm_up(kind: str, action: Continuous | Discrete, head, size: int) -> np.ndarray:
+    """Actions of one step in many environments, on the host; the device's must be the same."""
+    vectors = played(kind, 8, num_envs=40_000, size=size, ends=0.1)[7]
+    there, here = np.asarray(uniform(action, jnp.asarray(vectors))), head.uniform_of(vectors)
+    assert (here.dtype, here.shape) == (there.dtype, there.shape)
+    assert np.mean(np.abs(there - here) > 1e-6) < 1e-3  # float32; ties within its logarithms
+    return here
+
+
+@each_kind
+def test_each_action_of_warm_up_alone_is_uniform_on_device_and_host(kind):
+    actions = warm_up(kind, SPEC.action, numpy_network.TanhGaussian(2, -5.0, 2.0), 2).astype(np.float64)
+    ranks = (np.arange(len(actions)) + 0.5) / len(actions)
+    for column in actions.T:
+        distance = np.abs(0.5 * (np.sort(column) + 1.0) - ranks).max()
+        assert distance < math.sqrt(math.log(2e9) / (2 * len(column))) + 0.5 / len(column)  # as above
+    found = np.bincount(warm_up(kind, Discrete(3), numpy_network.Categorical(3), 6), minlength=3)
+    assert (np.abs(found - found.sum() / 3) < SIGMAS * math.sqrt(found.sum() * 2 / 9)).all()
 
 
 @each_kind

@@ -1,5 +1,6 @@
 """What soft actor-critic carries from step to step: each environment's noise, and its discounted return so far."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from softrl.agents.sac.config import SACConfig, SACHypers
 from softrl.agents.sac.state import SACCarry, SACState
 from softrl.algorithm import Agent, Explore, Observe
 from softrl.distributions import categorical, tanh_gaussian
+from softrl.distributions.categorical import Categorical
 from softrl.types import Action, Discrete, EnvSpec, PyTree, Spec, Transition
 
 
@@ -33,9 +35,10 @@ def remembering(agent: Agent, config: SACConfig, spec: Spec | EnvSpec, drawn: Dr
         agent = agent._replace(act=partial(_act, noise, _transform(spec.action), drawn, config, spec.actor_obs))
     if noise is None and not scaled:
         return agent
+    explore = partial(_explore, agent.explore) if noise is None else partial(_explore_by, noise, spec.action)
     return agent._replace(
         carry=partial(_carry, noise, scaled, spec.action),
-        explore=partial(_explore, agent.explore),
+        explore=explore,
         observe=partial(_observe, agent.observe),
     )
 
@@ -45,6 +48,13 @@ def _transform(action: Action) -> Callable[[jax.Array, Any], jax.Array]:
     if isinstance(action, Discrete):
         return categorical.transform
     return lambda normal, dist: tanh_gaussian.transform(normal, dist)[0]
+
+
+def uniform(action: Action, normal: jax.Array) -> jax.Array:
+    """The uniform action that standard normal numbers stand for: of continuous ones 2 Φ(ε) − 1 = erf(ε / √2)."""
+    if isinstance(action, Discrete):
+        return categorical.transform(normal, Categorical(jnp.zeros((len(normal), action.n))))
+    return jax.lax.erf(normal * math.sqrt(0.5))
 
 
 def _carry(noise: Noise | None, scaled: bool, action: Action, num_envs: int, key: jax.Array) -> SACCarry:
@@ -75,6 +85,12 @@ def _act(
 
 def _explore(explore: Explore, carry: SACCarry, key: jax.Array) -> tuple[jax.Array, SACCarry]:
     return explore(Stateless(len(jax.tree.leaves(carry)[0])), key)[0], carry
+
+
+def _explore_by(noise: Noise, action: Action, carry: SACCarry, key: jax.Array) -> tuple[jax.Array, SACCarry]:
+    """Each action alone is uniform; successive ones push the same way, as the policy's will."""
+    vector, state = noises.draw(noise, carry.noise, key)
+    return uniform(action, vector), carry._replace(noise=state)
 
 
 def _observe(

@@ -87,7 +87,8 @@ class SACConfig:
     1, and is cut off there (clip)."""
     exploration: Literal["white", "repeated", "pink"] = "white"
     """While training the policy is sampled by noise that is new at every step (white), is held for one to 16 steps
-    (repeated), or drifts like 1/f noise (pink); each action alone is the same draw of the policy by all."""
+    (repeated), or drifts like 1/f noise (pink); each action alone is the same draw of the policy by all. So it is with
+    the uniform actions before learning begins."""
 
 
 @jax.tree_util.register_dataclass
