@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import softrl
-from softrl import cli
 from softrl.agents.airl import AIRLConfig, AIRLHypers, build
 from softrl.agents.airl.agent import parts_of
 from softrl.agents.airl.algorithm import replay
@@ -74,7 +73,7 @@ def test_a_run_learns_resumes_to_the_same_bits_and_its_reward_leaves_and_pays(fi
 @pytest.mark.slow
 def test_a_reward_from_twenty_demonstrations_teaches_a_fresh_policy_to_balance(tmp_path):
     robot, shown = "brax/inverted_pendulum", str(tmp_path / "expert.npz")
-    cli.main(["demonstrate", f"zoo/{robot}", "--episodes", "20", "--out", shown])
+    softrl.load(f"zoo/{robot}").demonstrate(shown, episodes=20)
     imitator = softrl.preset(robot, algorithm="airl", demonstrations=shown)
     imitator = softrl.train(imitator, out=tmp_path / "imitator", progress=False)
     path = imitator.export(tmp_path / "reward.safetensors", "safetensors", "reward").path

@@ -172,6 +172,10 @@ SUITE_STEPS: Mapping[str, int] = {
 }
 """Where fewer are enough, or more are asked for."""
 
+SPARSE: Mapping[str, Mapping[str, Any]] = {"BallInCup": {"exploration": "repeated", "learning_starts": 16_384}}
+"""Nothing is paid before the ball is caught: in 3 of 40 episodes by uniform actions that are held, in none of 40 by such
+as are new at every step, from which nothing was learned in 120,000 steps."""
+
 PLAYGROUND: Mapping[str, Any] = {
     "num_envs": 128,
     "updates_per_step": 8,
@@ -218,7 +222,7 @@ def _suite(env: str, **own: Any) -> dict[str, Any]:
     family, _, name = env.partition("/")
     if family != "playground" or name not in SUITE_ROBOTS:
         return {}
-    return {**SUITE, **own, "steps": SUITE_STEPS.get(name, SUITE["steps"])}
+    return {**SUITE, **own, **SPARSE.get(name, {}), "steps": SUITE_STEPS.get(name, SUITE["steps"])}
 
 
 def _sized(env: str, device: str) -> dict[str, Any]:
