@@ -165,7 +165,7 @@ SUITE: Mapping[str, Any] = {
 hundreds of thousands of steps are enough where the suite's own settings take millions."""
 
 SUITE_STEPS: Mapping[str, int] = {
-    "BallInCup": 294_912,
+    "BallInCup": 147_456,
     "CartpoleBalance": 294_912,
     "CartpoleSwingup": 999_424,
     "ReacherEasy": 999_424,
