@@ -10,7 +10,7 @@ import pytest
 
 from softrl.agents.airl import AIRLConfig, AIRLHypers
 from softrl.agents.airl.agent import build, parts_of
-from softrl.agents.airl.reward import reward
+from softrl.agents.airl.reward import advantage_of_the_end, reward
 from softrl.agents.airl.update import compared, logit, update_reward
 from softrl.types import Batch, Discrete, EnvSpec
 from tests import tiny
@@ -66,7 +66,7 @@ class Discriminator:
         return (table * chain.TRANSITION).sum(-1)
 
     def _table(self, state) -> jax.Array:
-        rows = compared(self.parts, state, every_step(UNIFORM))
+        rows = compared(self.parts, state, every_step(UNIFORM), jnp.float32(chain.GAMMA))
         return rows.log_prob + logit(self.parts, state.reward.params, getattr(state.after, "params", ()), rows)
 
     def reward(self) -> np.ndarray:
@@ -116,3 +116,48 @@ def test_with_the_one_next_state_that_came_the_reward_is_another():
     weights, _ = recovered("sampled")
     # The exact equilibrium, by minimising over tables: 0.102052 and 0.806155.
     np.testing.assert_allclose(weights, [0.102, 0.806], atol=0.05)
+
+
+ENDS = np.array([[0.0, 0.1], [0.2, 0.0], [0.05, 0.3]])
+"""How probably each action ends the episode."""
+
+
+def every_step_or_end(log_policy: np.ndarray) -> tuple[Batch, np.ndarray, float]:
+    """As `every_step` where episodes may end; how often the policy is in each (s, a) `[S, A]`, and after the end."""
+    policy, goes_on = np.exp(log_policy), chain.TRANSITION * (1.0 - ENDS[..., None])
+    moves = np.einsum("sa,sax->sx", policy, goes_on)
+    visits = np.linalg.solve(np.eye(chain.STATES) - chain.GAMMA * moves.T, (1.0 - chain.GAMMA) * chain.START)
+    often = visits[:, None] * policy
+    rows = every_step(UNIFORM)
+    dead = jax.tree.map(lambda x: x[::3], rows)._replace(  # any next state, of which nothing may be used
+        discount=jnp.zeros(STATE.size // 3), weight=jnp.float32((often * ENDS).ravel())
+    )
+    alive = rows._replace(weight=jnp.float32((often[..., None] * goes_on).ravel()))
+    both = jax.tree.map(lambda *x: jnp.concatenate(x), alive, dead)
+    return both, often, 1.0 - often.sum()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shaping", ["sampled", "expected"])
+def test_what_comes_after_the_end_is_weighed_as_often_as_the_discount_counts_it(shaping):
+    """At the optimum f is log π + log ρ_E/ρ_π at every (s, a), however it went on, and log ρ_E/ρ_π after the end."""
+    there = Discriminator(dataclasses.replace(TABLE, reward_inputs="state-action", shaping=shaping), updates=1)
+    (acted, policy, policy_dead), (shown, expert, expert_dead) = map(every_step_or_end, (UNIFORM, chain.EXPERT))
+    table = {"params": {"Dense_0": {"kernel": jnp.float32(UNIFORM), "bias": jnp.zeros(chain.ACTIONS)}}}
+    actor = there.state.actor_critic.policy._replace(params=table)
+    state = there.state._replace(actor_critic=there.state.actor_critic._replace(policy=actor))
+
+    def step(state, rate):
+        hypers = dataclasses.replace(there.hypers, reward_lr=rate)
+        return update_reward(there.parts, state, acted, shown, hypers, jax.random.key(0))[0], ()
+
+    rates = jnp.float32([1e-2] * 1500 + [1e-3] * 1500)
+    state = jax.jit(lambda state: jax.lax.scan(step, state, rates)[0])(state)
+    rows = compared(there.parts, state, acted, jnp.float32(chain.GAMMA))
+    f = rows.log_prob + logit(there.parts, state.reward.params, getattr(state.after, "params", ()), rows)
+    exact = UNIFORM + np.log(expert / policy)
+    seen = np.asarray(rows.weight) > 0.0
+    expected = np.concatenate([np.repeat(exact.ravel(), chain.STATES), exact.ravel()])
+    np.testing.assert_allclose(np.asarray(f)[seen], expected[seen], atol=0.05)
+    end = advantage_of_the_end(state.reward.params, jnp.float32(chain.GAMMA))
+    np.testing.assert_allclose(end, np.log(expert_dead / policy_dead), atol=0.05)

@@ -82,27 +82,37 @@ def test_a_reward_from_twenty_demonstrations_teaches_a_fresh_policy_to_balance(t
     assert fresh.metrics[-1]["eval"]["return_mean"][0] >= 900.0
 
 
-def test_potentials_cancel_in_between_and_end_with_the_episode():
-    """The reward of a window is that of its single steps, discounted; a terminal state has no potential."""
+def test_potentials_cancel_in_between_and_an_end_pays_for_ever_as_the_exported_reward_has_it():
+    """The reward of a window is that of its single steps, discounted, and of all that comes after where it ends."""
     spec = EnvSpec("numbers", jax.ShapeDtypeStruct((2,), jnp.float32), Continuous(1), 4, 100)
     parts = parts_of(AIRLConfig(width=4, reward_widths="8", normalize_obs=False, reward_inputs="state-action"), spec)
     numbers = jax.tree.map(jnp.float32, AIRLHypers())
-    state = build(parts.nets.config, spec).init(jax.random.key(0), numbers)
+    agent = build(parts.nets.config, spec)
+    state = agent.init(jax.random.key(0), numbers)
+    end = jnp.float32([-0.7, 0.4])  # g and h of it
+    state = state._replace(reward=state.reward._replace(params=state.reward.params._replace(end=end)))
     rng = np.random.default_rng(0)
     path, action = (jnp.float32(rng.normal(size=(4, 4, size))) for size in (2, 1))
     gamma, nothing = 0.9, jnp.zeros(4)
     last = jnp.float32([gamma**3, gamma**3, 0.0, gamma**2])  # the third row terminates at step 3, the fourth has 2
     discount = jnp.float32([[1.0, gamma, gamma**2]] * 3 + [[1.0, gamma, 0.0]])
-    end = path[jnp.arange(4), jnp.array([3, 3, 3, 2])]
+    after = path[jnp.arange(4), jnp.array([3, 3, 3, 2])]
     window = Window(path[:, :3], action[:, :3], discount)
-    rows = Batch(path[:, 0], action[:, 0], nothing, last, end, jnp.ones(4), jnp.arange(4), window)
+    rows = Batch(path[:, 0], action[:, 0], nothing, last, after, jnp.ones(4), jnp.arange(4), window)
     g = lambda i: reward(parts.nets, state.reward.params.reward, path[:, i], action[:, i])
     h = lambda x: parts.nets.potential.apply(state.reward.params.potential, (), x)[0]
     single = sum(discount[:, i] * (g(i) - h(path[:, i])) for i in range(3))
-    # γⁱ⁺¹ h(s′) of every step; of the last one only where the episode goes on
-    after = gamma * discount[:, 0] * h(path[:, 1]) + gamma * discount[:, 1] * h(path[:, 2])
-    after += jnp.float32([gamma**3, gamma**3, 0.0, 0.0]) * h(path[:, 3])
-    np.testing.assert_allclose(learned_reward(parts, state, rows), single + after, rtol=1e-4, atol=1e-5)
+    # γⁱ⁺¹ h(s′) of every step; of the last one the end's where the episode does not go on
+    shaped = gamma * discount[:, 0] * h(path[:, 1]) + gamma * discount[:, 1] * h(path[:, 2])
+    shaped += jnp.float32([gamma**3, gamma**3, 0.0, 0.0]) * h(path[:, 3])
+    for_ever = gamma**3 * (end[1] + (end[0] + gamma * end[1] - end[1]) / (1.0 - gamma))
+    shaped += jnp.float32([0.0, 0.0, for_ever, 0.0])
+    found = learned_reward(parts, state, rows, jnp.float32(gamma))
+    np.testing.assert_allclose(found, single + shaped, rtol=1e-4, atol=1e-5)
+    # Of the row that ended: what an environment pays that pays nothing after the end, up to what does not depend on it.
+    paid = lambda i: reward(parts.nets, agent.policy(state).reward, path[:, i], action[:, i])
+    returned = sum(discount[2, i] * paid(i)[2] for i in range(3))
+    np.testing.assert_allclose(found[2], returned + end[0] / (1.0 - gamma) - h(path[:, 0])[2], rtol=1e-4)
 
 
 def test_samples_hold_the_newest_experience_and_every_demonstration_whatever_the_agent_did(file):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from softrl.agents.airl.config import AIRLConfig, AIRLHypers, actor_critic, actor_critic_numbers
-from softrl.agents.airl.reward import Shaped, reward_networks
+from softrl.agents.airl.reward import Shaped, reward_against_the_end, reward_networks
 from softrl.agents.airl.state import AIRLPolicy, AIRLState, Parts
 from softrl.agents.airl.update import update
 from softrl.agents.descent import begin
@@ -33,7 +33,7 @@ def build(config: AIRLConfig, spec: Spec | EnvSpec, *, log_prior=None) -> Agent:
         explore=parts.actor_critic.explore,
         observe=partial(_observe, parts),
         update=partial(update, parts),
-        policy=lambda state: AIRLPolicy(parts.actor_critic.policy(state.actor_critic), state.reward.params.reward),
+        policy=partial(_policy, parts),
     )
 
 
@@ -46,10 +46,15 @@ def parts_of(config: AIRLConfig, spec: Spec | EnvSpec) -> Parts:
 def _init(parts: Parts, key: jax.Array, hypers: AIRLHypers) -> AIRLState:
     own, *keys = jax.random.split(key, 4)
     nets = parts.nets
-    params = Shaped(nets.reward.init(keys[0])[0], nets.potential.init(keys[1])[0])
+    params = Shaped(nets.reward.init(keys[0])[0], nets.potential.init(keys[1])[0], jnp.zeros(2))
     after = begin(nets.after.init(keys[2])[0], (), hypers) if nets.config.shaping == "expected" else ()
     numbers = jax.tree.map(jnp.float32, actor_critic_numbers(hypers))
     return AIRLState(parts.actor_critic.init(own, numbers), begin(params, (), hypers), after)
+
+
+def _policy(parts: Parts, state: AIRLState) -> AIRLPolicy:
+    reward = reward_against_the_end(parts.nets.config, state.reward.params)
+    return AIRLPolicy(parts.actor_critic.policy(state.actor_critic), reward)
 
 
 def _observe(

@@ -22,6 +22,7 @@ def reward_network(
     config: AIRLConfig, spec: Spec | EnvSpec, policy: AIRLPolicy
 ) -> tuple[NumpyPolicy, Callable[[PyTree], jax.Array]]:
     """g in NumPy and in JAX, from states `[B, ...]` to `[B]`, in nats; without the potential, which is the dynamics'.
+    It is measured against what comes after the end of an episode, so that nothing need be paid there.
 
     Of states and actions its inputs are a dictionary: `obs`, and `action`, `[B, A]` within (−1, 1) or n zeros and ones.
     Raises: ExportError for observations that are more than arrays in dictionaries and tuples.

@@ -1,6 +1,7 @@
 """The equations of adversarial inverse reinforcement learning: logits, the discriminator's loss, penalties.
 
-Source: Fu et al. 2018, arXiv:1710.11248; Finn et al. 2016, arXiv:1611.03852 (the form f − log π).
+Source: Fu et al. 2018, arXiv:1710.11248; Finn et al. 2016, arXiv:1611.03852 (the form f − log π); Kostrikov et al.
+2019, arXiv:1809.02925 (the end of an episode as a state with a reward of its own).
 """
 
 import jax
@@ -12,7 +13,7 @@ from softrl.losses import weighted_mean
 def shaped(reward: jax.Array, potential: jax.Array, potential_after: jax.Array) -> jax.Array:
     """f = g + γ h(s′) − h(s), what an action is better than the policy's mean. All `[B]`, in nats.
 
-    Args: `reward`: g; `potential`: h(s); `potential_after`: γ (1 − terminated) h(s′), or its mean over s′.
+    Args: `reward`: g; `potential`: h(s); `potential_after`: γ h(s′), or its mean over s′.
     """
     return reward + potential_after - potential
 
@@ -29,7 +30,7 @@ def discriminator(shown: jax.Array, acted: jax.Array, shown_weight: jax.Array, a
 
 
 def potential_after(estimate: jax.Array, sampled: jax.Array, weight: jax.Array) -> jax.Array:
-    """½ E[w (ĥ(s,a) − γ (1 − terminated) h(s′))²], least for the mean over s′.
+    """½ E[w (ĥ(s,a) − γ h(s′))²], least for the mean over s′.
 
     Args: all `[B]`. Returns: scalar, nats².
     """

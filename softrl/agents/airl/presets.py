@@ -13,7 +13,8 @@ STEPS: Mapping[str, Any] = {"n_step": 1, "recency_horizon": math.inf}
 """Windows of one step, uniformly from replay: their rewards are those of now, so old rows are as good as new ones."""
 
 PUBLISHED: Mapping[str, Any] = {"shaping": "sampled", "reward_inputs": "state", "gradient_penalty": 0.0}
-"""Fu et al. 2018, arXiv:1710.11248, which had another policy optimiser and deterministic robots."""
+"""Fu et al. 2018, arXiv:1710.11248, which had another policy optimiser, deterministic robots and no state after the
+end."""
 
 
 def tuned(env: str, device: str) -> dict[str, Any]:

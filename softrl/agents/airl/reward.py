@@ -15,15 +15,16 @@ from softrl.types import Action, Discrete, EnvSpec, Network, PyTree, Spec
 
 
 class Shaped(NamedTuple):
-    """Parameters of g and h."""
+    """Parameters of g and h. end: g and h after an episode terminated, which is a state that nobody leaves, `[2]`."""
 
     reward: PyTree
     potential: PyTree
+    end: jax.Array
 
 
 class RewardNetworks(NamedTuple):
     """Static. reward: g, `[B, I]`, states and perhaps actions. potential: h, `[B, O]`, states. after: ĥ, `[B, O + A]`,
-    the mean of γ (1 − terminated) h(s′). All give `[B]`."""
+    the mean of γ h(s′), the end's where the episode terminated. All give `[B]`."""
 
     config: AIRLConfig
     action: Action
@@ -67,6 +68,13 @@ def both(nets: RewardNetworks, state: jax.Array, action: jax.Array) -> jax.Array
     return jnp.concatenate([state, given], axis=-1)
 
 
+def potential_after(
+    nets: RewardNetworks, params: Shaped, next_state: jax.Array, discount: jax.Array, ended: jax.Array
+) -> jax.Array:
+    """γ h of what came after a step `[B]`. Args: `discount`: γ (1 − terminated); `ended`: γ terminated."""
+    return discount * nets.potential.apply(params.potential, (), next_state)[0] + ended * params.end[1]
+
+
 def advantage(
     nets: RewardNetworks,
     params: Shaped,
@@ -75,16 +83,17 @@ def advantage(
     action: jax.Array,
     next_state: jax.Array,
     discount: jax.Array,
+    ended: jax.Array,
 ) -> jax.Array:
-    """f = g + γ (1 − terminated) h(s′) − h(s) `[B]`, with the mean over s′ where `after` has ĥ's parameters.
+    """f = g + γ h(s′) − h(s) `[B]`, with the mean over s′ where `after` has ĥ's parameters.
 
     The mean makes it causal: of two next states that one action may lead to, the one that came says nothing on the
     actor's intentions. As a function of s′, f could not be the log π_E(a|s) that it must become; where dynamics are
     random the reward then comes out wrong, in size and sign. The gradient in h is that of the one s′ that came, which
     is right on average.
-    Args: `state`, `next_state`: `[B, O]` as networks see them; `discount`: γ (1 − terminated) `[B]`.
+    Args: `state`, `next_state`: `[B, O]` as networks see them; `discount`, `ended`: as `potential_after` has them.
     """
-    came = discount * nets.potential.apply(params.potential, (), next_state)[0]
+    came = potential_after(nets, params, next_state, discount, ended)
     f = losses.shaped(
         reward(nets, params.reward, state, action), nets.potential.apply(params.potential, (), state)[0], came
     )
@@ -92,3 +101,20 @@ def advantage(
         return f
     mean = nets.after.apply(after, (), both(nets, state, action))[0]
     return f + jax.lax.stop_gradient(mean - came)
+
+
+def advantage_of_the_end(params: Shaped, gamma: jax.Array) -> jax.Array:
+    """f of each step after the end, `[]`: g + γ h − h of that one state."""
+    return losses.shaped(params.end[0], params.end[1], gamma * params.end[1])
+
+
+def reward_against_the_end(config: AIRLConfig, params: Shaped) -> PyTree:
+    """Parameters of g − g_end: what an environment can pay that pays nothing any more when an episode terminated.
+
+    Whoever goes on earns that much more at every step, where whoever ended would earn g_end for ever: returns differ
+    by g_end / (1 − γ), the same for every policy.
+    """
+    last = f"Dense_{len(widths(config.reward_widths, 1, 0))}"
+    tree = params.reward["params"]
+    moved = {**tree[last], "bias": tree[last]["bias"] - params.end[0]}
+    return {**params.reward, "params": {**tree, last: moved}}

@@ -23,7 +23,7 @@ class AIRLState(NamedTuple):
 
 
 class AIRLPolicy(NamedTuple):
-    """Enough to act, and the reward g that was learned with it. reward: its parameters."""
+    """Enough to act, and the reward that was learned with it. reward: parameters of g, measured against the end's."""
 
     actor: Policy
     reward: PyTree
