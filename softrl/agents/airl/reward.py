@@ -112,9 +112,9 @@ def reward_against_the_end(config: AIRLConfig, params: Shaped) -> PyTree:
     """Parameters of g − g_end: what an environment can pay that pays nothing any more when an episode terminated.
 
     Whoever goes on earns that much more at every step, where whoever ended would earn g_end for ever: returns differ
-    by g_end / (1 − γ), the same for every policy.
+    by g_end / (1 − γ), the same for every policy. Leading axes of members stay as they are.
     """
     last = f"Dense_{len(widths(config.reward_widths, 1, 0))}"
     tree = params.reward["params"]
-    moved = {**tree[last], "bias": tree[last]["bias"] - params.end[0]}
+    moved = {**tree[last], "bias": tree[last]["bias"] - params.end[..., :1]}
     return {**params.reward, "params": {**tree, last: moved}}
