@@ -232,21 +232,28 @@ def test_robots_on_the_host_learn_from_demonstrations_in_their_own_bounds(tmp_pa
 
 @pytest.mark.slow
 def test_the_whole_agent_finds_expert_and_reward_on_the_chain(tmp_path):
-    np.savez(tmp_path / "chain.npz", **chain.demonstrations(100_000))
+    np.savez(tmp_path / "chain.npz", **chain.demonstrations(episodes=1_000))
     sizes = {"num_envs": 16, "batch_size": 256, "replay_size": 32_768, "updates_per_step": 1, "chunk_steps": 500}
     small = {"width": 32, "normalize_obs": False, "reward_widths": "32", "activation": "tanh", "gamma": chain.GAMMA}
-    rates = {"policy_lr": 2e-3, "critic_lr": 3e-3, "reward_lr": 3e-4, "gradient_penalty": 0.0, "tau": 0.05}
-    more = {"compared_transitions": 512.0, "learning_starts": 1_000, "episode_length": 100}
-    more |= {"steps": 144_000, "eval_every": 48_000}
+    rates = {"policy_lr": 2e-3, "critic_lr": 3e-3, "reward_lr": 3e-4}
+    more = {"gradient_penalty": 0.0, "tau": 0.05, "critic_reduction": "mean", "compared_transitions": 512.0}
+    more |= {"learning_starts": 1_000, "episode_length": 100}
     made = config(str(tmp_path / "chain.npz"), **sizes, **small, **rates, **more)
-    run = softrl.train(made, env=chain.simulator(), progress=False)
-    agent = tiny.member(run.state.learner.agent, 0)
-    parts, states = parts_of(made.agent, run.assembled.program.env.spec), jnp.eye(chain.STATES)
+    # At first the discriminator must see the newest policy alone, or all swings. The slower that changes, the more rows
+    # may be compared, and the less their draws matter.
+    stages = {18: (0.3, 2_048.0), 38: (0.1, 8_192.0), 68: (0.03, 16_384.0)}
+    schedule = {
+        chunk: {"compared_transitions": rows, **{name: share * rate for name, rate in rates.items()}}
+        for chunk, (share, rows) in stages.items()
+    }
+    trial = tiny.trained(made, 108, schedule=schedule, quick=False, env=chain.simulator())
+    agent = tiny.member(trial.run.learner.agent, 0)
+    parts, states = parts_of(made.agent, trial.assembled.program.env.spec), jnp.eye(chain.STATES)
     g = reward(parts.nets, agent.reward.params.reward, states, jnp.zeros(chain.STATES, jnp.int32))
     inner = agent.actor_critic.policy
     logits = parts.kind.policy.network.apply(inner.params, inner.batch_stats, states, train=False)[0].logits
     policy, weights = np.asarray(jax.nn.softmax(logits)), np.asarray(g - g[0])[1:]
-    # By draws of 256 rows neither rests: in eight looks, 48,000 steps apart, they were off by up to 0.04 and 0.28.
-    # Where the rows compared are older, or the reward is faster than the policy, both swing to 0.4 and beyond 10.
-    np.testing.assert_allclose(policy, np.exp(chain.EXPERT), atol=0.08)
-    np.testing.assert_allclose(weights, chain.WEIGHTS, atol=0.4)
+    print(np.round(policy - np.exp(chain.EXPERT), 4).tolist(), np.round(weights - chain.WEIGHTS, 4).tolist())
+    # What draws leave: with other numbers of rows and seeds up to 0.01 and 0.1. Without any, tests/agents/test_airl.py.
+    np.testing.assert_allclose(policy, np.exp(chain.EXPERT), atol=0.02)
+    np.testing.assert_allclose(weights, chain.WEIGHTS, atol=0.12)

@@ -57,13 +57,16 @@ def simulator() -> Simulator:
     return Simulator(reset, step, Discrete(ACTIONS))
 
 
-def demonstrations(count: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """`count` steps of the expert with D4RL's keys, from states as often as it is in them."""
+def demonstrations(episodes: int, length: int = 100, seed: int = 0) -> dict[str, np.ndarray]:
+    """Whole episodes of the expert with D4RL's keys: states as often as a run that acts likewise has them."""
     rng = np.random.default_rng(seed)
     draw = lambda chances: (rng.random((len(chances), 1)) > np.cumsum(chances, -1)[:, :-1]).sum(-1)
-    pairs = draw(np.broadcast_to(occupancy(EXPERT).ravel(), (count, STATES * ACTIONS)))
-    state, action = pairs // ACTIONS, pairs % ACTIONS
-    after = draw(TRANSITION[state, action])
-    one = np.eye(STATES, dtype=np.float32)
-    flags = {"terminals": np.zeros(count, bool), "timeouts": np.zeros(count, bool)}
-    return {"observations": one[state], "actions": action, "next_observations": one[after], **flags}
+    path = [draw(np.broadcast_to(START, (episodes, STATES)))]
+    actions = []
+    for _ in range(length):
+        actions.append(draw(np.exp(EXPERT)[path[-1]]))
+        path.append(draw(TRANSITION[path[-1], actions[-1]]))
+    one, no = np.eye(STATES, dtype=np.float32), np.zeros(episodes * length, bool)
+    obs, after = (one[np.concatenate(states)] for states in (path[:-1], path[1:]))
+    flags = {"terminals": no, "timeouts": no}
+    return {"observations": obs, "actions": np.concatenate(actions), "next_observations": after, **flags}

@@ -168,6 +168,7 @@ SUITE_STEPS: Mapping[str, int] = {
     "BallInCup": 147_456,
     "CartpoleBalance": 294_912,
     "CartpoleSwingup": 999_424,
+    "PointMass": 147_456,
     "ReacherEasy": 999_424,
 }
 """Where fewer are enough, or more are asked for."""
