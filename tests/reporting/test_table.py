@@ -95,6 +95,20 @@ def test_tasks_that_a_column_lacks_are_left_out_of_all_scores_and_named():
     assert "–" in next(line for line in text.splitlines() if line.startswith("| b "))
 
 
+def test_a_column_that_was_only_begun_takes_no_task_from_the_scores_of_the_others():
+    third = [made("c", preset, 0, [0, number]) for preset, number in (("old", 1), ("new", 2))]
+    begun = [*four(), *third, made("a", "begun", 0, [0, 1])]
+    compared = comparison.compare(begun)
+    panel = final(compared)
+    assert panel.common == ("a", "b", "c") and panel.apart == ("sac begun",)
+    assert set(panel.summaries) == {"sac old", "sac new"}
+    assert "sac begun is left out of the scores, because it has 1 of 3 tasks." in write.markdown(compared)
+    two = final(comparison.compare([run for run in begun if run.preset != "old"]))
+    assert two.common == ("a",) and two.apart == (), "two columns are compared by what both have"
+    beside = final(comparison.compare([run for run in begun if run.preset != "old"], [column("X", a=4, b=20, c=4)]))
+    assert beside.common == ("a", "b", "c") and beside.apart == ("sac begun",), "and one with what is published"
+
+
 def test_seeds_may_be_missing_in_some_tasks():
     some = [run for run in four() if (run.task, run.preset, run.seed) != ("b", "old", 1)]
     panel = final(comparison.compare(some))

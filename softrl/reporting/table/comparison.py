@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,8 +59,8 @@ class Panel(NamedTuple):
     """One measure.
 
     values: (row, column) → (seed, number) of every run. cells: (row, column) → cell, published ones too. scales: of
-    rows that have one. common: rows that every measured column has, on a scale; the summaries are of these. best: the
-    column with the highest IQM. missing: columns without any number.
+    rows that have one. common: rows that every scored column has, on a scale; the summaries are of these. best: the
+    column with the highest IQM. missing: columns without any number; apart: with too few to be scored.
     """
 
     measure: Measure
@@ -71,6 +71,7 @@ class Panel(NamedTuple):
     summaries: dict[str, Summary]
     best: str
     missing: tuple[str, ...]
+    apart: tuple[str, ...]
 
 
 class Comparison(NamedTuple):
@@ -163,18 +164,32 @@ def _panel(
     published_ = _published(measure, rows, others)
     scales = _scales(rows, measured, published_, results, reference)
     there = [name for name in columns if any(cell.n for (_, column), cell in measured.items() if column == name)]
-    common = tuple(
-        row.name for row in rows if row.name in scales and all(_n(measured, row.name, name) for name in there)
-    )
-    normal = {name: [_normal(values[row, name], scales[row]) for row in common] for name in there if common}
+    scaled = [row.name for row in rows if row.name in scales]
+    scored, common = _most(scaled, there, lambda row, name: _n(measured, row, name) > 0, 1 if published_ else 2)
+    normal = {name: [_normal(values[row, name], scales[row]) for row in common] for name in scored if common}
     best = max(normal, key=lambda name: float(scores.interquartile_mean(normal[name])), default="")
     summaries = {name: _summary(mine, normal[best], alone=name == best) for name, mine in normal.items()}
     for name in others:
         if common and all((row, name) in published_ for row in common):
             mine = [_normal([(0, published_[row, name].mean)], scales[row]) for row in common]
             summaries[name] = _of_means(mine)
-    missing = tuple(name for name in columns if name not in there)
-    return Panel(measure, values, {**measured, **published_}, scales, common, summaries, best, missing)
+    missing, apart = (tuple(x for x in some if x not in less) for some, less in ((columns, there), (there, scored)))
+    return Panel(measure, values, {**measured, **published_}, scales, common, summaries, best, missing, apart)
+
+
+def _most(
+    rows: Sequence[str], columns: Sequence[str], has: Callable[[str, str], bool], least: int
+) -> tuple[list[str], tuple[str, ...]]:
+    """The columns to score and the rows that all of them have: as many numbers as can be, so that one column that was
+    only begun takes no task from the others. Whoever has the fewest rows is left out first, down to `least` columns."""
+    kept, found = list(columns), []
+    while True:
+        common = tuple(row for row in rows if all(has(row, name) for name in kept))
+        found.append((len(kept) * len(common), kept, common))
+        if len(kept) <= least:
+            return max(found, key=lambda one: one[0])[1:]  # of equals the one with the most columns
+        fewest = min(kept, key=lambda name: sum(has(row, name) for row in rows))
+        kept = [name for name in kept if name != fewest]
 
 
 def _n(cells: dict[tuple[str, str], Cell], row: str, column: str) -> int:

@@ -141,6 +141,12 @@ def _of_panels(comparison: Comparison) -> list[str]:
         name = panel.measure.name
         for column in panel.missing:
             said[f"{_capital(name)}: no run of {column} has one."] = None
+        for column in panel.apart:
+            tasks = sum(cell.n > 0 for (_, of), cell in panel.cells.items() if of == column)
+            said[
+                f"{_capital(name)}: {column} is left out of the scores, because it has {tasks} of "
+                f"{len(comparison.rows)} tasks."
+            ] = None
         left = [row.name for row in comparison.rows if row.name not in panel.common]
         if left:
             said[
