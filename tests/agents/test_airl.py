@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -31,22 +32,36 @@ def every_step(log_policy: np.ndarray) -> Batch:
     return Batch(one[STATE], jnp.int32(ACTION), nothing, discount, one[AFTER], weight, jnp.arange(len(STATE)))
 
 
-class Discriminator:
-    """The discriminator's own updates on exact occupancies, the policy given."""
+ENDS = np.array([[0.0, 0.1], [0.2, 0.0], [0.05, 0.3]])
+"""How probably each action ends the episode, in the same chain with ends."""
 
-    def __init__(self, config: AIRLConfig, *, updates: int):
+
+def every_step_or_end(log_policy: np.ndarray) -> Batch:
+    """As `every_step`, and all (s, a) after which the episode ends."""
+    rows, often = every_step(log_policy), chain.occupancy(log_policy, ENDS)
+    goes_on = chain.TRANSITION * (1.0 - ENDS[..., None])
+    alive = rows._replace(weight=jnp.float32((often[..., None] * goes_on).ravel()))
+    dead = jax.tree.map(lambda x: x[:: chain.STATES], rows)  # any next state: nothing of it may be used
+    dead = dead._replace(discount=jnp.zeros(often.size), weight=jnp.float32((often * ENDS).ravel()))
+    return jax.tree.map(lambda *x: jnp.concatenate(x), alive, dead)
+
+
+class Discriminator:
+    """The discriminator's own updates on exact occupancies, the policy given. rows: all that can happen to a policy."""
+
+    def __init__(self, config: AIRLConfig, *, updates: int, rows: Callable[[np.ndarray], Batch] = every_step):
         self.parts = parts_of(config, SPEC)
         numbers = AIRLHypers(gamma=chain.GAMMA, gradient_penalty=0.0)
         self.hypers = jax.tree.map(jnp.float32, numbers)
         self.state = build(config, SPEC).init(jax.random.key(0), self.hypers)
-        self.updates = updates
-        shapes = (self.state, every_step(UNIFORM), self.hypers.reward_lr)
-        self.table = tiny.compiled(self._table, self.state)
+        self.updates, self.rows = updates, rows
+        shapes = (self.state, rows(UNIFORM), self.hypers.reward_lr)
+        self.table = tiny.compiled(self._table, *shapes[:2])
         self.run = tiny.compiled(self._updated, *shapes, quick=False)
 
     def _updated(self, state, acted, rate):
         hypers = dataclasses.replace(self.hypers, reward_lr=rate)
-        shown = every_step(chain.EXPERT)
+        shown = self.rows(chain.EXPERT)
 
         def step(state, _):
             return update_reward(self.parts, state, acted, shown, hypers, jax.random.key(0))[0], ()
@@ -58,16 +73,20 @@ class Discriminator:
         table = {"params": {"Dense_0": {"kernel": jnp.float32(log_policy), "bias": jnp.zeros(chain.ACTIONS)}}}
         inner = self.state.actor_critic._replace(policy=actor._replace(params=table))
         state = self.state._replace(actor_critic=inner)
-        self.state = self.run(state, every_step(log_policy), jnp.float32(rate))
+        self.state = self.run(state, self.rows(log_policy), jnp.float32(rate))
 
     def f(self) -> np.ndarray:
         """f(s, a) `[S, A]`, the mean over s′."""
-        table = np.asarray(self.table(self.state), np.float64).reshape(chain.TRANSITION.shape)
+        table = self.f_of_rows()[: STATE.size].reshape(chain.TRANSITION.shape)
         return (table * chain.TRANSITION).sum(-1)
 
-    def _table(self, state) -> jax.Array:
-        rows = compared(self.parts, state, every_step(UNIFORM), jnp.float32(chain.GAMMA))
-        return rows.log_prob + logit(self.parts, state.reward.params, getattr(state.after, "params", ()), rows)
+    def f_of_rows(self) -> np.ndarray:
+        """f of every row."""
+        return np.asarray(self.table(self.state, self.rows(UNIFORM)), np.float64)
+
+    def _table(self, state, rows) -> jax.Array:
+        seen = compared(self.parts, state, rows, self.hypers.gamma)
+        return seen.log_prob + logit(self.parts, state.reward.params, getattr(state.after, "params", ()), seen)
 
     def reward(self) -> np.ndarray:
         """g of states, state 0 the gauge."""
@@ -118,46 +137,18 @@ def test_with_the_one_next_state_that_came_the_reward_is_another():
     np.testing.assert_allclose(weights, [0.102, 0.806], atol=0.05)
 
 
-ENDS = np.array([[0.0, 0.1], [0.2, 0.0], [0.05, 0.3]])
-"""How probably each action ends the episode."""
-
-
-def every_step_or_end(log_policy: np.ndarray) -> tuple[Batch, np.ndarray, float]:
-    """As `every_step` where episodes may end; how often the policy is in each (s, a) `[S, A]`, and after the end."""
-    policy, goes_on = np.exp(log_policy), chain.TRANSITION * (1.0 - ENDS[..., None])
-    moves = np.einsum("sa,sax->sx", policy, goes_on)
-    visits = np.linalg.solve(np.eye(chain.STATES) - chain.GAMMA * moves.T, (1.0 - chain.GAMMA) * chain.START)
-    often = visits[:, None] * policy
-    rows = every_step(UNIFORM)
-    dead = jax.tree.map(lambda x: x[::3], rows)._replace(  # any next state, of which nothing may be used
-        discount=jnp.zeros(STATE.size // 3), weight=jnp.float32((often * ENDS).ravel())
-    )
-    alive = rows._replace(weight=jnp.float32((often[..., None] * goes_on).ravel()))
-    both = jax.tree.map(lambda *x: jnp.concatenate(x), alive, dead)
-    return both, often, 1.0 - often.sum()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("shaping", ["sampled", "expected"])
 def test_what_comes_after_the_end_is_weighed_as_often_as_the_discount_counts_it(shaping):
     """At the optimum f is log π + log ρ_E/ρ_π at every (s, a), however it went on, and log ρ_E/ρ_π after the end."""
-    there = Discriminator(dataclasses.replace(TABLE, reward_inputs="state-action", shaping=shaping), updates=1)
-    (acted, policy, policy_dead), (shown, expert, expert_dead) = map(every_step_or_end, (UNIFORM, chain.EXPERT))
-    table = {"params": {"Dense_0": {"kernel": jnp.float32(UNIFORM), "bias": jnp.zeros(chain.ACTIONS)}}}
-    actor = there.state.actor_critic.policy._replace(params=table)
-    state = there.state._replace(actor_critic=there.state.actor_critic._replace(policy=actor))
-
-    def step(state, rate):
-        hypers = dataclasses.replace(there.hypers, reward_lr=rate)
-        return update_reward(there.parts, state, acted, shown, hypers, jax.random.key(0))[0], ()
-
-    rates = jnp.float32([1e-2] * 1500 + [1e-3] * 1500)
-    state = jax.jit(lambda state: jax.lax.scan(step, state, rates)[0])(state)
-    rows = compared(there.parts, state, acted, jnp.float32(chain.GAMMA))
-    f = rows.log_prob + logit(there.parts, state.reward.params, getattr(state.after, "params", ()), rows)
+    config = dataclasses.replace(TABLE, reward_inputs="state-action", shaping=shaping)
+    there = Discriminator(config, updates=1500, rows=every_step_or_end)
+    there.learn(UNIFORM, 1e-2)
+    there.learn(UNIFORM, 1e-3)
+    expert, policy = (chain.occupancy(of, ENDS) for of in (chain.EXPERT, UNIFORM))
     exact = UNIFORM + np.log(expert / policy)
-    seen = np.asarray(rows.weight) > 0.0
+    happens = np.asarray(every_step_or_end(UNIFORM).weight) > 0.0
     expected = np.concatenate([np.repeat(exact.ravel(), chain.STATES), exact.ravel()])
-    np.testing.assert_allclose(np.asarray(f)[seen], expected[seen], atol=0.05)
-    end = advantage_of_the_end(state.reward.params, jnp.float32(chain.GAMMA))
-    np.testing.assert_allclose(end, np.log(expert_dead / policy_dead), atol=0.05)
+    np.testing.assert_allclose(there.f_of_rows()[happens], expected[happens], atol=0.05)
+    end = advantage_of_the_end(there.state.reward.params, there.hypers.gamma)
+    np.testing.assert_allclose(end, np.log((1.0 - expert.sum()) / (1.0 - policy.sum())), atol=0.05)

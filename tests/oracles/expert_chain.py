@@ -28,10 +28,11 @@ def soft_optimal(reward: np.ndarray) -> np.ndarray:
     return q - logsumexp(q, axis=1, keepdims=True)
 
 
-def occupancy(log_policy: np.ndarray) -> np.ndarray:
-    """(1 − γ) Σ_t γᵗ P(s_t = s, a_t = a), `[S, A]`."""
+def occupancy(log_policy: np.ndarray, ends: np.ndarray | float = 0.0) -> np.ndarray:
+    """(1 − γ) Σ_t γᵗ P(s_t = s, a_t = a), `[S, A]`. Args: `ends`: how probably each action ends the episode; what is
+    missing to 1 comes after that."""
     policy = np.exp(log_policy)
-    moves = np.einsum("sa,sax->sx", policy, TRANSITION)
+    moves = np.einsum("sa,sax->sx", policy * (1.0 - ends), TRANSITION)
     return np.linalg.solve(np.eye(STATES) - GAMMA * moves.T, (1.0 - GAMMA) * START)[:, None] * policy
 
 

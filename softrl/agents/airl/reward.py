@@ -10,7 +10,7 @@ from softrl.agents.airl import losses
 from softrl.agents.airl.config import AIRLConfig
 from softrl.agents.observations import size
 from softrl.agents.policy import widths
-from softrl.layers import Layers, perceptron
+from softrl.layers import Layers, named, perceptron
 from softrl.types import Action, Discrete, EnvSpec, Network, PyTree, Spec
 
 
@@ -114,7 +114,7 @@ def reward_against_the_end(config: AIRLConfig, params: Shaped) -> PyTree:
     Whoever goes on earns that much more at every step, where whoever ended would earn g_end for ever: returns differ
     by g_end / (1 − γ), the same for every policy. Leading axes of members stay as they are.
     """
-    last = f"Dense_{len(widths(config.reward_widths, 1, 0))}"
+    last, _ = named(reward_layers(config))[-1]
     tree = params.reward["params"]
     moved = {**tree[last], "bias": tree[last]["bias"] - params.end[..., :1]}
     return {**params.reward, "params": {**tree, last: moved}}
