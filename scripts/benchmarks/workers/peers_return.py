@@ -36,7 +36,15 @@ def made(settings: dict) -> BaseAlgorithm:
     env = make_vec_env(settings["env"].removeprefix("gym/"), 1, seed=seed)
     if settings.get("normalize_obs"):
         env = VecNormalize(env, norm_reward=False)
-    return kind(policy, env, seed=seed, device="cpu", policy_kwargs=settings.get("policy_kwargs"))
+    return kind(policy, env, seed=seed, policy_kwargs=settings.get("policy_kwargs"))
+
+
+def device(library: str) -> str:
+    """The kind of device that the library's models are on by default."""
+    if library == "sbx":
+        return importlib.import_module("jax").devices()[0].device_kind
+    cuda = importlib.import_module("torch").cuda
+    return cuda.get_device_name() if cuda.is_available() else "cpu"
 
 
 def evaluated(model: BaseAlgorithm, env: gymnasium.Env, starts: list[int]) -> float:
@@ -61,7 +69,7 @@ def main() -> None:
     }
     config = own | {name: getattr(model, name) for name in TOLD if hasattr(model, name)}
     versions = protocol.versions(*PACKAGES[settings["library"]])
-    protocol.send({"event": "about", "versions": versions, "device": "cpu", "config": config})
+    protocol.send({"event": "about", "versions": versions, "device": device(settings["library"]), "config": config})
     seconds = 0.0
     while True:
         begun = time.perf_counter()
