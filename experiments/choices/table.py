@@ -7,6 +7,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 COLUMNS = {
     "choices.json": range(20_000, 100_001, 20_000),
+    "halfcheetah.json": range(20_000, 100_001, 20_000),
     "brax.json": range(73_728, 294_913, 73_728),
     "playground.json": range(49_152, 147_457, 49_152),
 }

@@ -16,6 +16,7 @@ import numpy as np
 from softrl import cli_table
 from softrl.reporting import media
 from softrl.reporting.table import gather
+from softrl.reporting.table.comparison import column_name
 from softrl.reporting.table.results import Result
 from softrl.storage import durable
 
@@ -65,7 +66,9 @@ def results(suite: str) -> list[Result]:
 
 def fingerprint(suite: str) -> str:
     """The checksum of the curves that a picture shows."""
-    curves = [[one.task, one.preset, one.seed, one.curve["env_steps"], one.curve["return"]] for one in results(suite)]
+    curves = [
+        [one.task, column_name(one), one.seed, one.curve["env_steps"], one.curve["return"]] for one in results(suite)
+    ]
     return hashlib.sha256(durable.encode(curves).encode()).hexdigest()
 
 
@@ -82,8 +85,8 @@ def drawn(suite: str) -> Path:
 
     by_task: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
     for one in results(suite):
-        by_task[one.task][one.preset].append(one)
-    presets = sorted({preset for task in by_task.values() for preset in task}, reverse=True)
+        by_task[one.task][column_name(one)].append(one)
+    columns = sorted({column for task in by_task.values() for column in task}, reverse=True)
     rows = -(-len(by_task) // COLUMNS)
     with matplotlib.style.context("default"):
         figure = Figure(figsize=(11, 2.4 * rows), dpi=100, layout="constrained")
@@ -95,8 +98,8 @@ def drawn(suite: str) -> Path:
             panel.set_title(task, fontsize=9)
             panel.tick_params(labelsize=7)
             panel.grid(alpha=0.25)
-            for preset in runs:
-                lines(panel, runs[preset], preset, COLOURS[presets.index(preset)])
+            for column in runs:
+                lines(panel, runs[column], column, COLOURS[columns.index(column)])
             panel.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k")
         panels[0].legend(fontsize=7, frameon=False)
         with media.whole(picture(suite)) as part:
@@ -104,13 +107,13 @@ def drawn(suite: str) -> Path:
     return picture(suite)
 
 
-def lines(panel, runs: list[Result], preset: str, colour: str) -> None:
-    """One preset's seeds in a panel, and their mean where they were evaluated at the same steps."""
+def lines(panel, runs: list[Result], column: str, colour: str) -> None:
+    """One column's seeds in a panel, and their mean where they were evaluated at the same steps."""
     for one in runs:
         panel.plot(one.curve["env_steps"], one.curve["return"], color=colour, linewidth=0.8, alpha=0.4)
     steps = [tuple(one.curve["env_steps"]) for one in runs]
     if len(set(steps)) == 1:
-        panel.plot(steps[0], np.mean([one.curve["return"] for one in runs], axis=0), color=colour, label=preset)
+        panel.plot(steps[0], np.mean([one.curve["return"] for one in runs], axis=0), color=colour, label=column)
 
 
 if __name__ == "__main__":
