@@ -113,7 +113,8 @@ class Algorithm(NamedTuple):
     `newest`.
     networks: what else a published policy holds that can leave as a file, by name: `(config, spec, policy) -> (the
     network in NumPy, the same in JAX)`, both from observations `[B, ...]`, nested as its inputs say, to `[B]`.
-    old_fields: `(config) -> {field: what it then did}` of the fields that an older config, as JSON has it, lacks.
+    old_fields: `(config) -> {field: what it then did}` of settings, static or traced, that an older config, as JSON has
+    it, lacks.
     noise: `(config) ->` the `softrl.agents.noise.Noise` by which it explores and which remembers its environment, in
     the agent's `carry.noise`; None: every draw is independent.
     """

@@ -99,7 +99,8 @@ def test_an_algorithm_says_all_that_the_rest_must_know(name):
     assert entry.name == name and "gamma" in {field.name for field in dataclasses.fields(entry.hypers)}
     assert {"tuned", "classic"} <= entry.presets.keys()
     assert all(metric.meaning for metric in entry.metrics.values())
-    assert entry.old_fields({}).keys() <= {field.name for field in dataclasses.fields(entry.config)}
+    settings = {field.name for part in (entry.config, entry.hypers) for field in dataclasses.fields(part)}
+    assert entry.old_fields({}).keys() <= settings
 
 
 @pytest.mark.parametrize("package, name", [(package, name) for package, names in PUBLIC.items() for name in names])

@@ -178,10 +178,11 @@ def with_types(data: Mapping[str, Any]) -> dict[str, Any]:
     """A config's dictionaries with those of its algorithm's parts read, and what older versions wrote as today's."""
     data = dict(data)
     entry: Algorithm = algorithm(data.setdefault("algorithm", "sac"))
-    hypers = dict(data["hypers"])
+    agent, hypers = dict(data["agent"]), dict(data["hypers"])
     moved = {name: hypers.pop(name) for name in list(hypers) if name in ReplayHypers.__dataclass_fields__}
-    old = {name: value for name, value in entry.old_fields(data).items() if name not in data["agent"]}
-    data["agent"] = from_json(entry.config, {**old, **data["agent"]})
+    for name, value in entry.old_fields(data).items():
+        (agent if name in entry.config.__dataclass_fields__ else hypers).setdefault(name, value)
+    data["agent"] = from_json(entry.config, agent)
     data["hypers"] = from_json(entry.hypers, hypers)
     data["replay"] = {**data.get("replay", {}), **moved}
     return data

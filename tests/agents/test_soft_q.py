@@ -1,4 +1,4 @@
-"""Soft Q-learning against exact answers: soft values, Stein's direction, the sampler's density, tables, one update."""
+"""Soft Q-learning against exact answers: soft values, the sampler's directions and density, tables, one update."""
 
 import dataclasses
 import itertools
@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import softrl
 from softrl import networks
-from softrl.agents.soft_q import SoftQConfig, SoftQHypers, SoftQState, actor, build, sampler, stein
+from softrl.agents.soft_q import SoftQConfig, SoftQHypers, SoftQState, actor, build, mmd, sampler, stein
 from softrl.agents.soft_q.actions import kind_of, soft_of
 from softrl.agents.soft_q.algorithm import summary
 from softrl.algorithm import Agent
@@ -23,6 +24,7 @@ from softrl.export import onnx as onnx_file
 from softrl.layers import perceptron
 from softrl.numpy_network import Sampler
 from softrl.numpy_policy import Input, NumpyPolicy, PolicySpec, decode, encode, shapes
+from softrl.training import config as training_config
 from softrl.types import Batch, Continuous, Discrete, EnvSpec, Window
 from tests import tiny
 from tests.oracles import bimodal_bandit as bandit
@@ -116,11 +118,61 @@ def test_draws_from_the_target_are_moved_nowhere_on_average_without_self_pairs()
 
 def test_the_bandwidth_is_the_median_at_each_state_and_never_zero():
     x = jnp.asarray([[[0.0], [1.0], [3.0]], [[2.0], [2.0], [2.0]]])
-    found = np.asarray(stein.rbf(x, x))
+    found = np.asarray(stein.rbf(stein.bandwidth(x))(x, x))
     squares = np.square(np.asarray(x[0]) - np.asarray(x[0]).T)
     expected = np.mean([np.exp(-c * squares / np.median(squares)) for c in stein.SCALES], axis=0)
     np.testing.assert_allclose(found[0], expected, rtol=1e-6)
     np.testing.assert_array_equal(found[1], 1.0)
+
+
+# The flow that knows masses
+
+
+def gaussian(x, y):
+    return jnp.exp(-jnp.sum(jnp.square(x[:, :, None] - y[:, None]), -1))
+
+
+def test_the_flow_is_the_sum_over_weighed_draws_less_that_over_other_particles():
+    rng = np.random.default_rng(1)
+    x, y, share = rng.normal(size=(2, 4, 3)), rng.normal(size=(2, 5, 3)), rng.dirichlet(np.ones(5), 2)
+
+    def slopes(to):  # of exp(−|x − y|²) in x: i, j, component
+        gap = x[:, :, None] - to[:, None]
+        return -2.0 * gap * np.exp(-np.square(gap).sum(-1))[..., None]
+
+    expected = (slopes(y) * share[:, None, :, None]).sum(2) - slopes(x).sum(2) / 3.0  # its own slope is zero
+    found = mmd.direction(jnp.float32(x), jnp.float32(y), jnp.float32(share), gaussian)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_draws_from_the_target_are_moved_nowhere_on_average_by_weighed_draws_of_it():
+    """Of a standard normal: x its own draws, y uniform on (−5, 5), weighed by its density."""
+    x = jax.random.normal(jax.random.key(0), (50_000, 4, 1))
+    y = jax.random.uniform(jax.random.key(1), (50_000, 64, 1), minval=-5.0, maxval=5.0)
+    share = 10.0 / 64 * jnp.exp(-0.5 * jnp.square(y[..., 0])) / np.sqrt(2.0 * np.pi)  # not scaled to 1: no bias
+    pull = np.asarray(x * mmd.direction(x, y, share, gaussian)).reshape(len(x), -1).mean(1)
+    assert abs(pull.mean()) < 5.0 * pull.std() / np.sqrt(len(x))
+
+
+def test_between_two_modes_the_flow_goes_to_the_one_that_lacks_particles():
+    """Three quarters of the density are at 1, half of the particles: at 0 Stein's direction feels nothing of it."""
+    x = jnp.asarray([-1.0, -1.0, -1.0, 0.0, 1.0, 1.0, 1.0]).reshape(1, 7, 1)
+    y, share = jnp.asarray([-1.0, 1.0]).reshape(1, 2, 1), jnp.asarray([[0.25, 0.75]])
+    at_rest = jnp.zeros_like(x)  # every particle is where the density is level
+    assert abs(stein.direction(x, at_rest, stein.of_others(gaussian))[0, 3, 0]) < 1e-6
+    assert mmd.direction(x, y, share, gaussian)[0, 3, 0] > 0.3
+
+
+def test_a_single_draw_with_all_the_weight_counts_for_nothing():
+    share = jnp.asarray([[1.0, 0.0, 0.0, 0.0], [0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0.0, 0.0]])
+    np.testing.assert_allclose(mmd.effective_share(share), [0.0, 1.0, 1.0 / 3.0], atol=1e-6)
+    np.testing.assert_array_equal(mmd.effective_share(jnp.ones((2, 1))), 0.0)
+
+
+def test_a_run_from_before_the_flow_goes_on_without_it():
+    told = softrl.config.to_json(softrl.preset("gym/Pendulum-v1", algorithm="soft-q"))
+    assert told["hypers"].pop("mass_weight") == 10.0
+    assert training_config.read(told).hypers.mass_weight == 0.0 and "mass_weight" not in told["hypers"]
 
 
 # The sampler's density

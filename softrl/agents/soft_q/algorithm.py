@@ -13,7 +13,9 @@ METRICS = {
     "q": Metric("E[Q] under exp(Q/α), at the same states", "scaled return", brief=True),
     "entropy": Metric("(V − E[Q])/α, of exp(Q/α)", "nats", brief=True),
     "critic_loss": Metric("Σ_k ½ E[(Q_k − y)²]", "scaled return²"),
-    "stein_norm": Metric("√E[|φ|²] of Stein's direction φ at the sampler's draws; 0 of discrete actions", "nats"),
+    "stein_norm": Metric(
+        "√E[|φ|²] of the direction φ in which the sampler's draws move; 0 of discrete actions", "nats"
+    ),
     "critic_grad_norm": Metric("global norm before clipping", ""),
     "policy_grad_norm": Metric("of the sampler, global norm before clipping; 0 of discrete actions", ""),
 }
@@ -40,4 +42,5 @@ ALGORITHM = Algorithm(
     metrics=METRICS,
     summary=summary,
     presets={"tuned": tuned, "classic": classic},
+    old_fields=lambda config: {"mass_weight": 0.0},
 )

@@ -56,6 +56,9 @@ class SoftQHypers:
     """The critics learn at this rate (Adam)."""
     temperature: Annotated[float, Within(0.0, above=True)] = 0.1
     """The temperature α stays here, in units of (scaled) reward: actions are as probable as exp(Q/α)."""
+    mass_weight: Annotated[float, Within(0.0)] = 10.0
+    """The sampler goes this much towards importance draws, of which as many are made as for a soft value, besides
+    Stein's direction, which hardly feels how much of the mass each of several modes has; 0 is the publication's."""
     reward_scale: Annotated[float, Within(0.0, above=True)] = 1.0
     """Rewards are multiplied by this before learning."""
     max_grad_norm: Annotated[float, Within(0.0, above=True)] = math.inf

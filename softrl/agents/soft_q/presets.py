@@ -22,6 +22,7 @@ CLASSIC: Mapping[str, Any] = {
     "critic_lr": 3e-4,
     "temperature": 1.0,
     "reward_scale": 30.0,
+    "mass_weight": 0.0,
     "tau": 0.002,
     "learning_starts": 1_000,
 }

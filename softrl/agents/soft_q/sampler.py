@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 
 from softrl import losses
-from softrl.agents.soft_q import stein
 from softrl.distributions import tanh_gaussian
 from softrl.types import Network, PyTree
 
@@ -44,18 +43,16 @@ def draws(network: Network, params: PyTree, obs: jax.Array, noise: jax.Array) ->
     return Draws(jnp.tanh(u), log_prob)
 
 
-def stein_loss(u: jax.Array, log_density, weight: jax.Array, *, kernel: stein.Kernel) -> tuple[jax.Array, jax.Array]:
-    """−E[w φ(u) · u] with φ held fixed, whose gradient −E[w φ ∂u/∂θ] moves all draws along Stein's direction φ.
+def loss(u: jax.Array, direction: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """−E[w φ · u] with φ held fixed, whose gradient −E[w φ ∂u/∂θ] moves all draws along the direction φ.
 
     Args:
       u: `[B, K, A]` draws before the tanh, gradient flowing to the sampler.
-      log_density: `(u [B, K, A]) -> [B, K]`, in nats, up to a constant for each state.
+      direction: φ, of the same shape.
       weight: `[B]`, 0 for rows to ignore.
-    Returns: scalar, whose value means nothing; and √E[w |φ|²], which vanishes where the draws have that density.
+    Returns: scalar, whose value means nothing; and √E[w |φ|²].
     Source: Haarnoja et al. 2017, arXiv:1702.08165, Eq 13 and 14.
     """
-    at = jax.lax.stop_gradient(u)
-    score = jax.grad(lambda u: jnp.sum(log_density(u)))(at)
-    phi = jax.lax.stop_gradient(stein.direction(at, score, kernel))
+    phi = jax.lax.stop_gradient(direction)
     mean = lambda values: losses.weighted_mean(jnp.mean(jnp.sum(values, axis=-1), axis=-1), weight)
     return -mean(phi * u), jnp.sqrt(mean(jnp.square(phi)))

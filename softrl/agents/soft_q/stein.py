@@ -32,16 +32,28 @@ def direction(x: jax.Array, score: jax.Array, kernel: Kernel) -> jax.Array:
     return (attraction + repulsion) / x.shape[1]
 
 
-def rbf(x: jax.Array, y: jax.Array) -> jax.Array:
-    """The mean over c of exp(−c |x − y|² / h), h the median of all |x − y|² at each of B states, without a gradient.
+def bandwidth(x: jax.Array) -> jax.Array:
+    """The median of all |x_i − x_j|² at each of B states, `[B, 1, 1]`, without a gradient."""
+    median = jnp.median(_squares(x, x), axis=(1, 2), keepdims=True)
+    return jnp.maximum(jax.lax.stop_gradient(median), LEAST_BANDWIDTH)
+
+
+def rbf(bandwidth: jax.Array) -> Kernel:
+    """The mean over c of exp(−c |x − y|² / h). Args: `bandwidth`: h, `[B, 1, 1]`.
 
     Several widths, since of two modes that lie apart a narrow kernel knows their widths but not how much of the mass
     either has, and a wide one the other way round.
     """
-    squares = jnp.sum(jnp.square(x[:, :, None] - y[:, None]), axis=-1)
-    bandwidth = jax.lax.stop_gradient(jnp.median(squares, axis=(1, 2), keepdims=True))
-    scaled = squares / jnp.maximum(bandwidth, LEAST_BANDWIDTH)
-    return sum(jnp.exp(-c * scaled) for c in SCALES) / len(SCALES)
+
+    def kernel(x: jax.Array, y: jax.Array) -> jax.Array:
+        scaled = _squares(x, y) / bandwidth
+        return sum(jnp.exp(-c * scaled) for c in SCALES) / len(SCALES)
+
+    return kernel
+
+
+def _squares(x: jax.Array, y: jax.Array) -> jax.Array:
+    return jnp.sum(jnp.square(x[:, :, None] - y[:, None]), axis=-1)
 
 
 def of_others(kernel: Kernel) -> Kernel:

@@ -2,11 +2,11 @@
 
 The critics minimise the soft Bellman error with V(s) = α log ∫ exp(Q(s,a)/α) da of the target critics, a sum over n
 actions or an importance estimate (Levine 2018 §4.2; Haarnoja et al. 2017, arXiv:1702.08165). The Boltzmann policy is
-known only by Q, so a sampler follows it by Stein's direction; of discrete actions it is known, and nothing else learns.
+known only by Q, so a sampler follows it by Stein's direction, and by importance draws, which know how much of the mass
+every mode has; of discrete actions it is known, and nothing else learns.
 Over a window of m steps the target is y = Σ_{i<m} γⁱ rᵢ + Σ_{0<i<m} γⁱ α H(sᵢ) + γᵐ V(s_m), with α H = V − E[Q].
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -16,7 +16,7 @@ from softrl import losses, running_statistics, soft
 from softrl.agents.critics import reduced, regress
 from softrl.agents.descent import descend
 from softrl.agents.observations import joined
-from softrl.agents.soft_q import sampler, stein
+from softrl.agents.soft_q import mmd, sampler, stein
 from softrl.agents.soft_q.actions import Soft, soft_of
 from softrl.agents.soft_q.config import SoftQHypers
 from softrl.agents.soft_q.state import Parts, SoftQInfo, SoftQState
@@ -25,7 +25,8 @@ from softrl.clock import Clock
 from softrl.distributions import tanh_gaussian
 from softrl.types import Batch, PyTree
 
-KERNEL = stein.of_others(stein.rbf)
+INSIDE = 1.0 - 1e-6
+"""The largest action, of float32's below 1, that is led back before the tanh."""
 
 
 def update(
@@ -92,14 +93,29 @@ def _update_sampler(
     parts: Parts, state: SoftQState, obs: Seen, weight: jax.Array, hypers: SoftQHypers, key: jax.Array
 ) -> tuple[SoftQState, jax.Array, jax.Array, jax.Array]:
     noise = jax.random.normal(key, (len(weight), parts.config.stein_particles, parts.spec.action.size))
+    draws, share = _importance_draws(parts, state, obs, jax.random.fold_in(key, 1))
 
     def loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
         u = sampler.pre_tanh(parts.kind.policy, params, obs.actor, noise)
-        return sampler.stein_loss(u, partial(_log_density, parts, state, obs), weight, kernel=KERNEL)
+        at = jax.lax.stop_gradient(u)
+        score = jax.grad(lambda u: jnp.sum(_log_density(parts, state, obs, u)))(at)
+        kernel = stein.rbf(stein.bandwidth(at))
+        pull = hypers.mass_weight * mmd.effective_share(share)[:, None, None]
+        direction = stein.direction(at, score, stein.of_others(kernel)) + pull * mmd.direction(at, draws, share, kernel)
+        return sampler.loss(u, direction, weight)
 
     (total, size), grads = jax.value_and_grad(loss, has_aux=True)(state.sampler.params)
     trained, norm, finite = descend(state.sampler, total, grads, state.sampler.batch_stats, hypers.policy_lr, hypers)
     return state._replace(sampler=trained), size, norm, finite
+
+
+def _importance_draws(parts: Parts, state: SoftQState, obs: Seen, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Actions before the tanh `[B, P, A]`, and the share `[B, P]` of the Boltzmann policy that each stands for."""
+    support = parts.kind.support(state.sampler.params, obs.actor, key)
+    q, _ = parts.kind.critic.apply(state.critic.params, state.critic.batch_stats, obs.critic, support.action)
+    q = reduced(parts.config.critic_reduction, q)
+    share = jax.nn.softmax(support.log_weight + q / state.temperature)
+    return jnp.arctanh(jnp.clip(support.action, -INSIDE, INSIDE)), share
 
 
 def _log_density(parts: Parts, state: SoftQState, obs: Seen, u: jax.Array) -> jax.Array:
