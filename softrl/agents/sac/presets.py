@@ -171,7 +171,6 @@ SUITE_STEPS: Mapping[str, int] = {
     "CartpoleSwingup": 999_424,
     "PointMass": 147_456,
     "ReacherEasy": 999_424,
-    "WalkerWalk": 147_456,
 }
 """Where fewer are enough, or more are asked for."""
 
