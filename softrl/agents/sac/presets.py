@@ -169,8 +169,10 @@ SUITE_STEPS: Mapping[str, int] = {
     "BallInCup": 147_456,
     "CartpoleBalance": 294_912,
     "CartpoleSwingup": 999_424,
+    "PendulumSwingup": 147_456,
     "PointMass": 147_456,
     "ReacherEasy": 999_424,
+    "ReacherHard": 147_456,
 }
 """Where fewer are enough, or more are asked for."""
 
