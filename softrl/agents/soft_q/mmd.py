@@ -16,7 +16,7 @@ def direction(x: jax.Array, y: jax.Array, share: jax.Array, kernel: Kernel) -> j
 
     Args: `x` `[B, K, A]`, K particles of each of B densities; `y` `[B, P, A]`, `share` `[B, P]`, draws and how much of
     the density each stands for, which sum to 1. Returns: `[B, K, A]`; zero on average over x from that density.
-    Source: Arbel et al. 2019, Eq 6 and 9.
+    Source: Arbel et al. 2019, whose flow of particles this is, with weighed draws for the target.
     """
     others = of_others(kernel)
 
