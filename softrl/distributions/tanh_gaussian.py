@@ -14,6 +14,10 @@ import numpy as np
 SUPREMUM_ENTROPY = 0.6836355635996022
 """Largest entropy per dimension of any tanh-Gaussian, in nats, at mean 0 and std 0.8744 (uniform: log 2 = 0.693147)."""
 
+LARGEST = 1.0 - 1e-6
+"""Of an action that is led back before the tanh: tanh⁻¹ is 7.25 here and infinite at 1, to which float32 rounds tanh u
+from u = 9 on."""
+
 MARGIN = 1e-3
 """Given actions so near ±1 are one and the same: float32 and other people's files have rounded what lies beyond."""
 
@@ -27,6 +31,11 @@ class TanhGaussian(NamedTuple):
 
     mean: jax.Array
     log_std: jax.Array
+
+
+def inverse(action: jax.Array) -> jax.Array:
+    """tanh⁻¹ a `[...]`; for actions beyond ± `LARGEST` that of ± `LARGEST`. Args: `action` `[...]` in [−1, 1]."""
+    return jnp.arctanh(jnp.clip(action, -LARGEST, LARGEST))
 
 
 def log_det(pre_tanh: jax.Array) -> jax.Array:

@@ -4,17 +4,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from softrl.agents.actor import Drawn, drawn
 from softrl.agents.policy_gradient.config import PolicyGradientConfig
 from softrl.distributions import categorical, tanh_gaussian
 from softrl.types import Discrete, EnvSpec, Spec
-
-LARGEST = 1.0 - 1e-6
-"""Of a continuous action, as far as its probability counts: tanh⁻¹ is 7.25 here and infinite at 1, to which float32
-rounds tanh u from u = 9 on. Beyond it a close neighbour's probability stands for the action's, before an update and
-after it alike, so that ratio and gradient are that neighbour's, and exact for it."""
 
 
 class ActionKind(NamedTuple):
@@ -34,5 +28,6 @@ def kind_of(config: PolicyGradientConfig, spec: Spec | EnvSpec) -> ActionKind:
     policy = drawn(config, spec)
     if isinstance(spec.action, Discrete):
         return ActionKind(policy, lambda action: action, categorical.log_prob)
-    taken = lambda action: jnp.arctanh(jnp.clip(action, -LARGEST, LARGEST))
-    return ActionKind(policy, taken, tanh_gaussian.log_prob)
+    # Near ±1 a close neighbour's probability stands for the action's, before an update and after it alike, so that
+    # ratio and gradient are that neighbour's, and exact for it.
+    return ActionKind(policy, tanh_gaussian.inverse, tanh_gaussian.log_prob)

@@ -7,6 +7,7 @@ every mode has; of discrete actions it is known, and nothing else learns.
 Over a window of m steps the target is y = Σ_{i<m} γⁱ rᵢ + Σ_{0<i<m} γⁱ α H(sᵢ) + γᵐ V(s_m), with α H = V − E[Q].
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -24,9 +25,6 @@ from softrl.algorithm import Feedback
 from softrl.clock import Clock
 from softrl.distributions import tanh_gaussian
 from softrl.types import Batch, PyTree
-
-INSIDE = 1.0 - 1e-6
-"""The largest action, of float32's below 1, that is led back before the tanh."""
 
 
 def update(
@@ -47,9 +45,7 @@ def update(
     state = state._replace(critic=critic, target=targets)
     stein_norm = policy_norm = jnp.float32(0.0)
     if parts.kind.sampled:
-        state, stein_norm, policy_norm, policy_finite = _update_sampler(
-            parts, state, obs, batch.weight, hypers, jax.random.fold_in(key, 2)
-        )
+        state, stein_norm, policy_norm, policy_finite = _update_sampler(parts, state, obs, batch.weight, hypers, key)
         finite &= policy_finite
     v, q = (losses.weighted_mean(x, batch.weight) for x in after)
     info = SoftQInfo(v, q, (v - q) / state.temperature, critic_loss, stein_norm, critic_norm, policy_norm)
@@ -73,8 +69,8 @@ def _soft(parts: Parts, state: SoftQState, seen: Seen, key: jax.Array) -> Soft:
     """What the target critics' Boltzmann policy is worth."""
     params = state.sampler.params if parts.kind.sampled else ()
     support = parts.kind.support(params, seen.actor, key)
-    q, _ = parts.kind.critic.apply(state.target, state.critic.batch_stats, seen.critic, support.action)
-    return soft_of(reduced(parts.config.critic_reduction, q), support.log_weight, state.temperature)
+    q = _q(parts, state, state.target, seen, support.action)
+    return soft_of(q, support.log_weight, state.temperature)
 
 
 def _value_of_entropies(parts: Parts, state: SoftQState, batch: Batch, key: jax.Array) -> jax.Array:
@@ -92,33 +88,40 @@ def _of_one(q: jax.Array, target: jax.Array, weight: jax.Array) -> tuple[jax.Arr
 def _update_sampler(
     parts: Parts, state: SoftQState, obs: Seen, weight: jax.Array, hypers: SoftQHypers, key: jax.Array
 ) -> tuple[SoftQState, jax.Array, jax.Array, jax.Array]:
-    noise = jax.random.normal(key, (len(weight), parts.config.stein_particles, parts.spec.action.size))
-    draws, share = _importance_draws(parts, state, obs, jax.random.fold_in(key, 1))
+    shape = (len(weight), parts.config.stein_particles, parts.spec.action.size)
+    noise = jax.random.normal(jax.random.fold_in(key, 2), shape)
+    move = partial(_direction, parts, state, obs, hypers.mass_weight, jax.random.fold_in(key, 3))
 
     def loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
         u = sampler.pre_tanh(parts.kind.policy, params, obs.actor, noise)
-        at = jax.lax.stop_gradient(u)
-        score = jax.grad(lambda u: jnp.sum(_log_density(parts, state, obs, u)))(at)
-        kernel = stein.rbf(stein.bandwidth(at))
-        pull = hypers.mass_weight * mmd.effective_share(share)[:, None, None]
-        direction = stein.direction(at, score, stein.of_others(kernel)) + pull * mmd.direction(at, draws, share, kernel)
-        return sampler.loss(u, direction, weight)
+        return sampler.loss(u, move(jax.lax.stop_gradient(u)), weight)
 
     (total, size), grads = jax.value_and_grad(loss, has_aux=True)(state.sampler.params)
     trained, norm, finite = descend(state.sampler, total, grads, state.sampler.batch_stats, hypers.policy_lr, hypers)
     return state._replace(sampler=trained), size, norm, finite
 
 
-def _importance_draws(parts: Parts, state: SoftQState, obs: Seen, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Actions before the tanh `[B, P, A]`, and the share `[B, P]` of the Boltzmann policy that each stands for."""
+def _direction(
+    parts: Parts, state: SoftQState, obs: Seen, mass_weight: jax.Array, key: jax.Array, u: jax.Array
+) -> jax.Array:
+    """Which way draws u `[B, K, A]` before the tanh move: Stein's direction, and towards importance draws."""
     support = parts.kind.support(state.sampler.params, obs.actor, key)
-    q, _ = parts.kind.critic.apply(state.critic.params, state.critic.batch_stats, obs.critic, support.action)
-    q = reduced(parts.config.critic_reduction, q)
+    q = _q(parts, state, state.critic.params, obs, support.action)
     share = jax.nn.softmax(support.log_weight + q / state.temperature)
-    return jnp.arctanh(jnp.clip(support.action, -INSIDE, INSIDE)), share
+    score = jax.grad(lambda u: jnp.sum(_log_density(parts, state, obs, u)))(u)
+    kernel = stein.rbf(stein.bandwidth(u))
+    pull = mass_weight * mmd.effective_share(share)[:, None, None]
+    to_mass = mmd.direction(u, tanh_gaussian.inverse(support.action), share, kernel)
+    return stein.direction(u, score, stein.of_others(kernel)) + pull * to_mass
+
+
+def _q(parts: Parts, state: SoftQState, params: PyTree, obs: Seen, action: jax.Array) -> jax.Array:
+    """The ensemble's estimate, by these critics, `[B, P]`. Args: `action`: `[B, P, ...]`."""
+    q, _ = parts.kind.critic.apply(params, state.critic.batch_stats, obs.critic, action)
+    return reduced(parts.config.critic_reduction, q)
 
 
 def _log_density(parts: Parts, state: SoftQState, obs: Seen, u: jax.Array) -> jax.Array:
     """Of the Boltzmann policy before the tanh, Q(s, tanh u)/α + Σ log(1 − tanh² u) `[B, K]`, up to a constant."""
-    q, _ = parts.kind.critic.apply(state.critic.params, state.critic.batch_stats, obs.critic, jnp.tanh(u))
-    return reduced(parts.config.critic_reduction, q) / state.temperature + jnp.sum(tanh_gaussian.log_det(u), axis=-1)
+    q = _q(parts, state, state.critic.params, obs, jnp.tanh(u))
+    return q / state.temperature + jnp.sum(tanh_gaussian.log_det(u), axis=-1)
