@@ -8,6 +8,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from softrl.envs.pruned import pruned
 from softrl.types import Continuous, Env, EnvSpec, EnvState, PyTree, Simulator, selectors
 
 
@@ -36,6 +37,7 @@ def episodes(
       the fresh reset's and `final_obs` the true successor. A row with non-finite numbers is reset, `valid` is False,
       its reward 0 and its `final_obs` the last good observation.
     """
+    simulator = pruned(simulator)
     shape = jax.eval_shape(lambda k: simulator.reset(k, jnp.int32(0))[1], jax.random.key(0))
     spec = EnvSpec(name, shape, simulator.action, num_envs, episode_length, **selectors(shape))
     reset = partial(_reset, simulator, spec, stagger, reset_interval > 0)
@@ -44,7 +46,7 @@ def episodes(
 
 def _reset(simulator: Simulator, spec: EnvSpec, stagger: bool, bank: bool, key: jax.Array) -> EnvState:
     episode = jnp.zeros(spec.num_envs, jnp.uint32)
-    sim, obs = _fresh(simulator, spec.num_envs, key, episode)
+    sim, obs = fresh(simulator, spec.num_envs, key, episode)
     spread = jnp.asarray([n * spec.episode_length // spec.num_envs for n in range(spec.num_envs)], jnp.int32)
     steps = spread if stagger else jnp.zeros_like(spread)
     no = jnp.zeros(spec.num_envs, jnp.bool_)
@@ -54,7 +56,7 @@ def _reset(simulator: Simulator, spec: EnvSpec, stagger: bool, bank: bool, key: 
 
 
 def _next(simulator: Simulator, spec: EnvSpec, state: EnvState) -> PyTree:
-    return _fresh(simulator, spec.num_envs, state.key, state.episode + 1)
+    return fresh(simulator, spec.num_envs, state.key, state.episode + 1)
 
 
 def _step(simulator: Simulator, spec: EnvSpec, state: EnvState, action: jax.Array) -> EnvState:
@@ -71,7 +73,7 @@ def _step(simulator: Simulator, spec: EnvSpec, state: EnvState, action: jax.Arra
     else:
         sim, obs = jax.lax.cond(
             jnp.any(ended),
-            lambda: _select(ended, _fresh(simulator, spec.num_envs, state.key, episode), (sim, obs)),
+            lambda: _select(ended, fresh(simulator, spec.num_envs, state.key, episode), (sim, obs)),
             lambda: (sim, obs),
         )
     reward, steps = jnp.where(valid, reward, 0.0), jnp.where(ended, 0, steps)
@@ -87,7 +89,7 @@ def _scaled(simulator: Simulator, action: jax.Array) -> jax.Array:
     return low + 0.5 * (jnp.clip(action, -1.0, 1.0) + 1.0) * (high - low)
 
 
-def _fresh(simulator: Simulator, num_envs: int, key: jax.Array, episode: jax.Array) -> tuple[PyTree, PyTree]:
+def fresh(simulator: Simulator, num_envs: int, key: jax.Array, episode: jax.Array) -> tuple[PyTree, PyTree]:
     """Random first states; environment n's episode e has the address (key, n, e)."""
     index = jnp.arange(num_envs)
     keys = jax.vmap(lambda n, e: jax.random.fold_in(jax.random.fold_in(key, n), e))(index, episode)

@@ -18,8 +18,9 @@ from softrl.algorithm import Agent
 from softrl.errors import CheckpointError, ConfigError, require_known, suggestion
 from softrl.export import check
 from softrl.numpy_policy import NumpyPolicy
-from softrl.storage import checkpoint, durable
+from softrl.storage import durable
 from softrl.training.assemble import Assembled, acting
+from softrl.training.opening import restored_run
 from softrl.training.programs import abstract_run
 from softrl.types import EnvSpec, PyTree, Spec
 
@@ -105,7 +106,7 @@ def member_policy(run_directory: str | Path, assembled: Assembled, member: int) 
     if not 0 <= member < members:
         raise ConfigError(f"member must be in [0, {members - 1}], got {member}; the run has {members} members")
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), abstract_run(assembled))
-    restored = checkpoint.restore(Path(run_directory) / "checkpoints", abstract)
+    restored = restored_run(Path(run_directory), abstract)
     if restored is None:
         raise CheckpointError(f"{run_directory} has no checkpoint yet; train it further first")
     agent = jax.tree.map(lambda leaf: leaf[member], restored.state.learner.agent)

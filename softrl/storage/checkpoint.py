@@ -183,7 +183,7 @@ def _forget_unfinished(store: Store) -> None:
         store.manager.reload()
 
 
-def restore(directory: Path, abstract: PyTree) -> Restored | None:
+def restore(directory: Path, abstract: PyTree, *, ignored: tuple[str, ...] = ()) -> Restored | None:
     """The newest checkpoint in `directory` that verifies.
 
     Every file is hashed before Orbax reads it, and every leaf after. A damaged checkpoint is passed over and named in
@@ -192,6 +192,7 @@ def restore(directory: Path, abstract: PyTree) -> Restored | None:
     Args:
       directory: as given to `open_store`; only read.
       abstract: pytree of `jax.ShapeDtypeStruct`: the state's tree, shapes, dtypes and, where set, shardings.
+      ignored: beginnings of leaves' paths; those that are stored there and not expected are passed over.
     Returns: None where no save was ever finished.
     Raises: CheckpointError: all are damaged (each reason is listed), or the newest good one holds another state than
       `abstract` (every difference is listed).
@@ -203,26 +204,28 @@ def restore(directory: Path, abstract: PyTree) -> Restored | None:
         steps = folders.steps(directory)
         rejected, damaged = [], False
         for folder in (directory / str(step) for step in steps):
-            found = _load(folder, abstract)
+            found = _load(folder, abstract, ignored)
             if isinstance(found, Restored):
                 return found._replace(rejected=tuple(rejected))
             rejected.append(f"{folder}: {found}")
             damaged |= manifest.is_sealed(folder)
         if folders.steps(directory) != steps:
-            return restore(directory, abstract)  # a run that trains meanwhile replaced them while we looked
+            return restore(
+                directory, abstract, ignored=ignored
+            )  # a run that trains meanwhile replaced them while we looked
     if damaged:
         listed = "".join(f"\n  {line}" for line in rejected)
         raise CheckpointError(f"no checkpoint in {directory} is whole; move it away to start anew:{listed}")
     return None
 
 
-def _load(folder: Path, abstract: PyTree) -> Restored | str:
+def _load(folder: Path, abstract: PyTree, ignored: tuple[str, ...]) -> Restored | str:
     """The checkpoint in `folder`, or why it is not one; an error only where it is whole but not what was asked for."""
     try:
         found = manifest.verify(folder)
     except (CheckpointError, OSError) as error:
         return str(error)
-    leaves.require_match(found.leaves, abstract)
+    leaves.require_match(found.leaves, abstract, ignored)
     try:
         buffer = _read(folder, found.leaves)
     except Exception as error:  # Orbax may raise anything, and an older checkpoint may still be good

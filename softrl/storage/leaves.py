@@ -129,13 +129,14 @@ def sha256(table: tuple[Leaf, ...]) -> str:
     return hashlib.sha256(durable.encode(rows).encode()).hexdigest()
 
 
-def require_match(table: tuple[Leaf, ...], abstract: PyTree) -> None:
+def require_match(table: tuple[Leaf, ...], abstract: PyTree, ignored: tuple[str, ...] = ()) -> None:
     """Refuses a stored table whose tree, shapes or dtypes are not those of `abstract`.
 
+    Args: `ignored`: beginnings of paths; of leaves there the table may have more than `abstract`.
     Raises: CheckpointError: one error listing every difference (the first 20 of them).
     """
-    stored = {leaf.path: leaf for leaf in table}
     wanted = {leaf.path: leaf for leaf in layout(abstract)}
+    stored = {leaf.path: leaf for leaf in table if leaf.path in wanted or not leaf.path.startswith(ignored)}
     wrong = [f"{path}: missing in the checkpoint" for path in wanted if path not in stored]
     wrong += [f"{path}: in the checkpoint, not expected" for path in stored if path not in wanted]
     wrong += [
@@ -143,12 +144,17 @@ def require_match(table: tuple[Leaf, ...], abstract: PyTree) -> None:
         for path in wanted
         if path in stored and _kind(stored[path]) != _kind(wanted[path])
     ]
-    if not wrong and tuple(leaf._replace(sha256="") for leaf in table) != tuple(wanted.values()):
+    if not wrong and [_form(leaf) for leaf in stored.values()] != [_form(leaf) for leaf in wanted.values()]:
         wrong = ["the same leaves, but stored in another order or form"]
     if wrong:
         more = f"\n  and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         listed = "".join(f"\n  {line}" for line in wrong[:_SHOWN])
         raise CheckpointError(f"the checkpoint does not hold the state that is expected; differences:{listed}{more}")
+
+
+def _form(leaf: Leaf) -> Leaf:
+    """A leaf wherever it is and whatever it holds."""
+    return leaf._replace(offset=0, sha256="")
 
 
 def _kind(leaf: Leaf) -> str:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from softrl.config import change, flat, to_json
 from softrl.errors import CheckpointError, ConfigError, DivergedError
-from softrl.storage import checkpoint, durable
+from softrl.storage import durable
 from softrl.sweep import pbt
 from softrl.sweep.groups import Member
 from softrl.training import signals
@@ -24,7 +24,7 @@ from softrl.training.assemble import Assembled, assemble, with_members
 from softrl.training.compilation import use_compilation_cache
 from softrl.training.config import Config
 from softrl.training.config import read as read_config
-from softrl.training.opening import opened
+from softrl.training.opening import opened, restored_run
 from softrl.training.programs import RunPrograms, abstract_run, compile_programs, for_members
 from softrl.training.session import Listener, advance
 from softrl.training.state import RunState
@@ -145,7 +145,7 @@ def slots(job: Job) -> list[dict[str, Any]]:
 def _continued(directory: Path, job: Job, run: RunState) -> RunState:
     """The run of a later rung: its members' states gathered from where they were at the end of the one before."""
     before = directory.parent / job.start["batch"]
-    restored = checkpoint.restore(before / "checkpoints", abstract_run(assemble(read(before).config)))
+    restored = restored_run(before, abstract_run(assemble(read(before).config)))
     if restored is None:
         raise CheckpointError(f"{before} has no checkpoint for {directory} to continue; delete {directory} and rerun")
     state, index = restored.state, jnp.asarray(job.start["slots"])

@@ -6,10 +6,10 @@ import jax
 
 from softrl.envs import Source
 from softrl.errors import CheckpointError, ConfigError
-from softrl.storage import checkpoint
 from softrl.training import identity
 from softrl.training.assemble import assemble
 from softrl.training.config import read
+from softrl.training.opening import restored_run
 from softrl.training.programs import abstract_run
 from softrl.training.state import RunState
 
@@ -22,7 +22,7 @@ def inherit(run: RunState, from_run: str | Path, env: Source) -> RunState:
     source = Path(from_run)
     about = identity.read(source)
     old = assemble(read(about["config"]), env=env if about.get("environment", {}).get("only_in_process") else None)
-    restored = checkpoint.restore(source / "checkpoints", abstract_run(old))
+    restored = restored_run(source, abstract_run(old))
     if restored is None:
         raise CheckpointError(f"{source} has no checkpoint to start from")
     agent, fresh = restored.state.learner.agent, run.learner.agent

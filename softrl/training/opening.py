@@ -65,7 +65,7 @@ def opened(
             changed = identity.agree(out, assembled)
             if changed:
                 listener({"event": "changed", "names": changed})
-            restored = checkpoint.restore(out / "checkpoints", abstract)
+            restored = restored_run(out, abstract)
         if programs is None:
             programs = compile_programs(assembled, abstract)
             listener({"event": "compiled", "seconds": programs.seconds})
@@ -105,6 +105,14 @@ def _files(stack: contextlib.ExitStack, out: Path, restored: checkpoint.Restored
     log = metrics.open_log(out / "metrics.jsonl", offset)
     stack.callback(metrics.close, log)
     return {"directory": out, "store": store, "log": log, "offset": offset}
+
+
+def restored_run(directory: Path, abstract: RunState) -> checkpoint.Restored | None:
+    """The newest good checkpoint of the run in a directory; see `checkpoint.restore`.
+
+    Older versions stored simulators' states whole, also what no step reads: that is passed over.
+    """
+    return checkpoint.restore(directory / "checkpoints", abstract, ignored=(".env.sim", ".env.bank"))
 
 
 def _past(assembled: Assembled, abstract: RunState, out: Path, restored: checkpoint.Restored) -> Past:

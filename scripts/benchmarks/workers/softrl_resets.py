@@ -18,10 +18,11 @@ import numpy as np
 
 import softrl
 from benchmarks import protocol
+from softrl.envs.episodes import fresh
 from softrl.training.compilation import compiler_options
 from softrl.training.identity import surroundings
 from softrl.training.members import joined, single
-from softrl.types import Env, EnvState
+from softrl.types import Env, EnvState, Simulator
 
 LENGTHS = {False: 40, True: 8}
 """Whether there are several members -> steps of a stretch, a divisor of the limits and a multiple of the intervals."""
@@ -48,16 +49,26 @@ def stepped(env: Env, state: EnvState, actions: jax.Array, clock: jax.Array) -> 
     return jax.lax.scan(step, state, (clock + jnp.arange(len(actions)), actions))
 
 
+def whole(env: Env) -> Simulator:
+    """The simulator that environments are made of, with its whole state."""
+    pruned = env.step.args[0]  # of `episodes`
+    return pruned.reset.args[1]
+
+
 def raw(env: Env, sim: Any, actions: jax.Array, clock: jax.Array) -> tuple[Any, jax.Array]:
     """One member's stretch of physics alone: nothing ends, nothing is looked at."""
-    # What `episodes` makes of a simulator has it as its first argument.
-    step = jax.vmap(env.step.args[0].step)
+    step = jax.vmap(whole(env).step)
 
     def one(sim, action):
         sim, _, reward, _ = step(sim, action)
         return sim, reward
 
     return jax.lax.scan(one, sim, actions)
+
+
+def begun(env: Env, key: jax.Array) -> Any:
+    """The whole states in which the first episodes of one member begin."""
+    return fresh(whole(env), env.spec.num_envs, key, jnp.zeros(env.spec.num_envs, jnp.uint32))[0]
 
 
 def compiled(settings: dict) -> tuple[dict[str, Contestant], Env, float]:
@@ -68,9 +79,10 @@ def compiled(settings: dict) -> tuple[dict[str, Contestant], Env, float]:
     build = lambda function, *arguments: jax.jit(function).lower(*arguments).compile(compiler_options())
     keys = jax.random.split(jax.random.key(0), settings["members"])
     first = build(jax.vmap(kept.reset), keys)
+    physics = build(jax.vmap(partial(begun, kept)), keys)
     actions, clock = drawn(kept, settings["members"], 0), jnp.int32(0)
     starts = {
-        "raw": (partial(raw, kept), first(keys).sim),
+        "raw": (partial(raw, kept), physics(keys)),
         "T": (partial(stepped, kept), first(keys)),
         "0": (partial(stepped, made), first(keys)._replace(bank=())),
     }
