@@ -48,6 +48,21 @@ class BatchNorm:
 
 
 @dataclass(frozen=True)
+class BatchRenorm:
+    """BatchNorm that in training, too, gives what the running statistics give (arXiv:1702.03275).
+
+    With μ, σ² mean and var of the batch, m, s² the running ones, epsilon added to both variances: ((x − μ) / σ · r + d)
+    times `scale`, plus `bias`, where r = σ / s, within [1 / most_scale, most_scale], and d = (μ − m) / s, within
+    ± most_shift, are constants to the gradient, which is that of BatchNorm.
+    """
+
+    momentum: float = 0.99
+    epsilon: float = 1e-5
+    most_scale: float = 3.0
+    most_shift: float = 5.0
+
+
+@dataclass(frozen=True)
 class Activation:
     """A nonlinearity: relu, silu, elu, tanh, or gelu (the approximation by a tanh)."""
 
@@ -62,17 +77,26 @@ class Residual:
     layers: tuple["Layer", ...]
 
 
-Layer = Dense | LayerNorm | RMSNorm | BatchNorm | Activation | Residual
+Layer = Dense | LayerNorm | RMSNorm | BatchNorm | BatchRenorm | Activation | Residual
 Layers = tuple[Layer, ...]
 
 RUNNING = ("mean", "var")
 """Arrays whose names end in one of these are running statistics, flax's collection `batch_stats`; all others are
 parameters."""
 
-NORMS: Mapping[str, Layers] = {"none": (), "layer": (LayerNorm(),), "rms": (RMSNorm(),), "batch": (BatchNorm(),)}
+NORMS: Mapping[str, Layers] = {
+    "none": (),
+    "layer": (LayerNorm(),),
+    "rms": (RMSNorm(),),
+    "batch": (BatchNorm(),),
+    "renorm": (BatchRenorm(),),
+}
 """Normalisations by the names that configs have for them."""
 
-_PLAIN = {kind.__name__: kind for kind in (Dense, LayerNorm, RMSNorm, BatchNorm, Activation)}
+OVER_BATCH = ("batch", "renorm")
+"""Those of them that look at the whole batch, and keep running statistics."""
+
+_PLAIN = {kind.__name__: kind for kind in (Dense, LayerNorm, RMSNorm, BatchNorm, BatchRenorm, Activation)}
 
 
 class Normalizer(NamedTuple):
@@ -116,7 +140,7 @@ def residual(
     """
     inner = (Dense(expansion * width), Activation(activation), Dense(width))
     blocks = [Residual((*NORMS[norm], *inner))] * depth
-    return (Dense(width), *blocks, *NORMS["rms" if norm == "batch" else norm], Dense(out, head_scale))
+    return (Dense(width), *blocks, *NORMS["rms" if norm in OVER_BATCH else norm], Dense(out, head_scale))
 
 
 def named(layers: Layers) -> list[tuple[str, Layer]]:
@@ -141,7 +165,7 @@ def shapes(layers: Layers, size: int) -> tuple[dict[str, tuple[int, ...]], int]:
                 known |= {f"{name}/{part}": (size,) for part in ("scale", "bias")}
             case RMSNorm():
                 known |= {f"{name}/scale": (size,)}
-            case BatchNorm():
+            case BatchNorm() | BatchRenorm():
                 known |= {f"{name}/{part}": (size,) for part in ("scale", "bias", *RUNNING)}
             case Residual(inner):
                 within, out = shapes(inner, size)

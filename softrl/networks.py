@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from softrl.distributions.categorical import Categorical
 from softrl.distributions.tanh_gaussian import TanhGaussian
-from softrl.layers import Activation, BatchNorm, Dense, LayerNorm, Layers, Residual, RMSNorm, named
+from softrl.layers import Activation, BatchNorm, BatchRenorm, Dense, LayerNorm, Layers, Residual, RMSNorm, named
 from softrl.types import Network, PyTree
 
 ACTIVATIONS = {"relu": nn.relu, "silu": nn.silu, "elu": nn.elu, "gelu": nn.gelu, "tanh": nn.tanh}
@@ -42,6 +42,8 @@ class Stack(nn.Module):
                     x = nn.RMSNorm(epsilon=epsilon, name=name)(x)
                 case BatchNorm(momentum, epsilon):
                     x = nn.BatchNorm(use_running_average=not train, momentum=momentum, epsilon=epsilon, name=name)(x)
+                case BatchRenorm():
+                    x = Renormalized(layer, name=name)(x, train=train)
                 case Residual(inner):
                     x = x + Stack(inner, self.precision, name=name)(x, train=train)
                 case Activation(kind):
@@ -49,11 +51,38 @@ class Stack(nn.Module):
         return x
 
 
+class Renormalized(nn.Module):
+    """`[..., H] -> [..., H]`, as `BatchRenorm` says; its arrays are those of flax's BatchNorm."""
+
+    layer: BatchRenorm
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        of, axes = self.layer, tuple(range(x.ndim - 1))
+        scale, bias = (
+            jnp.expand_dims(self.param(name, init, x.shape[-1:]), axes)
+            for name, init in (("scale", nn.initializers.ones), ("bias", nn.initializers.zeros))
+        )
+        mean, var = (
+            self.variable("batch_stats", name, init, x.shape[-1:])
+            for name, init in (("mean", jnp.zeros), ("var", jnp.ones))
+        )
+        m, s = jnp.expand_dims(mean.value, axes), jnp.expand_dims(jnp.sqrt(var.value + of.epsilon), axes)
+        if not train:
+            return (x - m) / s * scale + bias
+        mu, sigma = jnp.mean(x, axes, keepdims=True), jnp.sqrt(jnp.var(x, axes, keepdims=True) + of.epsilon)
+        r = jax.lax.stop_gradient(jnp.clip(sigma / s, 1.0 / of.most_scale, of.most_scale))
+        d = jax.lax.stop_gradient(jnp.clip((mu - m) / s, -of.most_shift, of.most_shift))
+        mean.value = of.momentum * mean.value + (1.0 - of.momentum) * mu.reshape(-1)
+        var.value = of.momentum * var.value + (1.0 - of.momentum) * (sigma.reshape(-1) ** 2 - of.epsilon)
+        return ((x - mu) / sigma * r + d) * scale + bias
+
+
 def network(layers: Layers, size: int, precision: str = "float32") -> Network:
     """The layers for inputs `[..., size]`: `apply(params, batch_stats, x, train) -> ([..., O], batch_stats)`.
 
-    batch_stats: flax's collection, `()` where no layer is a BatchNorm. With `train` these normalise by the batch, and
-    their moved running statistics come back; without, they normalise by the running ones, which stay as they are.
+    batch_stats: flax's collection, `()` where no layer is a BatchNorm or BatchRenorm. With `train` these see the batch,
+    and their moved running statistics come back; without, they normalise by the running ones, which stay as they are.
     """
     module = Stack(layers, precision)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from softrl.layers import Activation, BatchNorm, Dense, Layer, LayerNorm, Layers, Residual, RMSNorm, named
+from softrl.layers import Activation, BatchNorm, BatchRenorm, Dense, Layer, LayerNorm, Layers, Residual, RMSNorm, named
 
 Step = Callable[[np.ndarray], np.ndarray]
 
@@ -192,7 +192,7 @@ def _maker(layer: Layer, prefix: str) -> Callable[[Mapping[str, np.ndarray]], St
             return of(partial(partial, _layer_norm, np.float32(epsilon)), "scale", "bias")
         case RMSNorm(epsilon):
             return of(partial(partial, _rms_norm, np.float32(epsilon)), "scale")
-        case BatchNorm(_, epsilon):
+        case BatchNorm(_, epsilon) | BatchRenorm(_, epsilon):
             return of(partial(_batch_norm, np.float32(epsilon)), "scale", "bias", "mean", "var")
         case Residual(inner):
             return lambda arrays: partial(_residual, steps(inner, arrays, prefix))

@@ -150,9 +150,9 @@ class Batch(NamedTuple):
 class EnvState(NamedTuple):
     """N environments after a step; `obs` is what to act on next, `transition` fields describe the step just made.
 
-    sim: the simulator's own state. key: of the run's environments. episode: `[N]` episodes begun, the address of the
-    next reset. steps: `[N]` steps into the episode, staggered in each environment's first. bank: `(sim, obs)` in which
-    the next episodes begin, where `Env.interval` is not 0.
+    sim: what the simulator's next step reads of its state. key: of the run's environments. episode: `[N]` episodes
+    begun, the address of the next reset. steps: `[N]` steps into the episode, staggered in each environment's first.
+    bank: `(sim, obs)` in which the next episodes begin, where `Env.interval` is not 0.
     """
 
     obs: PyTree

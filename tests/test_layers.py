@@ -5,7 +5,7 @@ import json
 import pytest
 
 from softrl import layers
-from softrl.layers import Activation, BatchNorm, Dense, LayerNorm, Residual, RMSNorm, perceptron, residual
+from softrl.layers import Activation, BatchNorm, BatchRenorm, Dense, LayerNorm, Residual, RMSNorm, perceptron, residual
 
 MIXED = (LayerNorm(1e-3), Dense(8, 0.5), Activation("elu"), Dense(4), LayerNorm(), RMSNorm(1e-3))
 NESTED = (BatchNorm(), Residual((RMSNorm(), Dense(3), Residual(()), Dense(5))), Dense(2))
@@ -52,6 +52,7 @@ def test_blocks_normalise_what_enters_them_and_what_leaves_the_last_of_them():
         ("layer", LayerNorm(), LayerNorm()),
         ("rms", RMSNorm(), RMSNorm()),
         ("batch", BatchNorm(), RMSNorm()),
+        ("renorm", BatchRenorm(), RMSNorm()),
     ):
         made = residual(3, 1, 1, norm=norm, expansion=2)
         assert made == (Dense(3), Residual((begins, *inner)), ends, Dense(1))

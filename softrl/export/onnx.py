@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from softrl import __version__
 from softrl.errors import ExportError
-from softrl.layers import Activation, BatchNorm, Dense, LayerNorm, Layers, Residual, RMSNorm, named
+from softrl.layers import Activation, BatchNorm, BatchRenorm, Dense, LayerNorm, Layers, Residual, RMSNorm, named
 from softrl.numpy_network import Categorical, Sampler, Scalar, TanhGaussian
 from softrl.numpy_policy import NumpyPolicy
 
@@ -87,7 +87,7 @@ def _network(graph: Graph, layers: Layers, arrays: dict[str, np.ndarray], x: str
                 x = graph.add("LayerNormalization", x, *of("scale", "bias"), out=out, epsilon=epsilon)
             case RMSNorm(epsilon):
                 x = _rms_norm(graph, epsilon, x, *of("scale"), out=out)
-            case BatchNorm(_, epsilon):
+            case BatchNorm(_, epsilon) | BatchRenorm(_, epsilon):
                 x = graph.add("BatchNormalization", x, *of("scale", "bias", "mean", "var"), out=out, epsilon=epsilon)
             case Residual(inner):
                 x = graph.add("Add", x, _network(graph, inner, arrays, x, out), out=out)

@@ -123,19 +123,24 @@ def test_three_seeds_reach_the_value_of_the_best_tanh_gaussian(value_network):
 FRONTIER = {
     "categorical": {"critic": "categorical", "return_bound": 8.0},
     "scaled": {"critic": "categorical", "reward_scaling": "returns"},
-    "batch norm": {"norm": "batch"},
-    "batch norm, no target": {"norm": "batch", "target_network": False},
+    "batch norm": {"norm": "batch", "critic_reduction": "mean"},
+    "batch norm, no target": {"norm": "batch", "critic_reduction": "mean", "target_network": False},
+    "batch renorm": {"norm": "renorm", "thousands": (5, 8, 12, 12)},
     "residual": {"norm": "layer", "residual": True, "depth": 1, "width": 32},
     "repeated": {"exploration": "repeated"},
     "pink": {"exploration": "pink"},
 }
-"""Choices of soft actor-critic, none of which may change what is learned."""
+"""Choices of soft actor-critic, none of which may change what is learned.
+
+Batch norm's critics are noisy for ever, by their batches, and the minimum of two takes the noise for a loss: with it
+they stay 0.10 to 0.15 low, after 37,000 updates too. Batch renorm's are not, but they take longer.
+"""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("choice", FRONTIER)
 def test_every_choice_has_the_same_answer(choice):
-    found = errors(annealed(seeds=1, thousands=(5, 4, 3), **FRONTIER[choice]), 0)
+    found = errors(annealed(seeds=1, **{"thousands": (5, 4, 3), **FRONTIER[choice]}), 0)
     print(f"{choice}: estimate and policy errors {np.round(found, 4).tolist()}")
     estimate, policy = found
     assert np.abs(estimate).max() < 0.05, estimate

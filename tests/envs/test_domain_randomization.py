@@ -227,8 +227,8 @@ def test_randomisation_is_an_axis_of_a_sweep():
     made = plan(load({"base": base, "axes": {"domain_randomization": [False, True]}, "seeds": 2}))
     assert [one.group.config.env.domain_randomization for one in made.groups] == [False, True]
     plain, drawn = (one.member_bytes for one in made.groups)
-    # 8 environments, a speed instead of a key of two words each.
-    assert plain - drawn == 8 * 4
+    # 8 environments, a speed each.
+    assert drawn - plain == 8 * 4
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,22 @@ from hypothesis import strategies as st
 
 from softrl import layers, networks, numpy_network
 from softrl.export import onnx as onnx_file
-from softrl.layers import Activation, BatchNorm, Dense, LayerNorm, Residual, RMSNorm, perceptron, residual
+from softrl.layers import (
+    OVER_BATCH,
+    Activation,
+    BatchNorm,
+    BatchRenorm,
+    Dense,
+    LayerNorm,
+    Residual,
+    RMSNorm,
+    perceptron,
+    residual,
+)
 from softrl.numpy_network import TanhGaussian
 from softrl.numpy_policy import Input, NumpyPolicy, PolicySpec
 
-KINDS = {"layer": "LayerNorm", "rms": "RMSNorm", "batch": "BatchNorm"}
+KINDS = {"layer": "LayerNorm", "rms": "RMSNorm", "batch": "BatchNorm", "renorm": "BatchRenorm"}
 
 
 def dense(part: dict, x: np.ndarray) -> np.ndarray:
@@ -21,7 +32,7 @@ def dense(part: dict, x: np.ndarray) -> np.ndarray:
 
 
 def normalised(norm: str, part: dict, x: np.ndarray) -> np.ndarray:
-    """Of a network that never learned, batch norm's running mean is 0 and its variance 1."""
+    """Of a network that never learned, the running mean over batches is 0 and the variance 1."""
     if norm == "layer":
         x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
     elif norm == "rms":
@@ -42,7 +53,7 @@ def by_hand(params: dict, x: np.ndarray, depth: int, activation: str, norm: str)
 
 
 def blocks_by_hand(params: dict, x: np.ndarray, depth: int, norm: str) -> np.ndarray:
-    parts, last = params["params"], "rms" if norm == "batch" else norm
+    parts, last = params["params"], "rms" if norm in OVER_BATCH else norm
     x = dense(parts["Dense_0"], x)
     for i in range(depth):
         block, inner = parts[f"Residual_{i}"], x
@@ -73,14 +84,14 @@ def test_a_field_that_does_not_reach_the_network_is_a_lie(norm, depth, activatio
     np.testing.assert_allclose(jax.jit(net.apply)(params, (), x)[0], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("norm", ["none", "layer", "rms", "batch"])
+@pytest.mark.parametrize("norm", ["none", "layer", "rms", "batch", "renorm"])
 @pytest.mark.parametrize("form", ["perceptron", "residual"])
 def test_a_norm_or_block_in_another_place_is_another_network_than_the_publications(form, norm):
     made = perceptron([4] * 2, 2, norm=norm) if form == "perceptron" else residual(4, 2, 2, norm=norm)
     net, x = networks.network(made, 3), np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     params, batch_stats = jax.jit(net.init)(jax.random.key(0))
     params = moved(params)
-    assert (batch_stats == ()) == (norm != "batch")
+    assert (batch_stats == ()) == (norm not in OVER_BATCH)
     plain = jax.device_get(params)
     expected = by_hand(plain, x, 2, "relu", norm) if form == "perceptron" else blocks_by_hand(plain, x, 2, norm)
     acted, same = jax.jit(net.apply)(params, batch_stats, x)
@@ -124,6 +135,39 @@ def test_batch_norm_by_the_wrong_statistics_learns_one_function_and_acts_by_anot
     acted, same = jax.jit(net.apply)(params, batch_stats, x)
     np.testing.assert_allclose(acted, by_statistics(plain, x, running)[0], rtol=1e-4, atol=1e-4)
     assert jax.tree.all(jax.tree.map(np.array_equal, same, batch_stats))
+
+
+RENORM = networks.network((BatchRenorm(momentum=0.9, most_scale=2.0, most_shift=0.5),), 2)
+
+
+def renormalised(params, statistics, x):
+    """In training: the output, its gradient by x where outputs weigh unlike, and the running statistics after it."""
+    weigh = lambda x: jnp.sum(jnp.arange(x.size).reshape(x.shape) * RENORM.apply(params, statistics, x, train=True)[0])
+    (y, after), grad = RENORM.apply(params, statistics, x, train=True), jax.grad(weigh)(x)
+    return y, grad, after["BatchRenorm_0"]
+
+
+def test_batch_renorm_learns_the_function_by_which_it_acts_where_batches_are_like_the_running_statistics():
+    params, _ = jax.jit(RENORM.init)(jax.random.key(0))
+    params, rng = moved(params), np.random.default_rng(0)
+    x = np.float32(rng.normal(1.0, 2.0, (6, 2)))
+    near = {"BatchRenorm_0": {"mean": jnp.float32(x.mean(0) + 0.3), "var": jnp.float32(1.7 * x.var(0))}}
+    y, grad, after = jax.jit(renormalised)(params, near, x)
+    close = {"rtol": 1e-4, "atol": 1e-5}  # float32 sums of six
+    np.testing.assert_allclose(y, RENORM.apply(params, near, x)[0], **close)
+    np.testing.assert_allclose(after["mean"], 0.9 * near["BatchRenorm_0"]["mean"] + 0.1 * x.mean(0), **close)
+    np.testing.assert_allclose(after["var"], 0.9 * near["BatchRenorm_0"]["var"] + 0.1 * x.var(0), **close)
+    # Its gradient is batch norm's, of which none remains along what all of a batch have in common.
+    np.testing.assert_allclose(grad.sum(0), 0.0, atol=1e-4)
+    np.testing.assert_allclose((grad * (x - x.mean(0))).sum(0), 0.0, atol=1e-3)
+
+
+def test_batch_renorm_trusts_the_batch_where_the_running_statistics_are_far_off():
+    params, batch_stats = jax.jit(RENORM.init)(jax.random.key(0))
+    x = np.float32(np.random.default_rng(0).normal(30.0, 9.0, (6, 2)))  # the running ones are 0 and 1
+    y, *_ = jax.jit(renormalised)(params, batch_stats, x)
+    expected = (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5) * 2.0 + 0.5
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_each_critic_of_an_ensemble_has_running_statistics_of_its_own():
@@ -195,7 +239,7 @@ def test_other_names_of_parameters_would_be_other_random_numbers_and_make_old_ch
 
 
 def any_norm(draw):
-    kind = draw(st.sampled_from([LayerNorm, RMSNorm, BatchNorm]))
+    kind = draw(st.sampled_from([LayerNorm, RMSNorm, BatchNorm, BatchRenorm]))
     return kind(epsilon=draw(st.sampled_from([1e-6, 1e-2])))
 
 

@@ -11,6 +11,7 @@ from softrl.agents import target_entropy
 from softrl.agents.actor import LAYER_NORM, require_networks
 from softrl.config import Instead, Within
 from softrl.errors import ConfigError
+from softrl.layers import OVER_BATCH
 from softrl.types import EnvSpec, Spec
 
 __all__ = ["HIGH_SHARE", "SACConfig", "SACHypers", "over", "resolve", "validate"]
@@ -34,9 +35,10 @@ class SACConfig:
     """The hidden layers of critics and value network have these widths; by default `depth` of them have `width`."""
     activation: Literal["relu", "silu", "elu", "gelu", "tanh"] = "relu"
     """Hidden layers have this nonlinearity."""
-    norm: Annotated[Literal["none", "layer", "rms", "batch"], LAYER_NORM] = "layer"
+    norm: Annotated[Literal["none", "layer", "rms", "batch", "renorm"], LAYER_NORM] = "layer"
     """Before every nonlinearity hidden layers are normalised over their units, by mean and variance (layer) or by their
-    root mean square (rms), or each unit over the batch (batch), or not at all (none)."""
+    root mean square (rms), or each unit over the batch (batch), or over many batches, with the gradient of batch
+    (renorm), or not at all (none)."""
     residual: bool = False
     """Hidden layers are residual blocks, x + Dense(nonlinearity(Dense(norm(x)))), four times as wide inside."""
     critic: Literal["scalar", "categorical"] = "scalar"
@@ -138,9 +140,9 @@ def validate(config: SACConfig, hypers: SACHypers) -> None:
         for name, value in wanted.items():
             if getattr(config, name) != value:
                 raise ConfigError(f"with value_network {name} must be {value}, got {getattr(config, name)}")
-        if config.norm == "batch":
+        if config.norm in OVER_BATCH:
             raise ConfigError(
-                "norm batch is of critics without a value network: choose norm layer, or no value_network"
+                f"norm {config.norm} is of critics without a value network: choose norm layer, or no value_network"
             )
 
 

@@ -24,6 +24,7 @@ from softrl.agents.sac.prepared import Prepared, Seen, prepared
 from softrl.agents.sac.state import Parts, SACInfo, SACState
 from softrl.algorithm import Feedback
 from softrl.clock import Clock
+from softrl.layers import OVER_BATCH
 from softrl.networks import unit_weights
 from softrl.types import Batch, Network, PyTree
 
@@ -124,7 +125,7 @@ def _target(parts: Parts, state: SACState, batch: Prepared, hypers: SACHypers, n
     params = state.target if parts.config.target_network else state.critic.params
 
     def target(action: jax.Array, log_prob: jax.Array) -> Target:
-        if parts.config.norm == "batch":
+        if parts.config.norm in OVER_BATCH:
             _, beliefs, _ = _at_both_ends(parts, params, state.critic.batch_stats, batch, action)
         else:
             beliefs = _beliefs(parts, params, state.critic.batch_stats, batch.next_obs, action)
@@ -155,7 +156,7 @@ def _update_critic(
     parts: Parts, state: SACState, batch: Prepared, target: Target, hypers: SACHypers, noise: Any
 ) -> Regressed:
     network = parts.kind.critic
-    if parts.config.norm == "batch":
+    if parts.config.norm in OVER_BATCH:
         next_action = parts.kind.some(_policy(parts, state, batch.next_obs), noise)
 
         def apply(params: PyTree, batch_stats: PyTree, obs, action, *, train: bool) -> tuple[jax.Array, PyTree]:
