@@ -22,12 +22,12 @@ class Reading(NamedTuple):
 
 def pruned(simulator: Simulator) -> Simulator:
     """The same simulator, with None in its state for every leaf on which no observation, reward or end ever depends."""
-    step = jax.jit(simulator.step, inline=True)
     state, _ = jax.eval_shape(simulator.reset, jax.random.key(0), jnp.int32(0))
     leaves, structure = jax.tree.flatten(state)
-    traced = step.trace(state, jax.ShapeDtypeStruct(simulator.action.shape, simulator.action.dtype))
-    reading = Reading(tuple(zip(leaves, _read(traced.jaxpr.jaxpr, len(leaves)), strict=True)), structure)
-    return Simulator(partial(_reset, reading, simulator), partial(_step, reading, step), simulator.action)
+    action = jax.ShapeDtypeStruct(simulator.action.shape, simulator.action.dtype)
+    read = _read(jax.make_jaxpr(simulator.step)(state, action).jaxpr, len(leaves))
+    reading = Reading(tuple(zip(leaves, read, strict=True)), structure)
+    return Simulator(partial(_reset, reading, simulator), partial(_step, reading, simulator), simulator.action)
 
 
 def _read(jaxpr: Any, count: int) -> list[bool]:
@@ -48,8 +48,10 @@ def _reset(reading: Reading, simulator: Simulator, key: jax.Array, index: jax.Ar
     return _kept(reading, state), obs
 
 
-def _step(reading: Reading, step: Any, state: PyTree, action: jax.Array) -> tuple[PyTree, PyTree, jax.Array, jax.Array]:
-    state, *told = step(_whole(reading, state), action)
+def _step(
+    reading: Reading, simulator: Simulator, state: PyTree, action: jax.Array
+) -> tuple[PyTree, PyTree, jax.Array, jax.Array]:
+    state, *told = simulator.step(_whole(reading, state), action)
     return _kept(reading, state), *told
 
 

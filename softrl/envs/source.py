@@ -72,9 +72,7 @@ def simulated(name: str, of: str, simulator: Callable[[EnvConfig], Simulator], *
 def _episodes(simulator: Callable[[EnvConfig], Simulator], config: EnvConfig, *, stagger: bool, randomize: Any) -> Env:
     require_plain(config, randomize)
     require_32_bits(config.env)
-    made = simulator(config)
-    _require_sound(made, config.env)
-    return copies(made, config, stagger)
+    return copies(simulator(config), config, stagger)
 
 
 def _require_sound(simulator: Simulator, name: str) -> None:
@@ -89,9 +87,14 @@ def _require_sound(simulator: Simulator, name: str) -> None:
     action = jax.ShapeDtypeStruct(kind.shape, kind.dtype)
     after = jax.eval_shape(simulator.step, sim, action)
     for what, one, other in (("state", sim, after[0]), ("observation", obs, after[1])):
-        before, now = (jax.tree.map(lambda x: f"{x.dtype}{list(x.shape)}", tree) for tree in (one, other))
-        if before != now:
-            raise ConfigError(f"{name}: the {what} is {before} after reset and {now} after step: make them alike")
+        before, now = (_leaves(f"the {what}", tree) for tree in (one, other))
+        differ = [leaf for leaf in before | now if before.get(leaf) != now.get(leaf)]
+        if differ:
+            leaf, more = differ[0], f" (and {len(differ) - 1} more such)" if len(differ) > 1 else ""
+            raise ConfigError(
+                f"{name}: {leaf} is {before.get(leaf, 'missing')} after reset and {now.get(leaf, 'missing')} after "
+                f"step{more}: make them alike"
+            )
     reward, terminated = after[2:]
     if reward.shape != () or terminated.shape != () or terminated.dtype != np.bool_:
         raise ConfigError(
@@ -100,8 +103,20 @@ def _require_sound(simulator: Simulator, name: str) -> None:
         )
 
 
+def _leaves(of: str, tree: Any) -> dict[str, str]:
+    """What each array of a tree is, `float32[3]` say, by `of` and its path."""
+    return {
+        f"{of}{jax.tree_util.keystr(path)}": f"{leaf.dtype}{list(leaf.shape)}"
+        for path, leaf in jax.tree.leaves_with_path(tree)
+    }
+
+
 def copies(simulator: Simulator, config: EnvConfig, stagger: bool) -> Env:
     """As many environments of a simulator as a config says, under the name that it has there."""
+    # Each is traced once, however many programs reset and step it: of some robots that takes seconds.
+    traced = (jax.jit(function, inline=True) for function in (simulator.reset, simulator.step))
+    simulator = Simulator(*traced, simulator.action)
+    _require_sound(simulator, config.env)
     # Beyond an episode every environment would begin twice alike.
     interval = min(config.reset_interval, config.episode_length)
     sizes = {"num_envs": config.num_envs, "episode_length": config.episode_length, "reset_interval": interval}

@@ -97,6 +97,14 @@ class Playground:
         return self.State({"state": x[:2], "privileged_state": x}, x[0], jnp.float32(x[0] > 2.0))
 
 
+class Forgetful(Playground):
+    """Its step tells what its reset did not."""
+
+    def step(self, state, action):
+        """Nothing moves."""
+        return state._replace(obs={**state.obs, "new": state.reward})
+
+
 def point() -> softrl.Simulator:
     """Moves by what it is given, between −3 and 3."""
     return softrl.Simulator(
@@ -233,6 +241,7 @@ def bad_state() -> softrl.Simulator:
         (lambda: 3, "env must be a name, a softrl.Simulator.*got builtins.int"),
         (bad_reward, r"without axes; got float32\[1\]"),
         (bad_state, r"state is float32\[1\] after reset and bool\[1\] after step"),
+        (Forgetful(), r"the state\[0\].obs\['new'\] is missing after reset and float32\[\] after step"),
         (lambda: point()._replace(action=softrl.Continuous(2, (0.0,), (1.0,))), "as many finite low and high"),
     ],
 )
