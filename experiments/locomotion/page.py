@@ -101,7 +101,9 @@ def drawn(suite: str) -> Path:
             for column in runs:
                 lines(panel, runs[column], column, COLOURS[columns.index(column)])
             panel.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k")
-        panels[0].legend(fontsize=7, frameon=False)
+        known = {line.get_label(): line for panel in panels for line in panel.get_legend_handles_labels()[0]}
+        style = {"loc": "outside lower center", "ncols": len(known), "fontsize": 8, "frameon": False}
+        figure.legend(known.values(), known.keys(), **style)
         with media.whole(picture(suite)) as part:
             figure.savefig(part, format="png", metadata={"Software": None, "Description": fingerprint(suite)})
     return picture(suite)
