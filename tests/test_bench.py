@@ -9,12 +9,13 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import psutil
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from benchmarks import accelerator, protocol
+from benchmarks import accelerator, family, protocol, seeds
 from benchmarks.counted import products
 from benchmarks.peaks import Peak
 from benchmarks.report import Bar
@@ -96,6 +97,15 @@ def test_a_bench_that_is_stopped_leaves_no_contestant_behind(tmp_path, user_envi
         bench.terminate()
         assert bench.wait(60) == 143
     assert not psutil.wait_procs(contestants, timeout=10)[1]
+
+
+@pytest.mark.parametrize("task", family.TASKS, ids=lambda task: task.name)
+def test_the_page_shows_the_returns_and_seconds_of_the_committed_seeds(task):
+    runs = seeds.known(family.RESULTS, task)
+    returns, seconds = ([run[name] for run in runs] for name in ("return", "seconds"))
+    mean, *each = (f"{value:,.0f}".replace("-", "−") for value in (np.mean(returns), *returns))
+    shown = f"| `{task.env}` | {task.limit} | {len(runs)} | {mean} ({', '.join(each)}) | {np.mean(seconds):.0f} |"
+    assert shown in (protocol.ROOT / "docs/benchmarks.md").read_text()
 
 
 def test_every_robot_of_the_accelerator_s_suites_is_there():
