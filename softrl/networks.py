@@ -70,11 +70,12 @@ class Renormalized(nn.Module):
         m, s = jnp.expand_dims(mean.value, axes), jnp.expand_dims(jnp.sqrt(var.value + of.epsilon), axes)
         if not train:
             return (x - m) / s * scale + bias
-        mu, sigma = jnp.mean(x, axes, keepdims=True), jnp.sqrt(jnp.var(x, axes, keepdims=True) + of.epsilon)
+        mu, variance = jnp.mean(x, axes, keepdims=True), jnp.var(x, axes, keepdims=True)
+        sigma = jnp.sqrt(variance + of.epsilon)
         r = jax.lax.stop_gradient(jnp.clip(sigma / s, 1.0 / of.most_scale, of.most_scale))
         d = jax.lax.stop_gradient(jnp.clip((mu - m) / s, -of.most_shift, of.most_shift))
-        mean.value = of.momentum * mean.value + (1.0 - of.momentum) * mu.reshape(-1)
-        var.value = of.momentum * var.value + (1.0 - of.momentum) * (sigma.reshape(-1) ** 2 - of.epsilon)
+        for running, now in ((mean, mu), (var, variance)):
+            running.value = of.momentum * running.value + (1.0 - of.momentum) * now.reshape(-1)
         return ((x - mu) / sigma * r + d) * scale + bias
 
 

@@ -31,8 +31,10 @@ def pruned(simulator: Simulator) -> Simulator:
 
 
 def _read(jaxpr: Any, count: int) -> list[bool]:
-    """Which of the state's leaves, the first `count` inputs and outputs of a step, matter: those that its other outputs
-    are made of, and those that leaves are made of which matter themselves."""
+    """Which leaves of the state a step reads to any end. Args: `count`: of them, a step's first inputs and outputs.
+
+    Those from which its other outputs are made, and, until no more come, those from which such leaves are made.
+    """
     others = [True] * (len(jaxpr.outvars) - count)
     read = [False] * count
     while True:

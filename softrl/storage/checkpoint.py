@@ -210,9 +210,8 @@ def restore(directory: Path, abstract: PyTree, *, ignored: tuple[str, ...] = ())
             rejected.append(f"{folder}: {found}")
             damaged |= manifest.is_sealed(folder)
         if folders.steps(directory) != steps:
-            return restore(
-                directory, abstract, ignored=ignored
-            )  # a run that trains meanwhile replaced them while we looked
+            # A run that trains meanwhile replaced them while we looked.
+            return restore(directory, abstract, ignored=ignored)
     if damaged:
         listed = "".join(f"\n  {line}" for line in rejected)
         raise CheckpointError(f"no checkpoint in {directory} is whole; move it away to start anew:{listed}")

@@ -130,7 +130,7 @@ FRONTIER = {
     "repeated": {"exploration": "repeated"},
     "pink": {"exploration": "pink"},
 }
-"""Choices of soft actor-critic, none of which may change what is learned.
+"""Choices of soft actor-critic, none of which may change what is learned; `thousands` as `annealed` takes them.
 
 Batch norm's critics are noisy for ever, by their batches, and the minimum of two takes the noise for a loss: with it
 they stay 0.10 to 0.15 low, after 37,000 updates too. Batch renorm's are not, but they take longer.

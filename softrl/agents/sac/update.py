@@ -141,7 +141,8 @@ def _at_both_ends(
 ) -> tuple[jax.Array, jax.Array, PyTree]:
     """What critics that learn believe at (s, a) and at (s′, a′), and their batch statistics.
 
-    In one pass, since what normalises by a batch must have seen the policy's actions beside those in replay.
+    In one pass, since what normalises by a batch must have seen the policy's actions beside those in replay. With norm
+    renorm a target network is normalised by the critics' running statistics, since it has none of its own.
 
     Source: Bhatt et al. 2024, CrossQ, arXiv:1902.05605.
     """
