@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class Run:
 
     config: as it was run. directory: None where it was kept in memory. metrics: one record an evaluation. state: the
     whole `RunState`, None where it was loaded and not asked for. best_policy: of the best evaluation. stopped_by: the
-    signal that ended training early, or None.
+    signal that ended training early, or None. tallies: what was counted since the last record.
     """
 
     config: Config
@@ -54,6 +54,7 @@ class Run:
     best_policy: PyTree
     state: RunState | None = None
     stopped_by: int | None = None
+    tallies: list[dict[str, list[float]]] = field(default_factory=list)
 
     def __repr__(self) -> str:
         lines = [
@@ -217,7 +218,9 @@ def _trained(assembled: Assembled, out: Path | None, tell: Listener, **how: Any)
     with opened(assembled, out, tell, **how) as session, signals.graceful() as request:
         advance(session, request, tell)
         stopped = None if request.requested is None else int(request.requested)
-    run = Run(assembled.config, out, session.records, assembled, session.best_policy, session.run, stopped)
+    run = Run(
+        assembled.config, out, session.records, assembled, session.best_policy, session.run, stopped, session.tallies
+    )
     kept = "the run is this exception's `result`" if out is None else f"all is saved, the same call goes on: {out}"
     done = int(session.run.clock.step) * assembled.config.env.num_envs
     return signals.returned(run, stopped, f"stopped after {done:,} steps; {kept}")
@@ -249,9 +252,11 @@ def report(directory: str | Path, out: str | Path | None = None, *, video: bool 
 
 
 def _resume_in_memory(run: Run, config: Config, **watching: Any) -> Run:
-    assembled = run.assembled._replace(config=config)
+    old = run.assembled  # assembled anew: what falls during a run falls along another curve in a longer one
+    pieces = {"env": old.source, "evaluation_env": old.evaluation_source, **old.functions}
+    assembled = assemble(config, **pieces, members=old.members)
     best = max(map(_best_return, run.metrics))
-    past = Past(list(run.metrics), [], best, run.best_policy, run.metrics[-1]["timing"]["wall_s"])
+    past = Past(list(run.metrics), list(run.tallies), best, run.best_policy, run.metrics[-1]["timing"]["wall_s"])
     # Its own buffers: the chunk is donated its run, and `run.state` must stay readable.
     start = lambda _: jax.tree.map(jnp.copy, run.state)
     with watched(config, None, **watching) as (tell, _):

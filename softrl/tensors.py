@@ -6,6 +6,7 @@ Imports NumPy and safetensors only, so that an actor can use it without JAX.
 import json
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -64,3 +65,11 @@ def metadata(data: bytes) -> dict[str, str]:
             f"the safetensors header declares {sum(sizes)} bytes, the message holds {len(data) - 8 - length}"
         )
     return strings
+
+
+def named(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The leaves of nested dictionaries by their paths, as `obs/arm`; `softrl.numpy_policy.nested` undoes it."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        found |= named(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return found

@@ -142,7 +142,9 @@ def test_ctrl_c_saves_and_then_stops_the_callers_next_line_too(tmp_path):
         train(tiny.config(), progress_fn=interrupt)
     in_memory = stop.value.result
     assert in_memory.stopped_by == signal.SIGINT and in_memory.metrics[-1]["env_steps"] == 256
-    assert tiny.same_bits(in_memory.resume().state, train(tiny.config(), out=tmp_path).state)
+    went_on, saved = in_memory.resume(), train(tiny.config(), out=tmp_path)
+    assert tiny.same_bits(went_on.state, saved.state)
+    assert [line["train"] for line in went_on.metrics] == [line["train"] for line in saved.metrics]
 
 
 def test_the_command_without_an_environment_goes_on_with_the_run_that_is_there(tmp_path):
@@ -205,6 +207,17 @@ def test_a_run_in_memory_goes_on_to_the_state_of_a_longer_run():
     long = train(tiny.config(steps=1024))
     short = train(tiny.config(steps=512))
     assert tiny.same_bits(short.resume(steps=1024).state, long.state)
+
+
+def test_a_longer_run_in_memory_learns_at_the_rates_of_one_in_a_directory(tmp_path):
+    falls = tiny.config(rate_end=0.1, steps=256)
+    saved = train(falls, out=tmp_path).resume(steps=512)
+    assert tiny.same_bits(train(falls).resume(steps=512).state, saved.state)
+
+
+def test_schedules_that_end_at_a_given_step_are_those_of_the_run_that_ends_there():
+    short = train(tiny.config(rate_end=0.1, steps=256, schedule_steps=512))
+    assert tiny.same_bits(short.resume(steps=512).state, train(tiny.config(rate_end=0.1, steps=512)).state)
 
 
 def test_other_settings_in_the_same_directory_are_refused_by_name(tmp_path):

@@ -119,5 +119,5 @@ def _step(pool: Pool, action: np.ndarray) -> HostStep:
     return HostStep(obs, reward, np.array(terminated), np.array(truncated), final, valid)
 
 
-def _refuse(pool: Pool, snapshot: np.ndarray) -> None:
+def _refuse(pool: Pool, snapshot: np.ndarray, obs: PyTree) -> None:
     raise ConfigError(f"envpool/{pool.name} cannot be put back to a snapshot of {len(snapshot)} bytes")

@@ -269,8 +269,9 @@ def _snapshot(opened: OpenEnvs, size: int) -> np.ndarray:
     return gymnasium_state.require_size(opened.env.envs[0], np.concatenate(parts), size)
 
 
-def _restore(opened: OpenEnvs, snapshot: np.ndarray) -> None:
+def _restore(opened: OpenEnvs, snapshot: np.ndarray, obs: PyTree) -> None:
     parts = np.split(np.asarray(snapshot, np.uint8), opened.num_envs)
     _reset(opened, 0)
     for env, part in zip(opened.env.envs, parts, strict=True):
         gymnasium_state.write(env, part)
+    opened.last = obs

@@ -1,5 +1,6 @@
 """The interface of environments that live outside XLA: another simulator, another process, a robot. NumPy only."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -28,15 +29,16 @@ class HostEnv(NamedTuple):
     """N environments that reset themselves. Mutable behind these functions, so one user at a time.
 
     spec: as of any environment. reset: `(seed) -> obs`, equal seeds begin equal sequences of episodes. step:
-    `(action[N, A] in [−1, 1]) -> HostStep`. snapshot: `() -> uint8[S]`, all that `restore(bytes)` needs to go on to the
-    bit; S = 0 where the simulator cannot do that. snapshot_size: S. close: frees what it holds; `reset` opens it again.
+    `(action[N, A] in [−1, 1]) -> HostStep`. snapshot: `() -> uint8[S]`, all that `restore(bytes, obs)`, with the
+    observations of then, needs to go on to the bit; S = 0 where the simulator cannot do that. snapshot_size: S. close:
+    frees what it holds; `reset` opens it again.
     """
 
     spec: EnvSpec
     reset: Callable[[int], PyTree]
     step: Callable[[np.ndarray], HostStep]
     snapshot: Callable[[], np.ndarray]
-    restore: Callable[[np.ndarray], None]
+    restore: Callable[[np.ndarray, PyTree], None]
     snapshot_size: int
     close: Callable[[], None]
 
@@ -50,4 +52,5 @@ def close(opened: Any) -> None:
     """Closes the environments that are open, and forgets them. Args: `opened`: has them as `env`, or None."""
     env, opened.env = opened.env, None
     if env is not None:
-        env.close()
+        with contextlib.suppress(Exception):  # nor hides why they are closed, an error of their own perhaps
+            env.close()

@@ -1,5 +1,6 @@
 """Demonstrations from a file: `.npz` with the keys of D4RL, of Minari, or of another library that is known here."""
 
+import io
 import math
 import zipfile
 from collections.abc import Mapping
@@ -9,10 +10,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from softrl.errors import BatchError, ConfigError
+from softrl.errors import BatchError, ConfigError, TensorError
 from softrl.experience.adapters import ADAPTERS, adapted, renamed
 from softrl.experience.batches import Rows, checked_rows
+from softrl.numpy_policy import nested
 from softrl.storage import durable
+from softrl.tensors import named
 from softrl.types import Continuous, EnvSpec, Spec, Transition
 
 
@@ -27,7 +30,10 @@ def read(path: str | Path, spec: Spec | EnvSpec) -> Rows:
       spec: what observations and actions must be; actions are given within its bounds.
     Raises: ConfigError: no such file, unknown keys, or rows that do not fit; it says what was expected.
     """
-    arrays = _grouped(_loaded(path))
+    try:
+        arrays = nested({tuple(name.split("/")): array for name, array in _loaded(path).items()})
+    except TensorError as error:
+        raise ConfigError(f"{path}: {error}") from None
     names = _library(path, arrays)
     theirs = None if names == "softrl" else ADAPTERS[names]
     obs, action, reward = ("obs", "action", "reward") if theirs is None else theirs[:3]
@@ -43,16 +49,21 @@ def write(path: str | Path, rows: Transition, spec: Spec | EnvSpec) -> int:
     """A file that `read` reads, with D4RL's keys, of the valid rows of episodes `[T, E, ...]`, one after the other.
 
     Args: `rows`: in NumPy, actions in [−1, 1]; the file has them within the robot's own bounds.
-    Returns: how many rows.
+    Returns: how many rows. Raises: ConfigError for observations that are no arrays or dictionaries of such.
     """
     kept = np.swapaxes(rows.valid, 0, 1)
     rows = jax.tree.map(lambda x: np.swapaxes(x, 0, 1)[kept], rows)
     flags = {"rewards": rows.reward, "terminals": rows.terminated, "timeouts": rows.truncated}
-    arrays = {"actions": _own(rows.action, spec), **flags}
-    for name, tree in (("observations", rows.obs), ("next_observations", rows.next_obs)):
-        arrays |= {f"{name}/{key}": x for key, x in tree.items()} if isinstance(tree, dict) else {name: tree}
+    arrays = named({"actions": _own(rows.action, spec), "observations": rows.obs, "next_observations": rows.next_obs})
+    for name, x in arrays.items():
+        if not isinstance(x, np.ndarray):
+            raise ConfigError(
+                f"{path}: a file has arrays by name, and {name} are a {type(x).__name__}: use a dictionary"
+            )
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays, **flags)
     with durable.explained("write", Path(path)):
-        np.savez_compressed(path, **arrays)
+        durable.write_atomically(Path(path), content.getvalue())
     return len(rows.reward)
 
 
@@ -72,18 +83,6 @@ def _loaded(path: str | Path) -> dict[str, np.ndarray]:
     except (OSError, ValueError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         said = "there is no such file" if isinstance(error, FileNotFoundError) else f"it cannot be read ({error})"
         raise ConfigError(f"demonstrations {str(path)!r}: {said}; expected an .npz of arrays") from None
-
-
-def _grouped(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """`observations/arm` as `{"observations": {"arm": …}}`."""
-    found: dict[str, Any] = {}
-    for name, array in arrays.items():
-        first, slash, rest = name.partition("/")
-        if slash:
-            found.setdefault(first, {})[rest] = array
-        else:
-            found[first] = array
-    return found
 
 
 def _library(path: str | Path, arrays: Mapping[str, Any]) -> str:

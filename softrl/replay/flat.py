@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from softrl.clock import Counter
 from softrl.replay import priorities
 from softrl.replay.priorities import SumTree
-from softrl.replay.recency import SamplingHypers, draw_age
+from softrl.replay.recency import SamplingHypers, draw_age, finer
 from softrl.types import Batch, PyTree, Replay, Spec, Transition
 
 
@@ -105,7 +105,9 @@ def _sample(layout: FlatLayout, state: FlatState, step: Counter, key: jax.Array,
         weight = (jnp.maximum(chance, 1e-30) * jnp.maximum(stored, 1)) ** -layout.importance_exponent
         weight = weight / jnp.max(weight)
     else:
-        age = draw_age(uniform, jnp.maximum(stored, 1), hypers.replay.recency_horizon, hypers.replay.recency_floor)
+        ages = jnp.maximum(stored, 1)
+        age = draw_age(uniform, ages, hypers.replay.recency_horizon, hypers.replay.recency_floor)
+        age = finer(jax.random.fold_in(key, 1), age, ages, layout.capacity)
         row = (step.minus(1).mod(layout.capacity) - age) % layout.capacity
         weight = jnp.ones(layout.batch_size)
     obs, next_obs = (jax.tree.map(lambda table: table[row], tree) for tree in (state.obs, state.next_obs))

@@ -136,7 +136,8 @@ def evaluated(trained: Assembled, policy: PyTree, *, episodes: int, seed: int) -
     assembled = assemble(config, env=env)
     held_out, agent = assembled.evaluation, assembled.program.agent
     if isinstance(held_out, HostEnv):
-        result = hosted.evaluate(held_out, acting(assembled, policy), seed)
+        with contextlib.closing(held_out):
+            result = hosted.evaluate(held_out, acting(assembled, policy), seed)
     else:
         result = jax.jit(lambda policy, key: evaluate(held_out, agent, policy, key))(policy, evaluation_key(seed))
     return jax.tree.map(np.asarray, result)
@@ -147,7 +148,8 @@ def demonstrated(trained: Assembled, policy: PyTree, path: Path, *, episodes: in
     source = trained.evaluation_source or trained.source
     env = make_env(trained.config.env, source, num_envs=episodes, stagger=False)
     if isinstance(env, HostEnv):
-        rows = demonstrate_on_host(env, acting(trained, policy), EVALUATION_SEED + seed)
+        with contextlib.closing(env):
+            rows = demonstrate_on_host(env, acting(trained, policy), EVALUATION_SEED + seed)
     else:
         play = jax.jit(lambda policy, key: demonstrate(env, trained.program.agent, policy, key))
         rows = jax.tree.map(np.asarray, play(policy, evaluation_key(seed)))

@@ -159,8 +159,9 @@ def in_one_line(best: Best) -> str:
     cell = best.cell
     setting = ", ".join(f"{name} {_spelled(value)}" for name, value in cell.setting.items()) or "the base"
     spread = f" [{number(cell.low)}, {number(cell.high)}]" if math.isfinite(cell.low) else ""
+    lost = f", {cell.diverged} diverged" if cell.diverged else ""
     return (
-        f"{setting}: IQM {number(cell.iqm)}{spread}, n {cell.n}; best run {best.member.member.id}, "
+        f"{setting}: IQM {number(cell.iqm)}{spread}, n {cell.n}{lost}; best run {best.member.member.id}, "
         f"{number(best.member.final_return)}, in {best.directory}"
     )
 

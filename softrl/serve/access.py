@@ -1,7 +1,6 @@
 """Who may talk to a server: loopback is open; any other address wants a token and TLS."""
 
 import hmac
-import ipaddress
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -32,10 +31,10 @@ def access(address: str, token_file: str | None, tls_cert: str | None, tls_key: 
     Raises: ConfigError: an address that is none, one beyond loopback without a token and TLS, or a file that is
       missing, too short or readable by others.
     """
-    host = _host(address)
+    _require_port(address)
     if bool(tls_cert) != bool(tls_key):
         raise ConfigError("TLS needs both files: --tls-cert and --tls-key")
-    if not _is_loopback(host) and not (token_file and tls_cert):
+    if not wire.is_loopback(address) and not (token_file and tls_cert):
         raise ConfigError(
             f"{address} can be reached from other machines: give --token-file, --tls-cert and --tls-key, or listen on "
             "127.0.0.1"
@@ -78,20 +77,10 @@ class TokenCheck(grpc.ServerInterceptor):
         )
 
 
-def _host(address: str) -> str:
+def _require_port(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
         raise ConfigError(f"address must be host:port, for example 127.0.0.1:50051, got {address!r}")
-    return host.strip("[]")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _read_secret(path: str, flag: str) -> bytes:

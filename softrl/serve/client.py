@@ -7,6 +7,7 @@ with Client("127.0.0.1:50051", actor="arm-1") as client:
     client.push({"obs": …, "action": …, "reward": …, "terminated": …, "next_obs": …})   # [B, ...] each
 """
 
+import contextlib
 import secrets
 import threading
 import time
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from softrl.errors import ServerError
+from softrl.errors import BatchError, ConfigError, ServerError
 from softrl.numpy_policy import NumpyPolicy
 from softrl.serve import protocol, wire
 
@@ -52,8 +53,10 @@ class Pushed(NamedTuple):
 class Client:
     """One actor of a server. Calls are tried again while the server is away or busy, for `patience` seconds.
 
-    A push that returned is stored, once, whatever was killed meanwhile. `sequence` is the number of the last push of
-    this actor that is stored; a new process of the same actor starts with that of the old one, and shuts it out.
+    A push that returned is stored, once, whatever was killed meanwhile. One that raised ServerError may be stored or
+    not; the next push sends it again first, so it is neither lost nor stored twice while this client lives. `sequence`
+    is the number of the last push of this actor that is known to be stored; a new process of the same actor starts
+    with that of the old one, and shuts it out.
     """
 
     def __init__(
@@ -70,11 +73,14 @@ class Client:
         Args:
           address: `host:port`.
           actor: its name, 1 to 64 of A-Z a-z 0-9 . _ -, its own among all actors of the server.
-          token_file: a file with the server's token.
+          token_file: a file with the server's token; beyond this machine it wants tls_ca.
           tls_ca: a PEM file with the server's certificate, or that of its authority; without it the channel is plain.
           patience: seconds.
-        Raises: ServerError: no server, or one that refuses. ConfigError: a file that cannot be read.
+        Raises: ServerError: no server, or one that refuses. ConfigError: a file that cannot be read, or a token that
+          others could read on its way.
         """
+        if token_file is not None and tls_ca is None and not wire.is_loopback(address):
+            raise ConfigError(f"a token for {address} would travel in the clear: give tls_ca, the server's certificate")
         self.actor, self.patience = actor, patience
         self._session = secrets.randbits(63) + 1
         token = None if token_file is None else wire.read_file(token_file).decode(errors="replace").strip()
@@ -82,6 +88,7 @@ class Client:
         self._channel = _channel(address, tls_ca)
         self._stopped = threading.Event()
         self._policy: NumpyPolicy | None = None
+        self._unanswered: protocol.PushRequest | None = None
         try:
             reply = self._call("Join", protocol.JoinRequest(actor=actor, session=self._session), protocol.JoinReply)
         except BaseException:
@@ -110,8 +117,20 @@ class Client:
                 f"a push of {request.ByteSize():,} bytes is longer than the server reads "
                 f"({self._max_bytes:,}): push fewer rows"
             )
-        reply = self._call("Push", request, protocol.PushReply)
-        self.sequence += 1
+        if self._unanswered not in (None, request):
+            with contextlib.suppress(BatchError):  # what the server refuses was never stored
+                self._send(self._unanswered)
+            request.sequence = self.sequence + 1
+        return self._send(request)
+
+    def _send(self, request: protocol.PushRequest) -> Pushed:
+        self._unanswered = request
+        try:
+            reply = self._call("Push", request, protocol.PushReply)
+        except BatchError:
+            self._unanswered = None
+            raise
+        self._unanswered, self.sequence = None, request.sequence
         return Pushed(self.sequence, reply.version)
 
     def pull(self) -> NumpyPolicy:
@@ -140,17 +159,21 @@ class Client:
     def _call(self, name: str, request: Any, reply: Any) -> Any:
         send = self._channel.unary_unary(protocol.METHODS[name], lambda m: m.SerializeToString(), reply.FromString)
         left, wait = self.patience, _FIRST_WAIT_S
-        while True:
+        while not self._stopped.is_set():
             started = time.monotonic()
             try:
                 return send(request, timeout=_CALL_S, metadata=self._metadata)
             except grpc.RpcError as error:
-                if error.code() not in _AGAIN or left <= 0.0 or self._stopped.is_set():
+                if error.code() not in _AGAIN or left <= 0.0:
                     raise _explained(error) from None
+            except ValueError:  # of a channel that was closed
+                if not self._stopped.is_set():
+                    raise
             self._stopped.wait(wait)
             wait = min(2.0 * wait, _LONGEST_WAIT_S)
             # Of an attempt in which this process was itself halted only so much counts: it has not been trying.
             left -= min(time.monotonic() - started, _CALL_S)
+        raise ServerError(f"{name}: this client is closed")
 
 
 def _explained(error: grpc.RpcError) -> Exception:

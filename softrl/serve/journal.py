@@ -79,17 +79,24 @@ def take_back(journal: Journal, size: int) -> None:
     journal.size = size
 
 
-def rotate(journal: Journal, *, keep_from: int) -> None:
-    """Begins the next segment and deletes those before `keep_from`.
+def begin(journal: Journal) -> None:
+    """Begins the next segment, unless the present one is empty.
 
     Raises: CheckpointError: the file system refused; the old segment goes on.
     """
+    if not journal.size:
+        return
     with durable.explained("write the journal in", journal.directory):
         descriptor = _new_segment(journal.directory, journal.number + 1)
-        os.close(journal.descriptor)
-        journal.descriptor, journal.number, journal.size = descriptor, journal.number + 1, 0
+    os.close(journal.descriptor)
+    journal.descriptor, journal.number, journal.size = descriptor, journal.number + 1, 0
+
+
+def delete(journal: Journal, *, before: int) -> None:
+    """Deletes the segments before a number. Raises: CheckpointError: the file system refused."""
+    with durable.explained("write the journal in", journal.directory):
         for number, path in _segments(journal.directory):
-            if number < keep_from:
+            if number < before:
                 path.unlink()
 
 

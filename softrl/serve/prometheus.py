@@ -1,6 +1,7 @@
 """What a server counts, for Prometheus, on loopback."""
 
-from wsgiref.simple_server import WSGIServer
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
@@ -40,11 +41,17 @@ class Metrics:
         for name, value in values.items():
             self.learner.labels(name).set(value)
 
-    def publish(self, port: int) -> WSGIServer:
-        """Serves `/metrics` on 127.0.0.1. Raises: ConfigError where the port is taken."""
+    @contextmanager
+    def published(self, port: int) -> Iterator[int]:
+        """Serves `/metrics` on 127.0.0.1, at the port that it gives. Raises: ConfigError where `port` is taken."""
         try:
-            return start_http_server(port, addr="127.0.0.1", registry=self.registry)[0]
+            pages, _ = start_http_server(port, addr="127.0.0.1", registry=self.registry)
         except OSError as error:
             raise ConfigError(
                 f"metrics port {port}: {error.strerror or error}; choose another --metrics-port"
             ) from None
+        try:
+            yield pages.server_port
+        finally:
+            pages.shutdown()
+            pages.server_close()

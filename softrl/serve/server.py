@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -67,31 +67,23 @@ def running(learner: Learner, directory: Path, access: Access, config: ServeConf
     Raises: ConfigError: the address cannot be had. CheckpointError: the journal or the save was refused.
     """
     behind = lambda shared: owed(shared, config) > config.updates_behind
-    shared = shared_learner.open_shared(learner, directory, behind, sync=config.sync)
-    metrics = Metrics()
-    metrics.version.set_function(lambda: shared.version)
-    metrics.transitions.set_function(lambda: shared.stored)
-    metrics.journal.set_function(lambda: shared.log.size)
-    server = _grpc_server(access, metrics, config.message_mib * 2**20)
-    server.add_generic_rpc_handlers((service.handlers(service.Service(shared, metrics, config.message_mib * 2**20)),))
-    healthy = health.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    port = _bound(server, access)
-    pages = None if config.metrics_port is None else metrics.publish(config.metrics_port)
-    server.start()
-    healthy.set("", health_pb2.HealthCheckResponse.SERVING)
-    host = access.address.rpartition(":")[0]
-    try:
-        yield Server(shared, config, metrics, f"{host}:{port}", pages.server_port if pages else None)
-    finally:
-        healthy.enter_graceful_shutdown()
-        try:
-            shared_learner.close(shared)
-        finally:
-            server.stop(_GRACE_S).wait()
-            if pages:
-                pages.shutdown()
-                pages.server_close()
+    metrics, healthy, max_bytes = Metrics(), health.HealthServicer(), config.message_mib * 2**20
+    with ExitStack() as stack:  # ports before the journal: a server that cannot be had leaves no segment behind
+        server = _grpc_server(access, metrics, max_bytes)
+        stack.callback(lambda: server.stop(_GRACE_S).wait())
+        host, port = access.address.rpartition(":")[0], _bound(server, access)
+        pages = None if config.metrics_port is None else stack.enter_context(metrics.published(config.metrics_port))
+        shared = shared_learner.open_shared(learner, directory, behind, sync=config.sync)
+        stack.callback(shared_learner.close, shared)
+        metrics.version.set_function(lambda: shared.version)
+        metrics.transitions.set_function(lambda: shared.stored)
+        metrics.journal.set_function(lambda: shared.log.size)
+        server.add_generic_rpc_handlers((service.handlers(service.Service(shared, metrics, max_bytes)),))
+        health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+        server.start()
+        healthy.set("", health_pb2.HealthCheckResponse.SERVING)
+        stack.callback(healthy.enter_graceful_shutdown)
+        yield Server(shared, config, metrics, f"{host}:{port}", pages)
 
 
 def learn(server: Server, request: Request, note: Callable[[str], None] = print) -> None:

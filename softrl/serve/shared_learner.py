@@ -140,16 +140,17 @@ def push(shared: SharedLearner, request: PushRequest, data: bytes) -> int:
 
 
 def save(shared: SharedLearner) -> int:
-    """Saves the learner with the sequence numbers, and begins a new segment of the journal. Returns: its version.
+    """Begins a new segment of the journal, and saves the learner with the sequence numbers. Returns: its version.
 
-    The segments from the save before on stay, since a damaged newest save would be passed over.
+    In this order: a save that fails leaves both segments to the one before. And those from the save before on stay,
+    since a damaged newest save would be passed over. Raises: CheckpointError: no pushed transition is lost by it.
     """
     with shared.turn:
-        following = shared.log.number + 1
+        journal.begin(shared.log)
         sequences = {name: actor.sequence for name, actor in shared.actors.items() if actor.sequence}
-        version = shared.learner.save({"journal": following, "actors": sequences})
-        journal.rotate(shared.log, keep_from=shared.saved_from)
-        shared.saved_from = following
+        version = shared.learner.save({"journal": shared.log.number, "actors": sequences})
+        journal.delete(shared.log, before=shared.saved_from)
+        shared.saved_from = shared.log.number
         return version
 
 
@@ -158,8 +159,10 @@ def close(shared: SharedLearner) -> None:
     with shared.turn:
         shared.stopping = True
         shared.turn.notify_all()
-        save(shared)
-        journal.close(shared.log)
+        try:
+            save(shared)
+        finally:
+            journal.close(shared.log)
 
 
 @contextmanager

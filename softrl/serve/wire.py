@@ -1,5 +1,6 @@
 """What travels: transitions as named tensors, and errors as a status with details. Needs no JAX."""
 
+import ipaddress
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,17 @@ def bearer(token: str) -> str:
     return f"Bearer {token}"
 
 
+def is_loopback(address: str) -> bool:
+    """Whether a `host:port` is this machine's own, which no other machine sees."""
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def read_file(path: str | Path, flag: str = "") -> bytes:
     """A file that a user names. Raises: ConfigError where it cannot be read."""
     try:
@@ -31,7 +43,7 @@ def read_file(path: str | Path, flag: str = "") -> bytes:
 
 def encode_transitions(transitions: Mapping[str, Any]) -> bytes:
     """Transitions, dictionary observations as `obs/NAME`, as safetensors bytes."""
-    return tensors.encode(_flat(transitions, ""))
+    return tensors.encode({name: _array(name, value) for name, value in tensors.named(transitions).items()})
 
 
 def decode_transitions(data: bytes) -> dict[str, Any]:
@@ -41,16 +53,6 @@ def decode_transitions(data: bytes) -> dict[str, Any]:
     """
     arrays, _ = tensors.decode(data)
     return nested({tuple(name.split("/")): array for name, array in arrays.items()})
-
-
-def _flat(tree: Mapping[str, Any], prefix: str) -> dict[str, np.ndarray]:
-    flat: dict[str, np.ndarray] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}/")
-        else:
-            flat[f"{prefix}{name}"] = _array(f"{prefix}{name}", value)
-    return flat
 
 
 def _array(name: str, value: Any) -> np.ndarray:

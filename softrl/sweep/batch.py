@@ -59,17 +59,24 @@ class Ready(NamedTuple):
 
 
 def write(directory: Path, job: Job) -> Path:
-    """Writes batch.json, from which `train` works, unless it is there already, byte for byte. Returns: `directory`.
+    """Writes batch.json, from which `train` works; one that can be read stays, since its batch may have begun.
 
-    Raises: CheckpointError where the file system refuses.
+    Returns: `directory`. Raises: CheckpointError where the file system refuses.
     """
     about = {**job._asdict(), "config": to_json(job.config), "members": [m._asdict() for m in job.members]}
     path, content = directory / NAME, durable.encode(about).encode() + b"\n"
     with durable.explained("write", path):
         directory.mkdir(parents=True, exist_ok=True)
-        if not path.exists() or path.read_bytes() != content:
+        if not _readable(path):
             durable.write_atomically(path, content)
     return directory
+
+
+def _readable(path: Path) -> bool:
+    try:
+        return path.exists() and bool(read(path.parent))
+    except CheckpointError:
+        return False
 
 
 def read(directory: Path) -> Job:
@@ -86,7 +93,13 @@ def read(directory: Path) -> Job:
 
 def prepare(config: Config) -> Ready:
     """The compiled programs of a config. A process keeps those that it made last: one trace serves a whole group."""
-    return _prepared(change(config, steps=1))  # a longer run is the same program
+    return _prepared(of_program(config))
+
+
+def of_program(config: Config) -> Config:
+    """What programs depend on: a longer run is the same program, unless the number of its updates falls."""
+    falls = config.training.updates_per_step_end > 0
+    return change(config, steps=1, schedule_steps=config.scheduled_steps if falls else None)
 
 
 @functools.lru_cache(maxsize=1)

@@ -48,16 +48,17 @@ def rungs(search: Halving, members: int, config: Config) -> list[Rung]:
 
 
 def config_of(rung: Rung, config: Config) -> Config:
-    """The config of one stage's batch."""
-    return change(config, seeds=rung.members, steps=rung.steps)
+    """The config of one stage's batch; what falls during a run does so as in one that is never interrupted."""
+    return change(config, seeds=rung.members, steps=rung.steps, schedule_steps=config.scheduled_steps)
 
 
 def ranking(members: tuple[Member, ...], lines: list[dict[str, Any]], step: int) -> list[int]:
-    """Slots from the best to the worst by the evaluation at `step`; diverged members come last, ties in slot order."""
+    """Slots from the best to the worst by the evaluation at `step`; members that had diverged come last, ties in slot
+    order. What became of members after `step` changes nothing: a rung is judged again whenever the sweep looks."""
     scores = {
         line["member"]: line["return_mean"] for line in lines if line["kind"] == "evaluation" and line["step"] == step
     }
-    lost = {line["member"] for line in lines if line["kind"] == "diverged"}
+    lost = {line["member"] for line in lines if line["kind"] == "diverged" and line["step"] <= step}
 
     def worth(slot: int) -> float:
         score = scores.get(members[slot].id, -math.inf)

@@ -44,15 +44,17 @@ def between(
 
 def ranked_parents(scores: np.ndarray, frozen: np.ndarray, share: float) -> np.ndarray:
     """Whose state each member goes on with: of M members the worst ⌊M·share⌋ (at least one) take the best one's,
-    second worst the second best's and so on; a frozen member or one without a finite score is worse than any other.
+    second worst the second best's and so on; a frozen member or one without a finite score is worse than any other,
+    and nobody's parent.
 
     Args: `scores`, `frozen`: `[M]`. Returns: `[M]` indices; a member that goes on with its own state has its own.
     """
-    members = len(scores)
-    order = np.argsort(-np.where(np.isfinite(scores) & ~frozen, scores, -np.inf), kind="stable")
+    members, well = len(scores), np.isfinite(scores) & ~frozen
+    order = np.argsort(-np.where(well, scores, -np.inf), kind="stable")
     count = min(max(int(members * share), 1), members // 2)
-    parents = np.arange(members)
-    parents[order[members - count :][::-1]] = order[:count]
+    parents, fit = np.arange(members), [slot for slot in order[:count] if well[slot]]
+    for place, slot in enumerate(order[members - count :][::-1]):
+        parents[slot] = fit[place % len(fit)] if fit else slot
     return parents
 
 

@@ -126,8 +126,8 @@ class Processes:
         """As `Cluster.result`."""
         self.free.append(task.cores)
         said = [line.strip() for line in task.log.read_text(errors="replace").splitlines() if line.strip()]
-        if task.process.returncode == 0:
-            last = next(line for line in reversed(said) if line.startswith(worker.RESULT))
+        last = next((line for line in reversed(said) if line.startswith(worker.RESULT)), None)
+        if task.process.returncode == 0 and last is not None:
             return TaskResult(*json.loads(last.removeprefix(worker.RESULT)))
         why = said[-1][:300] if said else "it said nothing"
         raise LostError(f"process {task.process.pid} ended with {task.process.returncode}: {why}")

@@ -26,7 +26,9 @@ class Best(NamedTuple):
 
 
 def best(out: str | Path, task: str | None = None) -> Best:
-    """The winner among the members that went the whole way, by the interquartile mean of their final returns.
+    """The setting with the highest interquartile mean of final returns, and its best member that went the whole way.
+
+    A member that diverged counts with the return that it stopped with.
 
     Args: `task`: the environment, where the sweep has several: returns of two are not comparable.
     Raises: CheckpointError where there is no sweep, or no member has come to its end. ConfigError: several tasks.
@@ -46,10 +48,11 @@ def bests(out: str | Path) -> dict[str, Best]:
     """
     out = Path(out)
     sweep = folder.read(out)
-    ended = [row for row in results.gather(sweep.members, ledger.read(out)) if row.status == "done"]
-    if not ended:
+    ended = [row for row in results.gather(sweep.members, ledger.read(out)) if row.status in ("done", "diverged")]
+    tasks = {task: rows for task, rows in by_task(ended, sweep.about["env"]).items() if any(map(_is_done, rows))}
+    if not tasks:
         raise CheckpointError(f"no member of {out} has finished yet; go on with `softrl sweep`")
-    return {task: _winner(out, sweep, task, rows) for task, rows in by_task(ended, sweep.about["env"]).items()}
+    return {task: _winner(out, sweep, task, rows) for task, rows in tasks.items()}
 
 
 def unfinished(out: str | Path) -> int:
@@ -66,9 +69,14 @@ def by_task(rows: list[Result], env: str = "") -> dict[str, list[Result]]:
     return found
 
 
+def _is_done(row: Result) -> bool:
+    return row.status == "done"
+
+
 def _winner(out: Path, sweep: folder.Sweep, task: str, rows: list[Result]) -> Best:
-    first = table(rows)[0]
-    mine = [row for row in rows if row.changes == first.setting]
+    done = list(filter(_is_done, rows))
+    first = next(cell for cell in table(rows) if any(row.changes == cell.setting for row in done))
+    mine = [row for row in done if row.changes == first.setting]
     top = max(mine, key=lambda row: (row.final_return, -row.member.seed))
     words = command(sweep.about, first.setting, [row.member.seed for row in mine], top.member.seed)
     return Best(task, first, top, words, folder.batch_directory(out, top.member.group, _last_batch(out, top)))

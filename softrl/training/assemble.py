@@ -99,7 +99,7 @@ def _randomize(config: Config, given: Any) -> Any:
 
 def _falling(config: Config) -> Falling | None:
     end = config.training.updates_per_step_end
-    return Falling(end, config.training.steps / config.env.num_envs) if end else None
+    return Falling(end, config.scheduled_steps / config.env.num_envs) if end else None
 
 
 def _require_on_policy(config: Config) -> None:
@@ -176,7 +176,7 @@ def resolve(config: Config, traced: Hypers, spec: EnvSpec) -> Hypers:
 
     Raises: ConfigError where the robot cannot have them.
     """
-    return replace(traced, agent=numbers_for(config.algorithm, traced.agent, spec, updates=config.updates))
+    return replace(traced, agent=numbers_for(config.algorithm, traced.agent, spec, updates=config.scheduled_updates))
 
 
 def member_hypers(assembled: Assembled) -> Hypers:

@@ -19,6 +19,8 @@ class TrainingConfig:
 
     steps: Annotated[int, Within(1)] = 1_000_000
     """Train each member for this many environment steps, rounded up to whole chunks; a resumed run may get more."""
+    schedule_steps: Annotated[int | None, Within(1)] = None
+    """Rates and updates that fall are at their ends after this many environment steps; by default at `steps`."""
     seed: Seed = 0
     """The first member has this seed."""
     seeds: Annotated[int, Within(1)] = 1
@@ -26,7 +28,7 @@ class TrainingConfig:
     updates_per_step: Annotated[int, Within(1)] = 8
     """Make this many gradient updates for each vector step (one step of all environments)."""
     updates_per_step_end: Annotated[int, Within(0)] = 0
-    """Let the updates of a vector step fall along half a cosine to this many at `steps`; 0 leaves them as they are."""
+    """Let the updates of a vector step fall along half a cosine to this many; 0 leaves them as they are."""
     batch_size: Annotated[int, Within(1)] = 256
     """Each gradient update uses this many transitions, B."""
     replay_size: Annotated[int, Within(1)] = 1_000_000
@@ -86,11 +88,16 @@ class Config:
         return -(-self.training.steps // self.chunk_transitions)
 
     @property
-    def updates(self) -> float:
-        """About how many updates a whole run makes."""
+    def scheduled_steps(self) -> int:
+        """Environment steps after which what falls during a run is at its end."""
+        return self.training.schedule_steps or self.training.steps
+
+    @property
+    def scheduled_updates(self) -> float:
+        """About how many updates are made by then."""
         training = self.training
         ends = (training.updates_per_step, training.updates_per_step_end or training.updates_per_step)
-        return max(training.steps - training.learning_starts, 1) / self.env.num_envs * 0.5 * sum(ends)
+        return max(self.scheduled_steps - training.learning_starts, 1) / self.env.num_envs * 0.5 * sum(ends)
 
     @property
     def eval_chunks(self) -> int:

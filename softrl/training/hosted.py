@@ -159,6 +159,13 @@ def evaluate_policies(hosted: Hosted, policies: PyTree, seed: int) -> Evaluation
     return joined(evaluate(hosted.assembled.evaluation, policy, seed))
 
 
+def close(hosted: Hosted) -> None:
+    """Closes the environments; the next chunk or evaluation opens them again."""
+    hosted.at = None
+    for env in (hosted.assembled.program.env, hosted.assembled.evaluation):
+        env.close()
+
+
 def _rejoined(hosted: Hosted, run: RunState, step: int) -> RunState:
     """The run with the environments where it left them; anew, as if physics had failed, where that cannot be."""
     run = run._replace(env=jax.tree.map(np.asarray, run.env), rollout=jax.tree.map(np.asarray, run.rollout))
@@ -166,8 +173,8 @@ def _rejoined(hosted: Hosted, run: RunState, step: int) -> RunState:
         return run
     env = hosted.assembled.program.env
     if env.snapshot_size:
-        env.restore(run.env.sim[0])
         hosted.obs = jax.tree.map(lambda x: x[0], run.env.obs)
+        env.restore(run.env.sim[0], hosted.obs)
         return run
     hosted.obs = env.reset(int(run.env.key[0, 1] & 0x7FFFFFFF) + step)
     zeros = jax.tree.map(np.zeros_like, (run.rollout.episode_return, run.rollout.episode_length))

@@ -134,8 +134,9 @@ def agree(out: Path, assembled: Assembled) -> list[str]:
 
 def _follows_steps(config: Config) -> bool:
     """Whether steps that were there before would have been made otherwise in a longer run."""
-    over = algorithm(config.algorithm).over
-    return config.training.updates_per_step_end > 0 or over(config.hypers, 1.0) != over(config.hypers, 2.0)
+    over, training = algorithm(config.algorithm).over, config.training
+    falls = training.updates_per_step_end > 0 or over(config.hypers, 1.0) != over(config.hypers, 2.0)
+    return falls and training.schedule_steps is None
 
 
 def _refuse_other(out: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import os
 
 import jax
+from jax.sharding import Mesh
 
 from softrl.errors import ConfigError
 from softrl.storage import leaves
@@ -15,13 +16,15 @@ def nbytes(tree: PyTree) -> int:
     return sum(leaf.size for leaf in leaves.layout(tree))
 
 
-def check_fits(tree: PyTree, *, replay: PyTree, devices: int = 1) -> str:
+def check_fits(tree: PyTree, *, replay: PyTree, mesh: Mesh | None = None) -> str:
     """A sentence on the run's size.
 
-    Args: `tree`: the whole run, abstract; `replay`: its replay; `devices`: over how many it is spread.
+    Args: `tree`: the whole run, abstract; `replay`: its replay; `mesh`: the devices that it is spread over; those of a
+      CPU share one memory.
     Raises: ConfigError where it cannot fit into the memory that is free.
     """
-    need, free = nbytes(tree) / devices, free_bytes()
+    alone = mesh is None or mesh.devices.flat[0].platform == "cpu"
+    need, free = nbytes(tree) / (1 if alone else mesh.size), free_bytes()
     text = f"a run of {size(nbytes(tree))} (replay {size(nbytes(replay))})"
     if free is not None and need > free:
         raise ConfigError(

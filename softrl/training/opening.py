@@ -14,7 +14,7 @@ from softrl.envs.host import HostEnv
 from softrl.storage import checkpoint, directory, metrics
 from softrl.training import identity, memory
 from softrl.training.assemble import Assembled
-from softrl.training.programs import RunPrograms, abstract_run, compile_programs
+from softrl.training.programs import RunPrograms, abstract_run, compile_programs, mesh_of
 from softrl.training.session import Between, Listener, Session
 from softrl.training.state import RunState
 from softrl.types import Hypers, PyTree
@@ -56,7 +56,7 @@ def opened(
     """
     began = time.perf_counter()
     abstract = abstract_run(assembled) if programs is None else programs.abstract
-    size = memory.check_fits(abstract, replay=abstract.learner.replay, devices=assembled.config.training.data_shards)
+    size = memory.check_fits(abstract, replay=abstract.learner.replay, mesh=mesh_of(assembled))
     listener({"event": "assembled", "assembled": assembled, "memory": size})
     with contextlib.ExitStack() as stack:
         restored = None
@@ -69,6 +69,7 @@ def opened(
         if programs is None:
             programs = compile_programs(assembled, abstract)
             listener({"event": "compiled", "seconds": programs.seconds})
+        stack.callback(programs.close)
         if restored is None:
             run = programs.init() if start is None else start(programs.init())
         else:

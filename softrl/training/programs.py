@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+from jax.sharding import Mesh
 
 from softrl.envs.host import HostEnv
 from softrl.training import devices, hosted, lanes, members
@@ -23,8 +24,9 @@ class RunPrograms(NamedTuple):
 
     init: `() -> RunState`. start: `(keys, hypers) -> RunState`, for any members. chunk: `(RunState, hypers) ->
     (RunState, ChunkInfo)`, donates its run. publish: `(agent states) -> policies`, `[M]` leaves. evaluate: `(policies,
-    seed) -> Evaluation` with `[M, E]` leaves; a seed is a set of episodes. hypers: `[M]` leaves. abstract: the run's
-    shapes and shardings. seconds: wall clock that compiling took.
+    seed) -> Evaluation` with `[M, E]` leaves; a seed is a set of episodes. close: frees environments on the host, which
+    are opened again when they are asked for. hypers: `[M]` leaves. abstract: the run's shapes and shardings. seconds:
+    wall clock that compiling took.
     """
 
     init: Callable[[], RunState]
@@ -32,6 +34,7 @@ class RunPrograms(NamedTuple):
     chunk: Callable[[RunState, PyTree], tuple[RunState, ChunkInfo]]
     publish: Callable[[PyTree], PyTree]
     evaluate: Callable[[PyTree, int], Evaluation]
+    close: Callable[[], None]
     hypers: Hypers
     abstract: RunState
     seconds: float
@@ -43,7 +46,7 @@ def abstract_run(assembled: Assembled) -> RunState:
         return abstract_state(assembled)
     keys, hypers = jax.eval_shape(partial(_keys, assembled)), jax.eval_shape(partial(member_hypers, assembled))
     run = jax.eval_shape(partial(members.init_members, assembled.program), keys, hypers)
-    mesh = _mesh(assembled)
+    mesh = mesh_of(assembled)
     if mesh is None:
         return run
     placed = devices.shardings(mesh, run)
@@ -62,8 +65,8 @@ def compile_programs(assembled: Assembled, abstract: RunState | None = None) -> 
 
 
 def _on_device(assembled: Assembled, abstract: RunState, hypers: Hypers, keys: jax.Array) -> tuple[Callable, ...]:
-    """start, chunk, publish, evaluate: see `RunPrograms`."""
-    config, mesh = assembled.config, _mesh(assembled)
+    """start, chunk, publish, evaluate, close: see `RunPrograms`."""
+    config, mesh = assembled.config, mesh_of(assembled)
     platform = jax.local_devices()[0].platform
     how = "vmap" if mesh is not None else members.scheme(config.training.member_map, config.training.seeds, platform)
     where = None if mesh is None else devices.shardings(mesh, abstract)
@@ -83,13 +86,14 @@ def _on_device(assembled: Assembled, abstract: RunState, hypers: Hypers, keys: j
         Wanted(partial(begin.lower, keys, hypers)),
     )
     chunk = lanes.side_by_side(chunk, lane_count)
-    return start, chunk, publish, lambda policies, seed: evaluate(policies, evaluation_key(seed))
+    return start, chunk, publish, lambda policies, seed: evaluate(policies, evaluation_key(seed)), lambda: None
 
 
 def _hosted(assembled: Assembled, abstract: RunState, hypers: Hypers, keys: jax.Array) -> tuple[Callable, ...]:
     loop = hosted.compile_hosted(assembled, abstract, hypers)
-    start, chunk, evaluate = (partial(f, loop) for f in (hosted.started, hosted.chunk, hosted.evaluate_policies))
-    return start, chunk, jax.vmap(assembled.program.agent.policy), evaluate
+    functions = hosted.started, hosted.chunk, hosted.evaluate_policies, hosted.close
+    start, chunk, evaluate, close = (partial(function, loop) for function in functions)
+    return start, chunk, jax.vmap(assembled.program.agent.policy), evaluate, close
 
 
 def for_members(programs: RunPrograms, assembled: Assembled) -> RunPrograms:
@@ -102,7 +106,8 @@ def _keys(assembled: Assembled) -> jax.Array:
     return member_keys(assembled.config, assembled.members)
 
 
-def _mesh(assembled: Assembled):
+def mesh_of(assembled: Assembled) -> Mesh | None:
+    """The devices that a run is spread over; None where it has one, or asks for no more than one of a CPU."""
     training = assembled.config.training
     if training.data_shards == 1 and jax.local_devices()[0].platform == "cpu":
         return None

@@ -1,12 +1,13 @@
 """Age-weighted sampling in closed form against the integral by brute force."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softrl.replay.recency import draw_age
+from softrl.replay.recency import draw_age, finer
 from tests.oracles.replay_model import recency_probabilities
 
 POINTS = 2**14
@@ -42,3 +43,15 @@ def test_the_first_and_the_last_age_can_be_drawn():
 
 def test_a_single_age_is_always_drawn():
     np.testing.assert_array_equal(drawn(1, 0.5, 0.1), [1.0])
+
+
+def test_a_replay_of_many_millions_of_rows_gives_every_one_of_them():
+    """A float32 number in [0, 1) has 24 bits: of 2²⁶ rows only every eighth would ever be drawn."""
+    most = 1 << 26
+    key, ages = jax.random.key(0), jnp.int32(most)
+    coarse = draw(jax.random.uniform(key, (1 << 14,)), ages, jnp.float32(jnp.inf), jnp.float32(0.1))
+    fine = finer(jax.random.key(1), coarse, ages, most)
+    assert len(np.unique(coarse % 8)) == 1 and int(fine.max()) < most
+    assert np.bincount(fine % 8, minlength=8).min() > 0.9 * (1 << 14) / 8
+    assert np.abs(fine // 64 - coarse // 64).max() <= 1
+    assert finer(key, coarse, ages, 1 << 23) is coarse

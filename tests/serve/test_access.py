@@ -6,6 +6,7 @@ import pytest
 
 from softrl.errors import ConfigError
 from softrl.serve.access import access
+from softrl.serve.client import Client
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -59,3 +60,8 @@ def test_missing_files_and_half_of_tls_are_refused(files):
         access("127.0.0.1:0", "nowhere", None, None)
     with pytest.raises(ConfigError, match="both files"):
         access("127.0.0.1:0", None, files["cert"], None)
+
+
+def test_a_client_sends_no_token_where_others_could_read_it(files):
+    with pytest.raises(ConfigError, match="in the clear: give tls_ca"):
+        Client("robot.example:50051", "arm", token_file=files["token"], patience=0)

@@ -20,7 +20,7 @@ def written(directory, records=RECORDS, first=0) -> journal.Journal:
 def test_records_come_back_in_order_over_segments(tmp_path):
     journal.close(written(tmp_path))
     log = written(tmp_path)
-    journal.rotate(log, keep_from=0)
+    journal.begin(log)
     journal.append(log, b"last")
     assert list(journal.read(tmp_path, 0)) == [*RECORDS, *RECORDS, b"last"]
     assert list(journal.read(tmp_path, log.number)) == [b"last"]
@@ -98,9 +98,11 @@ def test_a_full_disk_leaves_no_part_of_a_record(tmp_path, monkeypatch):
 
 def test_a_save_deletes_only_what_the_save_before_it_needs_no_more(tmp_path):
     log = written(tmp_path)
-    journal.rotate(log, keep_from=0)
+    journal.begin(log)
     journal.append(log, b"1")
-    journal.rotate(log, keep_from=1)
+    journal.begin(log)
+    journal.begin(log)  # nothing was pushed in between
+    journal.delete(log, before=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.journal", "2.journal"]
     journal.close(log)
     assert list(journal.read(tmp_path, 0)) == [b"1"]

@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -12,9 +13,9 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from softrl.errors import BatchError, ServerError
+from softrl.errors import BatchError, CheckpointError, ConfigError, ServerError
 from softrl.learner import Learner
-from softrl.serve import protocol, server, shared_learner, wire
+from softrl.serve import journal, protocol, server, shared_learner, wire
 from softrl.serve.access import access
 from softrl.serve.client import Client
 from softrl.serve.server import ServeConfig
@@ -150,6 +151,74 @@ def test_a_killed_servers_journal_gives_back_what_was_acknowledged(learner, tmp_
     assert shared_learner.open_shared(learner, tmp_path).replayed == 0
 
 
+def no_space(*_):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("broken", ["serve.journal._new_segment", "learner.Learner.save"])
+def test_what_is_acknowledged_after_a_save_that_failed_is_stored_by_the_next_server(
+    learner, tmp_path, monkeypatch, broken
+):
+    shared, name = shared_learner.open_shared(learner, tmp_path), broken.replace(".", "-")
+
+    def push(sequence: int) -> None:
+        data = request(name, sequence)
+        shared_learner.push(shared, protocol.PushRequest.FromString(data), data)
+
+    push(1)
+    with monkeypatch.context() as patched, pytest.raises((OSError, CheckpointError)):
+        patched.setattr(f"softrl.{broken}", no_space)
+        shared_learner.save(shared)
+    push(2)
+    journal.close(shared.log)
+    first = int(learner.extra.get("journal", 0))
+    records = [protocol.PushRequest.FromString(record) for record in journal.read(tmp_path / "journal", first)]
+    assert [record.sequence for record in records] == [1, 2]
+
+
+def test_a_push_whose_answer_never_came_is_sent_again_before_the_next_one(open_server):
+    with Client(open_server.address, "unanswered", patience=0) as client:
+        send = client._call
+
+        def cut(*words):
+            send(*words)
+            raise ServerError("unavailable: connection lost")
+
+        before = open_server.shared.stored
+        client._call = cut  # the server has stored it, and the client is not told
+        with pytest.raises(ServerError):
+            client.push(rows(0, 1, 4))
+        client._call = send
+        assert client.push(rows(0, 2, 3)).sequence == 2
+        assert open_server.shared.stored == before + 7
+        client._call = cut
+        with pytest.raises(ServerError):
+            client.push(rows(0, 3, 4))
+        client._call = send
+        assert client.push(rows(0, 3, 4)).sequence == 3, "the same transitions again are the same push"
+        assert open_server.shared.stored == before + 11
+
+
+def test_closing_a_client_ends_a_call_that_waits_in_another_thread(open_server):
+    client, said = Client(open_server.address, "waits"), []
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        client._channel.close()
+        client._channel = grpc.insecure_channel(f"127.0.0.1:{nobody.getsockname()[1]}")
+
+        def pull():
+            try:
+                client.pull()
+            except ServerError as error:
+                said.append(str(error))
+
+        thread = threading.Thread(target=pull)
+        thread.start()
+        client.close()
+        thread.join(timeout=60)
+    assert said and "closed" in said[0]
+
+
 def test_actors_wait_while_the_learner_is_behind(learner, monkeypatch):
     monkeypatch.setattr(shared_learner, "WAIT_S", 0.02)
     config = ServeConfig(updates_per_transition=1000.0, updates_behind=1, updates_per_call=10**6)
@@ -204,8 +273,13 @@ def test_health_and_metrics_answer(open_server):
 
 def test_a_second_server_on_the_same_port_is_refused(learner, open_server, tmp_path):
     same = access(open_server.address, None, None, None)
-    with pytest.raises(Exception, match="cannot listen"), server.running(learner, tmp_path, same, QUIET):
+    with pytest.raises(ConfigError, match="cannot listen"), server.running(learner, tmp_path, same, QUIET):
         pass
+    taken = ServeConfig(metrics_port=open_server.metrics_port)
+    free = access("127.0.0.1:0", None, None, None)
+    with pytest.raises(ConfigError, match="--metrics-port"), server.running(learner, tmp_path, free, taken):
+        pass
+    assert not list(tmp_path.iterdir()), "neither leaves a journal"
 
 
 def test_tls_and_a_token_work_together(learner, token_file, tmp_path):

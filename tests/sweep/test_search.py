@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from softrl.config import change
-from softrl.sweep import ledger
+from softrl.sweep import batch, halving, ledger
 from softrl.sweep.driver import run
+from softrl.sweep.groups import expand
 from softrl.sweep.pbt import exploit_and_explore, ranked_parents
 from softrl.sweep.scheduling import ranges_of
+from softrl.sweep.search import Halving
 from softrl.sweep.spec import load
-from softrl.training.assemble import member_hypers
+from softrl.training.assemble import assemble, member_hypers
 from tests import tiny as one
 from tests.sweep import tiny
 
@@ -79,6 +81,36 @@ def test_a_survivor_of_halving_is_the_run_that_was_never_interrupted(tmp_path):
     assert alone.results[0].final_return == winner.final_return
 
 
+def test_a_rung_is_judged_by_what_was_known_at_its_end_whatever_its_survivors_do_later():
+    (group,) = expand(load(HALVING))
+    members = group.members
+    lines = [
+        {"kind": "evaluation", "member": one.id, "step": 128, "return_mean": float(i)} for i, one in enumerate(members)
+    ]
+    lost = {"kind": "diverged", "member": members[3].id, "cause": "NaN"}
+    assert halving.ranking(members, lines, 128) == [3, 2, 1, 0]
+    assert halving.ranking(members, [*lines, {**lost, "step": 256}], 128) == [3, 2, 1, 0]
+    assert halving.ranking(members, [*lines, {**lost, "step": 128}], 128) == [2, 1, 0, 3]
+
+
+def test_a_batch_that_may_have_begun_keeps_its_members(tmp_path):
+    (group,) = expand(load(HALVING))
+    job = batch.Job("g0", "r1", group.config, group.members[:2])
+    batch.write(tmp_path, job)
+    batch.write(tmp_path, job._replace(members=group.members[2:]))
+    assert batch.read(tmp_path) == job
+
+
+@pytest.mark.parametrize("own", [{"rate_end": 0.1}, {"updates_per_step": 4, "updates_per_step_end": 1}], ids=str)
+def test_what_falls_during_a_run_falls_the_same_in_a_sweep_and_in_every_rung_of_halving(own):
+    config = change(load(HALVING).config, **own)
+    whole = assemble(config)
+    for rung in halving.rungs(Halving(eta=2, rungs=3), 4, config):
+        stage = assemble(halving.config_of(rung, config))
+        assert stage.hypers == whole.hypers and stage.program.falling == whole.program.falling
+    assert assemble(batch.of_program(config)).program.falling == whole.program.falling
+
+
 @pytest.mark.slow
 def test_population_based_training_copies_winners_and_keeps_their_lineage(tmp_path):
     rows = run(PBT, tmp_path).results
@@ -142,6 +174,8 @@ def test_the_worst_take_the_bests_state_and_nobody_else_moves():
     assert ranked_parents(scores, frozen, 0.25).tolist() == [0, 1, 4, 3, 4, 5, 6, 1]
     assert ranked_parents(np.arange(2.0), np.zeros(2, bool), 0.25).tolist() == [1, 1]
     assert ranked_parents(np.zeros(3), np.zeros(3, bool), 0.5).tolist() == [0, 1, 0]
+    assert ranked_parents(np.arange(4.0), np.array([False, True, True, True]), 0.5).tolist() == [0, 1, 0, 0]
+    assert ranked_parents(np.arange(4.0), np.ones(4, bool), 0.5).tolist() == [0, 1, 2, 3]
 
 
 def test_a_copy_has_its_parents_whole_state_but_its_own_keys():

@@ -1,5 +1,6 @@
 """The best of a sweep: one for each task, since returns of two robots say nothing of each other."""
 
+import contextlib
 import re
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from softrl import cli, sweep
 from softrl.errors import ConfigError
 from softrl.reporting.report import data, page
+from softrl.sweep.ledger import Ledger
 from tests.sweep import tiny
 
 WORDS = tiny.spec({"env": ["probe/bounded-lq", "probe/constant-reward"]}, seeds=2, steps=256)
@@ -38,3 +40,19 @@ def test_the_command_line_and_the_page_show_a_best_of_each_task(out, capsys):
     assert [member.task for member in data.bests(told.members)] == ["probe/bounded-lq", "probe/constant-reward"]
     html = page.html(told)
     assert "Best member of each robot" in html and "best return" not in html
+
+
+@pytest.mark.usefixtures("compiled_once")
+def test_a_setting_of_which_most_runs_diverged_does_not_win_by_the_one_that_did_not(tmp_path):
+    words = tiny.spec({"critic_lr": [1e-3, 1e-2]}, seeds=3, steps=128)
+    rows = sweep.run(words, tmp_path).results
+    first = sweep.best(tmp_path)
+    mine = [row.member.id for row in rows if row.changes == first.cell.setting]
+    with contextlib.closing(Ledger(tmp_path)) as ledger:
+        for member in mine[:2]:
+            about = {"member": member, "step": 128, "cause": "critics were not finite"}
+            ledger.add([{"key": f"{member}/diverged", "kind": "diverged", **about}])
+            look = {"key": f"{member}/worse", "kind": "evaluation", "member": member, "step": 129, "return_mean": -1e9}
+            ledger.add([look])
+    best = sweep.best(tmp_path)
+    assert best.cell.setting != first.cell.setting and best.cell.diverged == 0

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from softrl.config import change, to_json
+from softrl.config import to_json
 from softrl.storage import durable
 from softrl.sweep import batch
 from tests import tiny
@@ -33,7 +33,7 @@ _PREPARE = batch.prepare
 
 def prepare(config, ready=None) -> batch.Ready:
     """`batch.prepare`, which this process does once for every program."""
-    key = durable.encode(to_json(change(config, steps=1)))
+    key = durable.encode(to_json(batch.of_program(config)))
     if key not in _READY:
         _READY[key] = _PREPARE(config)
     return _READY[key]

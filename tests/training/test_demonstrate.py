@@ -7,7 +7,7 @@ import pytest
 import softrl
 from softrl import cli
 from softrl.experience import demonstrations
-from softrl.types import Continuous, Discrete
+from softrl.types import Continuous, Discrete, Spec, Transition
 from tests import tiny
 from tests.test_contracts import WORLDS
 
@@ -51,3 +51,22 @@ def test_actions_are_written_within_the_robots_bounds_and_read_within_ours(tmp_p
         assert file["timeouts"].reshape(3, 12).sum(1).tolist() == [1, 1, 1] and not file["terminals"].any()
         assert (file["rewards"] < 0).all()
     jax.tree.map(lambda x: np.testing.assert_array_equal(len(x), 36), rows)
+
+
+def rows_of(obs) -> Transition:
+    """Three episodes of four steps with these observations."""
+    flags = np.zeros((4, 3), bool)
+    return Transition(obs, np.zeros((4, 3, 1), np.float32), np.zeros((4, 3), np.float32), flags, flags, obs, ~flags)
+
+
+def test_nested_observations_come_back_and_what_a_file_cannot_name_is_refused(tmp_path):
+    parts = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
+    nested = {"arm": {"angle": parts}, "goal": parts + 100.0}
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[2:], x.dtype), nested)
+    spec = Spec(shapes, Continuous(1))
+    demonstrations.write(tmp_path / "shown.npz", rows_of(nested), spec)
+    rows = demonstrations.read(tmp_path / "shown.npz", spec)
+    assert tiny.same_bits(rows.obs, jax.tree.map(lambda x: np.swapaxes(x, 0, 1).reshape(12, 2), nested))
+    with pytest.raises(softrl.ConfigError, match=r"observations .*tuple"):
+        demonstrations.write(tmp_path / "pair.npz", rows_of((parts, parts)), spec)
+    assert [path.name for path in tmp_path.iterdir()] == ["shown.npz"]

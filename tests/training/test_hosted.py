@@ -1,5 +1,6 @@
 """Training on the host: the same bits again, whoever was faster, and from a checkpoint."""
 
+import multiprocessing
 import re
 
 import chex
@@ -231,3 +232,10 @@ def test_the_host_acts_as_the_device_does(activation, norm):
 def test_what_the_host_cannot_do_is_refused_before_any_compile(change, told):
     with pytest.raises(softrl.ConfigError, match=told):
         softrl.train(config(**change))
+
+
+def test_a_run_leaves_no_processes_of_its_environments_behind():
+    run = softrl.train(config(backend="async", num_envs=2), progress=False)
+    assert not multiprocessing.active_children()
+    run.evaluate(episodes=2)
+    assert not multiprocessing.active_children()

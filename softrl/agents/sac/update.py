@@ -235,7 +235,8 @@ def _update_policy(
         )
         temperature, _, _ = descend(state.temperature, dual, grad, (), hypers.temperature_lr, hypers)
         state = state._replace(temperature=temperature)
-    return state, Improved(total, -jnp.mean(now.log_prob), jnp.mean(now.q), norm, finite)
+    log_prob, q = (losses.weighted_mean(x, batch.weight) for x in (now.log_prob, now.q))
+    return state, Improved(total, -log_prob, q, norm, finite)
 
 
 def _on_the_sphere(parts: Parts, net: Trained, layers: Any) -> Trained:
