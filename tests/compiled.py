@@ -92,7 +92,7 @@ def _same(assembled: Assembled) -> Hashable:
         tuple(None if source is None else source.of for source in sources),
         tuple(assembled.functions.values()),
         jax.tree.structure(assembled.hypers),
-        lanes.cores(),
+        tuple(lanes.cores()),
         jax.config.jax_enable_x64,
     )
 

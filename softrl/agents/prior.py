@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 
 from softrl.types import Action, Discrete, PyTree
 
@@ -16,3 +17,11 @@ taken gets a very negative number."""
 def log_uniform(action: Action) -> float:
     """The log density of the uniform prior, −A log 2 on (−1, 1)^A or −log n, in nats."""
     return -(math.log(action.n) if isinstance(action, Discrete) else action.size * math.log(2.0))
+
+
+def of_action(log_prior: LogPrior, kind: Action, obs: PyTree, action: jax.Array) -> jax.Array:
+    """What a prior says of one action a row, `[B]`; of discrete ones it is asked about all at once."""
+    if not isinstance(kind, Discrete):
+        return log_prior(obs, action)
+    every = jnp.broadcast_to(jnp.arange(kind.n, dtype=action.dtype)[None], (len(action), kind.n))
+    return jnp.take_along_axis(log_prior(obs, every), action[:, None], axis=-1)[:, 0]

@@ -36,7 +36,7 @@ def _timed(group: Group) -> tuple[float, float]:
     """Seconds to compile, and seconds an environment step of one member once it learns."""
     width = group.config.training.seeds
     if jax.local_devices()[0].platform == "cpu":
-        width = min(width, lanes.cores())
+        width = min(width, len(lanes.cores()))
     config = change(group.config, learning_starts=0, seeds=width)
     programs = batch.prepare(config).programs
     run, info = programs.chunk(programs.init(), programs.hypers)

@@ -19,6 +19,7 @@ from softrl.sweep import worker
 from softrl.sweep.cluster import LostError, Report, chosen, supervise
 from softrl.sweep.plan import MARGIN, Plan
 from softrl.sweep.worker import TaskResult
+from softrl.training import lanes
 from softrl.training.session import Listener
 from softrl.training.signals import Request
 
@@ -41,13 +42,8 @@ def launch(
     Raises: ConfigError for an option, or fewer cores here than a batch asks for.
     """
     wanted = chosen(options, OPTIONS, "processes")
-    shares = shared_out(cores(), wanted["cpus"])[: wanted["most"]]
+    shares = shared_out(lanes.cores(), wanted["cpus"])[: wanted["most"]]
     supervise(Processes(shares), directories, report, request, listener, most=len(shares))
-
-
-def cores() -> list[int]:
-    """The processor cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def shared_out(cores: Sequence[int], each: float) -> list[tuple[int, ...]]:
@@ -67,8 +63,8 @@ def beside(plan: Plan) -> int:
     if not all(group.alone for group in plan.groups):
         return 1
     largest = max(group.member_bytes for group in plan.groups)
-    fit = len(cores()) if plan.memory is None else int(MARGIN * plan.memory / (COPIES * largest + PROGRAM_BYTES))
-    return max(1, min(len(cores()), fit, sum(group.batches for group in plan.groups)))
+    fit = len(lanes.cores()) if plan.memory is None else int(MARGIN * plan.memory / (COPIES * largest + PROGRAM_BYTES))
+    return max(1, min(len(lanes.cores()), fit, sum(group.batches for group in plan.groups)))
 
 
 COPIES = 3

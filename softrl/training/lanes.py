@@ -25,13 +25,13 @@ def count(how: str, members: int) -> int:
 
     Args: `how`: as `softrl.training.members.scheme` returns it; under `vmap` there is one lane.
     """
-    most = min(members, cores()) if how == "sequential" else 1
+    most = min(members, len(cores())) if how == "sequential" else 1
     return next(lanes for lanes in range(most, 0, -1) if members % lanes == 0)
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores() -> list[int]:
+    """The processor cores that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def split(lanes: int, run: RunState, hypers: PyTree) -> list[tuple[RunState, PyTree]]:

@@ -16,6 +16,7 @@ from softrl.errors import ConfigError
 from softrl.sweep import driver, processes
 from softrl.sweep.plan import plan
 from softrl.sweep.spec import load
+from softrl.training import lanes
 from softrl.training.signals import Request
 from tests.sweep import tiny, wild
 
@@ -36,7 +37,7 @@ def test_cores_are_shared_out_whole_and_none_twice():
 
 
 def test_only_members_that_cannot_share_a_program_train_beside_each_other_and_only_as_memory_allows(monkeypatch):
-    monkeypatch.setattr(processes, "cores", lambda: [0, 1, 2])
+    monkeypatch.setattr(lanes, "cores", lambda: [0, 1, 2])
     hosted = plan(load(HOSTED), memory_bytes=2**40)
     assert processes.beside(hosted) == 2, "a batch each"
     assert processes.beside(hosted._replace(memory=2**30)) == 1
@@ -55,7 +56,7 @@ def test_an_option_that_processes_do_not_have_is_named(tmp_path):
 def test_simulators_on_the_host_train_beside_each_other_unless_told_otherwise(tmp_path):
     beside = driver.run(HOSTED, tmp_path / "beside")
     logs = sorted((tmp_path / "beside").glob(f"groups/*/*/{processes.LOG}"))
-    assert len(logs) == (2 if len(processes.cores()) > 1 else 0), "each batch had a process"
+    assert len(logs) == (2 if len(lanes.cores()) > 1 else 0), "each batch had a process"
     one = driver.run(HOSTED, tmp_path / "one", launcher="local")
     assert not list((tmp_path / "one").glob(f"groups/*/*/{processes.LOG}"))
     assert [row.status for row in beside.results] == [row.status for row in one.results] == ["done"] * 2

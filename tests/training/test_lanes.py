@@ -14,7 +14,7 @@ from tests import tiny
 def of_four_members(cores: int) -> RunPrograms:
     """The programs of four members on a machine of so many cores."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lanes, "cores", lambda: cores)
+        patch.setattr(lanes, "cores", lambda: list(range(cores)))
         return compile_programs(assemble(tiny.config(seeds=4)))
 
 
@@ -54,7 +54,7 @@ def test_a_chunk_in_lanes_leaves_no_second_copy_of_its_run(in_two):
     ],
 )
 def test_no_lane_is_longer_than_another_nor_without_a_core(monkeypatch, how, members, cores, expected):
-    monkeypatch.setattr(lanes, "cores", lambda: cores)
+    monkeypatch.setattr(lanes, "cores", lambda: list(range(cores)))
     assert lanes.count(how, members) == expected
 
 

@@ -10,7 +10,8 @@ from softrl.agents.observations import joined
 from softrl.agents.policy_gradient.advantage import advantages
 from softrl.agents.policy_gradient.config import PolicyGradientHypers
 from softrl.agents.policy_gradient.state import Parts, PolicyGradientState
-from softrl.types import Discrete, PyTree, Transition
+from softrl.agents.prior import of_action
+from softrl.types import PyTree, Transition
 
 
 class Rows(NamedTuple):
@@ -40,7 +41,8 @@ def rows_of(parts: Parts, state: PolicyGradientState, rollout: Transition, hyper
     dist, _ = parts.kind.policy.network.apply(state.policy.params, state.policy.batch_stats, actor)
     taken = parts.kind.taken(flat.action)
     log_old = parts.kind.log_prob(dist, taken)
-    log_ratio = log_old - _log_prior(parts, flat.obs, flat.action)
+    prior = 0.0 if parts.log_prior is None else of_action(parts.log_prior, parts.spec.action, flat.obs, flat.action)
+    log_ratio = log_old - prior
     value_of = lambda seen: parts.value.apply(state.value.params, state.value.batch_stats, seen)[0]
     value, next_value = value_of(critic), value_of(next_critic)
     reward = soft.sampled_value(hypers.reward_scale * flat.reward, log_ratio, jnp.exp(state.temperature.params))
@@ -64,16 +66,6 @@ def explained_variance(rows: Rows) -> jax.Array:
 def _seen(parts: Parts, state: PolicyGradientState, given: PyTree) -> tuple[jax.Array, jax.Array]:
     obs = running_statistics.normalize(state.acting, given) if parts.config.normalize_obs else given
     return joined(obs, parts.spec.actor_obs), joined(obs, parts.spec.critic_obs)
-
-
-def _log_prior(parts: Parts, obs: PyTree, action: jax.Array) -> jax.Array | float:
-    if parts.log_prior is None:
-        return 0.0
-    if not isinstance(parts.spec.action, Discrete):
-        return parts.log_prior(obs, action)
-    every = jnp.arange(parts.spec.action.n, dtype=action.dtype)[None]
-    of_all = parts.log_prior(obs, jnp.broadcast_to(every, (len(action), parts.spec.action.n)))
-    return jnp.take_along_axis(of_all, action[:, None], axis=-1)[:, 0]
 
 
 def _normalized(x: jax.Array, weight: jax.Array) -> jax.Array:

@@ -12,7 +12,7 @@ from softrl.agents.carry import stateless, uniform_actions
 from softrl.agents.critics import critic_layers
 from softrl.agents.observations import size
 from softrl.agents.policy import Policy, act, from_distribution, observe
-from softrl.agents.prior import LogPrior, log_uniform
+from softrl.agents.prior import LogPrior, log_uniform, of_action
 from softrl.agents.sac.actions import kind_of
 from softrl.agents.sac.carry import remembering
 from softrl.agents.sac.config import SACConfig
@@ -22,7 +22,7 @@ from softrl.agents.sac.state import Parts, Stacks
 from softrl.agents.sac.update import update
 from softrl.agents.spaces import spec_of
 from softrl.algorithm import Agent
-from softrl.types import Action, Discrete, EnvSpec, PyTree, Spec
+from softrl.types import Action, EnvSpec, PyTree, Spec
 
 
 def sac(
@@ -56,9 +56,8 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
     Returns: `Agent` with `SACState`, `SACInfo` and `Policy`.
     """
     base = 0.0 if log_prior is None and config.action_prior == "lebesgue" else log_uniform(spec.action)
-    prior = log_prior or partial(_constant_prior, spec.action, base)
-    if log_prior is not None and isinstance(spec.action, Discrete):
-        prior = partial(_of_one, log_prior, spec.action.n)
+    constant = partial(_constant_prior, spec.action, base)
+    prior = constant if log_prior is None else partial(of_action, log_prior, spec.action)
     parts = parts_of(config, spec, prior, base)
     policy = drawn(config, spec)
     agent = Agent(
@@ -79,12 +78,6 @@ def parts_of(config: SACConfig, spec: Spec | EnvSpec, log_prior: LogPrior, base:
     layers = Stacks(policy_layers(config, spec.action), kind.critic_layers, critic_layers(config))
     value = networks.soft_v(layers.value, size(spec.obs, spec.critic_obs), precision=config.precision)
     return Parts(config, spec, kind, belief_of(config), layers, value, log_prior, base)
-
-
-def _of_one(log_prior: LogPrior, n: int, obs: PyTree, action: jax.Array) -> jax.Array:
-    """A prior that is asked about all n actions at once, of one action a row, `[B]`."""
-    every = jnp.broadcast_to(jnp.arange(n, dtype=action.dtype)[None], (len(action), n))
-    return jnp.take_along_axis(log_prior(obs, every), action[:, None], axis=-1)[:, 0]
 
 
 def _constant_prior(kind: Action, log_density: float, obs: PyTree, action: jax.Array) -> jax.Array:
