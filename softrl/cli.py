@@ -189,6 +189,8 @@ def _parsed_train(argv: list[str]) -> tuple[TrainOptions, Any, dict[str, Any]]:
         default, pieces = _kept(Path(out))
         env, about = default.env.env, f"Go on with the run in {out}. Defaults: its settings."
     else:
+        if env is None and out is not None and not {"-h", "--help"} & set(argv):
+            raise ConfigError(f"{out} holds no run to go on with; to begin one there: softrl train ENV --out {out}")
         env = env or "brax/halfcheetah"
         default = _preset(env, name, argv)
         about = (

@@ -203,6 +203,8 @@ def train(
         config = change(config, **found_by(env))
     pieces = {"env": env, "evaluation_env": evaluation_env, "randomize": randomize, "log_prior": log_prior}
     out = None if out is None else Path(out)
+    if from_run is not None:
+        identity.read(Path(from_run))  # refused before `out` is begun
     watching = {"progress": progress, "sinks": sinks, "progress_fn": progress_fn, "listener": listener}
     with watched(config, out, **watching) as (tell, note):
         assembled = assemble(config, **pieces, members=members)

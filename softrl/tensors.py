@@ -67,9 +67,11 @@ def metadata(data: bytes) -> dict[str, str]:
     return strings
 
 
-def named(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def named(tree: Mapping[str, Any], prefix: str = "", *, separator: str = "/") -> dict[str, Any]:
     """The leaves of nested dictionaries by their paths, as `obs/arm`; `softrl.numpy_policy.nested` undoes it."""
     found: dict[str, Any] = {}
     for name, value in tree.items():
-        found |= named(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        path = f"{prefix}{name}"
+        inner = isinstance(value, Mapping)
+        found |= named(value, f"{path}{separator}", separator=separator) if inner else {path: value}
     return found

@@ -24,20 +24,20 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path("experiments/locomotion")
 PAGE = Path("docs/benchmarks.md")
 AT_SECONDS = {"brax-5min": 120.0}
-"""Suites whose returns at equal seconds are told, too: those of runs that had their cores for themselves."""
+"""Suites whose returns at equal seconds are told, too."""
 
 AGAINST = {"gym-100k": HERE / "published.toml"}
 """Suites of which others have published numbers."""
 
 PART = re.compile(r"<!-- suite (\S+) -->\n.*?<!-- /suite -->", re.DOTALL)
-COLOURS = ("#1b6ca8", "#c4572e", "#4b8b3b", "#7a4fa3")
+COLOURS = ("#1b6ca8", "#c4572e", "#4b8b3b", "#7a4fa3", "#8a6d1f", "#555555")
 COLUMNS = 4
 
 
 def main() -> None:
     """Rewrites the page and its pictures."""
     page = ROOT / PAGE
-    page.write_text(refreshed(page.read_text()))
+    durable.write_atomically(page, refreshed(page.read_text()).encode())
     for suite in PART.findall(page.read_text()):
         print(drawn(suite))
 

@@ -1,9 +1,10 @@
 """`scripts/bench peers`: returns by step and by second on Gymnasium's robots, softrl's presets beside SBX and SB3.
 
 Contestants are softrl's presets for the host, SBX's SAC, TQC, CrossQ and SAC with its SimBa networks, and
-Stable-Baselines3's SAC. Each trains in one environment on `--cores` cores until it has made `--steps` environment steps
-and has had `--seconds` seconds, both. Every `--every` steps it is evaluated: the mean return of the policy's mode over
-`--episodes` episodes whose starts are the same for everybody, for every seed and every time.
+Stable-Baselines3's SAC, by its own settings and by those that rl-baselines3-zoo has for MuJoCo's robots. Each trains
+in one environment on `--cores` cores until it has made `--steps` environment steps and has had `--seconds` seconds,
+both. Every `--every` steps it is evaluated: the mean return of the policy's mode over `--episodes` episodes whose
+starts are the same for everybody, for every seed and every time.
 
 The training clock begins with the process, so that imports and compilation are in it (compilation is told apart where
 it is known), and stands still while an evaluation runs; how long evaluations took is kept beside it. The peers' worker
@@ -28,18 +29,23 @@ from benchmarks.cores import THREADS, pinned
 from benchmarks.report import Bar
 from benchmarks.runs import watch
 from benchmarks.turns import Contestant
+from softrl.reporting.table import published
 
 STEPS, SECONDS = 100_000, 600.0
 """Where the bars are stated."""
 
+ROBOTS = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5")
+PUBLISHED = published.read(Path(__file__).resolve().parents[2] / "experiments" / "locomotion" / "published.toml")
 BEST = {
-    "HalfCheetah-v5": 9_815.0,
-    "Hopper-v5": 2_828.0,
-    "Walker2d-v5": 3_914.0,
-    "Ant-v5": 3_942.0,
-    "Humanoid-v5": 6_138.0,
+    robot: max(number.mean for column in PUBLISHED if (number := column.at(f"gym/{robot}", STEPS))) for robot in ROBOTS
 }
 """Robot -> the best mean return at 100,000 environment steps that we know of as published, all of them on version 4."""
+
+ALIKE = ("cores", "every", "episodes")
+"""Options that the numbers of one table must have in common."""
+
+ENDING = ("softrl sample-efficient",)
+"""Contestants whose rates fall along the run, which must know its length and ends there."""
 
 RACED = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5")
 """Robots of the bar at the clock."""
@@ -65,6 +71,7 @@ _ALL = (
     _peer("SBX CrossQ", "sbx", "CrossQ"),
     _peer("SBX SimBa", "sbx", "SAC", **SIMBA),
     _peer("Stable-Baselines3 SAC", "stable_baselines3", "SAC"),
+    _peer("rl-baselines3-zoo SAC", "stable_baselines3", "SAC", learning_starts=10_000),
 )
 CONTESTANTS = {contestant.name: contestant for contestant in _ALL}
 SBX = tuple(name for name in CONTESTANTS if name.startswith("SBX"))
@@ -148,15 +155,20 @@ def _finished(path: Path, task: Task, seed: int, options: argparse.Namespace) ->
 
 
 def _known(task: Task, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The seeds that went as far as is asked for. Raises: RuntimeError where one ran on other cores."""
+    """The seeds that went as far as is asked for. Raises: RuntimeError where one was made otherwise."""
     runs = seeds.known(options.results, task)
-    for run in runs:
-        if run["cores"] != options.cores:
+    for run, name in ((run, name) for run in runs for name in ALIKE):
+        if run[name] != (asked := getattr(options, name)):
             raise RuntimeError(
-                f"{task.name}, seed {run['seed']}, ran on {run['cores']} cores, not {options.cores}: give --cores "
-                f"{run['cores']}, or other --results"
+                f"{task.name}, seed {run['seed']}, had {name} {run[name]}, not {asked}: give --{name} {run[name]}, or "
+                "other --results"
             )
-    return [run for run in runs if curves.reaches(run["curve"], options.steps, options.seconds)]
+    return [run for run in runs if _enough(task, run["curve"], options)]
+
+
+def _enough(task: Task, curve: curves.Curve, options: argparse.Namespace) -> bool:
+    """Whether a run went as far as is asked for; one that must know its length ends with its steps."""
+    return curves.reaches(curve, options.steps, 0.0 if task.contestant in ENDING else options.seconds)
 
 
 def _seed(
@@ -164,13 +176,12 @@ def _seed(
 ) -> dict[str, Any]:
     print(f"{task.name}, seed {seed}", flush=True)
     _, environment, module, wishes, _ = CONTESTANTS[task.contestant]
-    # The rates of one preset fall along the run, which must know its length; the others end when they are told to.
-    steps = options.steps if task.contestant == "softrl sample-efficient" else 10**9
+    steps = options.steps if task.contestant in ENDING else 10**9  # the others end when they are told to
     changes = {"seed": seed, "steps": steps, "eval_every": options.every, "eval_episodes": options.episodes}
     wishes = wishes | {"env": f"gym/{task.robot}", "changes": changes, "starts": first}
     if environment == "peers":
         threads = threads | dict.fromkeys(THREADS, str(options.cores))
-    enough = lambda event: event["env_steps"] >= options.steps and curves.clock(event) >= options.seconds
+    enough = lambda event: _enough(task, curves.curve([event]), options)
     about, evaluations = watch(module, wishes, options.logs / "peers.log", enough, environment, extra=threads)
     if not evaluations or not enough(evaluations[-1]):
         raise RuntimeError(f"it ended before {options.steps:,} steps and {options.seconds:g} s")

@@ -182,8 +182,16 @@ def _object(env: Any, function: Callable[..., Any] | None = None) -> Source:
         return _gymnasium(function, env)
     raise ConfigError(
         "env must be a name, a softrl.Simulator, an environment of Brax's, MuJoCo Playground's or gymnax's kind, or a "
-        f"function that makes one of these or a Gymnasium environment; got {of}"
+        f"function that makes one of these or a Gymnasium environment; got {_short_of(env, of, function)}"
     )
+
+
+def _short_of(env: Any, of: str, function: Callable[..., Any] | None) -> str:
+    """What is no environment, and what of Gymnasium's it lacks where it has some."""
+    missing = [name for name in ("reset", "step", "action_space", "observation_space") if not hasattr(env, name)]
+    lacks = f" without {', '.join(missing)}" if 0 < len(missing) < 4 else ""
+    made = "" if function is None else f", made by {spelled(getattr(function, 'func', function))}"
+    return f"{of}{lacks}{made}"
 
 
 def _gymnasium(function: Callable[..., Any] | None, env: Any) -> Source:
@@ -196,6 +204,13 @@ def _gymnasium(function: Callable[..., Any] | None, env: Any) -> Source:
             "env=lambda: …, or its id"
         )
     source = gymnasium.source_of(function, env, f"own/{kind.__name__}", spelled(kind))
+    another = function()
+    if another.unwrapped is env.unwrapped:
+        raise ConfigError(
+            f"{spelled(function)} gives the same {kind.__name__} at every call, which training and evaluation would "
+            "step in turns: let it make a new one"
+        )
+    another.close()
     env.close()
     return source._replace(lasting=False)
 

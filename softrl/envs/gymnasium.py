@@ -189,9 +189,11 @@ def _step(opened: OpenEnvs, action: np.ndarray) -> HostStep:
     if "final_obs" in info:
         final = _merged(opened, obs, info["final_obs"], info["_final_obs"])
     reward, terminated, truncated = (np.reshape(x, opened.num_envs) for x in (reward, terminated, truncated))
+    with np.errstate(over="ignore"):  # what float32 cannot hold is as bad as what was not finite before
+        reward = reward.astype(np.float32)
     valid = boxes.finite(final, reward)
     terminated, truncated = terminated & valid, truncated & ~terminated & valid
-    reward = np.where(valid, reward, 0.0).astype(np.float32)
+    reward = np.where(valid, reward, np.float32(0.0))
     if not valid.all():
         obs, final = _quarantined(opened, obs, final, valid)
     opened.last = obs

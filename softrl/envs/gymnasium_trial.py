@@ -28,14 +28,14 @@ def tried(name: str, env: Any, its: Boxes) -> bool:
     _require_in_space(name, "reset", its, obs, env.observation_space)
     obs, reward, *_ = env.step(boxes.given(its, np.zeros((1, *its.action.shape), its.action.dtype))[0])
     _require_in_space(name, "step", its, obs, env.observation_space)
-    if np.size(reward) != 1:
-        raise ConfigError(f"{name}: the reward of a step must be one number, got {reward!r}")
+    if np.size(reward) != 1 or not np.isfinite(number(reward)):
+        raise ConfigError(f"{name}: the reward of a step must be one finite number, got {reward!r}")
     return np.ndim(reward) == 0
 
 
 def number(reward: Any) -> float:
     """A reward that is an array of one number as that number."""
-    return np.asarray(reward, np.float64).item()
+    return np.asarray(reward, np.float64).item()  # of None NaN
 
 
 def _users(env: Any) -> Any:
@@ -68,3 +68,5 @@ def _require_in_space(name: str, call: str, its: Boxes, obs: Any, space: Any) ->
         fits = False
     if not fits:
         raise ConfigError(f"{name}: {call} gives an observation that is none of {space}: {repr(obs)[:200]}")
+    if not all(np.isfinite(leaf).all() for leaf in seen):
+        raise ConfigError(f"{name}: {call} gives an observation that is not finite: {repr(obs)[:200]}")

@@ -13,7 +13,7 @@ from softrl.envs import boxes
 from softrl.envs.config import EnvConfig
 from softrl.envs.episodes import episodes
 from softrl.errors import ConfigError
-from softrl.types import Continuous, Env, Simulator
+from softrl.types import Continuous, Discrete, Env, Simulator
 
 
 class Source(NamedTuple):
@@ -78,14 +78,19 @@ def _episodes(simulator: Callable[[EnvConfig], Simulator], config: EnvConfig, *,
 def _require_sound(simulator: Simulator, name: str) -> None:
     """Raises: ConfigError where a user's functions do not fit together, of which XLA would speak in riddles."""
     kind = simulator.action
+    if not isinstance(kind, Continuous | Discrete):
+        raise ConfigError(
+            f"{name}: action must be softrl.Continuous(size, low, high) or softrl.Discrete(n), got {kind!r}"
+        )
     bounds = (kind.low, kind.high) if isinstance(kind, Continuous) and kind.low is not None else ()
-    if any(bound is None or len(bound) != kind.size for bound in bounds):
+    if any(np.shape(bound) != (kind.size,) for bound in bounds):
         raise ConfigError(f"{name}: action needs as many finite low and high as it has numbers, got {kind}")
     if bounds:
         boxes.require_bounds(name, *map(np.asarray, bounds), kind)
-    sim, obs = jax.eval_shape(simulator.reset, jax.random.key(0), jax.ShapeDtypeStruct((), np.int32))
+    first = _given(name, "reset(key, index)", ("sim", "obs"), simulator.reset, jax.random.key(0), np.int32(0))
     action = jax.ShapeDtypeStruct(kind.shape, kind.dtype)
-    after = jax.eval_shape(simulator.step, sim, action)
+    after = _given(name, "step(sim, action)", ("sim", "obs", "reward", "terminated"), simulator.step, first[0], action)
+    sim, obs = first
     for what, one, other in (("state", sim, after[0]), ("observation", obs, after[1])):
         before, now = (_leaves(f"the {what}", tree) for tree in (one, other))
         differ = [leaf for leaf in before | now if before.get(leaf) != now.get(leaf)]
@@ -101,6 +106,19 @@ def _require_sound(simulator: Simulator, name: str) -> None:
             f"{name}: step must return a reward and a bool terminated, both without axes; got {reward.dtype}"
             f"{list(reward.shape)} and {terminated.dtype}{list(terminated.shape)}"
         )
+
+
+def _given(name: str, call: str, wanted: tuple[str, ...], function: Callable[..., Any], *arguments: Any) -> tuple:
+    """What a user's function gives, abstract. Raises: ConfigError where it takes or gives other things."""
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError as error:
+        raise ConfigError(f"{name}: it is called as {call}, but {error}") from None
+    given = jax.eval_shape(function, *arguments)
+    if not isinstance(given, tuple | list) or len(given) != len(wanted):
+        got = f"{len(given)} values" if isinstance(given, tuple | list) else "one"
+        raise ConfigError(f"{name}: {call} must give ({', '.join(wanted)}), got {got}")
+    return given
 
 
 def _leaves(of: str, tree: Any) -> dict[str, str]:

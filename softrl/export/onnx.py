@@ -17,8 +17,15 @@ OPSET, IR = 20, 9  # Gelu came with operator set 20
 _ACTIVATIONS = {"relu": "Relu", "elu": "Elu", "tanh": "Tanh"}
 
 
+OUTPUTS = ("action", "value")
+"""What a policy's file gives, and that of a network of one number."""
+
 NOISE = "noise"
 """The input `[batch, A]` of a sampler beside the observations: standard normal for a draw, zeros for the mode."""
+
+
+OWN = "softrl/"
+"""Begins the name of every value inside the graph, so that observations may have any other."""
 
 
 class Graph:
@@ -30,11 +37,12 @@ class Graph:
 
     def constant(self, name: str, value: np.ndarray) -> str:
         """A tensor stored in the file."""
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), f"{OWN}{name}"))
+        return f"{OWN}{name}"
 
     def add(self, operator: str, *inputs: str, out: str, **attributes: object) -> str:
-        """One operator's only output."""
+        """One operator's only output, which has the name `out` itself where that is one of the file's."""
+        out = out if out in OUTPUTS else f"{OWN}{out}"
         self.nodes.append(helper.make_node(operator, inputs, [out], name=out, **attributes))
         return out
 
@@ -44,14 +52,15 @@ def serialize(policy: NumpyPolicy, about: dict[str, str]) -> bytes:
     of a discrete policy `[batch]`, int64. A sampler has an input `noise` `[batch, A]` more; a network of one number has
     one output `value`, `[batch]`.
 
-    Raises: ExportError where an observation has the name of that input.
+    Raises: ExportError where an observation has a name that the file needs itself.
     """
     inputs, graph = policy.spec.inputs, Graph()
     values = [helper.make_tensor_value_info(x.name, TensorProto.FLOAT, ["batch", *x.shape]) for x in inputs]
     parts = [_normalised(graph, policy, x.name, moments) for x, moments in zip(inputs, policy.moments, strict=True)]
-    if count := policy.spec.head.noise_inputs:
-        if NOISE in [x.name for x in inputs]:
-            raise ExportError(f"an observation is called {NOISE!r}, which is the sampler's own input: rename it")
+    count = policy.spec.head.noise_inputs
+    for taken in (x.name for x in inputs if x.name in OUTPUTS or (count and x.name == NOISE) or OWN in x.name):
+        raise ExportError(f"an observation is called {taken!r}, as a value of the file itself: rename it")
+    if count:
         values.append(helper.make_tensor_value_info(NOISE, TensorProto.FLOAT, ["batch", count]))
         parts.append(NOISE)
     x = graph.add("Concat", *parts, out="joined", axis=1) if len(parts) > 1 else parts[0]

@@ -57,8 +57,9 @@ def iterative_lqr(
 
     Each iteration linearises f and expands r to second order along the trajectory, solves the variational
     linear-quadratic problem and searches along its closed-loop policy; Q_uu is regularised until steps improve.
-    Σ_t = α Q_uu⁻¹. On a linear-quadratic model one iteration gives `solve_lqr`. Derivatives of the solution in whatever
-    the functions close over are those of the optimality condition ∇_u Σ r = 0, not of the iterations.
+    Σ_t = α Q_uu⁻¹. On a linear-quadratic model the first iteration gives `solve_lqr`, and others its rounding.
+    Derivatives of the solution in whatever the functions close over are those of the optimality condition ∇_u Σ r = 0,
+    not of the iterations.
 
     Args:
       step_fn: `(x[n], u[m]) -> x[n]`. reward_fn: `(x[n], u[m]) -> []`. final_reward_fn: `(x[n]) -> []`; None: 0.

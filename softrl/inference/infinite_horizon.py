@@ -188,13 +188,21 @@ def _evaluate(mdp: TabularMDP, log_policy: jax.Array, gamma: jax.Array, temperat
     prior = model.prior_or_zero(mdp)
     policy = jnp.exp(log_policy)
     earned = soft.sampled_value(mdp.reward, log_ratio(log_policy, prior), temperature)
-    forbidden = jnp.any((policy > 0) & (prior == -jnp.inf), axis=-1).astype(policy.dtype)
-    sides = jnp.stack([jnp.sum(policy * earned, axis=-1), forbidden], axis=-1)
+    forbidden = (policy > 0) & (prior == -jnp.inf)
     stay = gamma * jnp.einsum("sa,sax->sx", policy, mdp.transition, precision=jax.lax.Precision.HIGHEST)
-    v, doomed = jnp.linalg.solve(jnp.eye(stay.shape[0], dtype=stay.dtype) - stay, sides).T
+    v = jnp.linalg.solve(jnp.eye(stay.shape[0], dtype=stay.dtype) - stay, jnp.sum(policy * earned, axis=-1))
     q = soft.backup(mdp.reward, gamma, soft.expectation(v, mdp.transition))
-    q_doomed = gamma * soft.expectation(doomed, mdp.transition) > 0
-    return PolicyValues(jnp.where(q_doomed, -jnp.inf, q), jnp.where(doomed > 0, -jnp.inf, v))
+    leads = (gamma > 0) & (mdp.transition > 0)
+    doomed = _reaching(jnp.any(forbidden, axis=-1), jnp.any((policy > 0)[..., None] & leads, axis=1))
+    return PolicyValues(
+        jnp.where(jnp.any(leads & doomed[None, None], axis=-1), -jnp.inf, q), jnp.where(doomed, -jnp.inf, v)
+    )
+
+
+def _reaching(bad: jax.Array, leads: jax.Array) -> jax.Array:
+    """States from which a bad one can be reached, itself among them. Args: `bad`: `[S]`; `leads`: `[S, S]` bool."""
+    more = lambda reached: reached | jnp.any(leads & reached[None], axis=-1)
+    return jax.lax.while_loop(lambda x: jnp.any(more(x) != x), more, bad)
 
 
 def _validate(mdp: TabularMDP, gamma: jax.Array, temperature: jax.Array, tol: jax.Array) -> tuple:

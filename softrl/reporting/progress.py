@@ -71,9 +71,12 @@ class Progress:
           env_steps: of one member since the run began. eval_return: of the last evaluation. more: whether another
             update of these steps follows, for which a plain line waits.
           values: updates, of one member since the run began; env_steps_per_s, updates_per_s: rates of all members,
-            compiling apart; compile_s: seconds spent compiling; members: how those of a sweep fare, in words.
+            compiling apart; compile_s: seconds spent compiling; members: how those of a sweep fare, in words;
+            left_out: steps of non-finite numbers, where there were any.
         """
         values |= {"env_steps": env_steps, "eval_return": eval_return}
+        if values.get("updates") and not self.shown.get("updates"):
+            self.past.clear()  # steps before the first update say nothing of those to come
         self.shown |= {name: value for name, value in values.items() if value is not None}
         if env_steps is not None and (not self.past or env_steps > self.past[-1][1]):
             self.past.append((self.clock(), int(env_steps)))
@@ -100,6 +103,7 @@ class Progress:
             "updates_per_s": lambda value: f"{number(value)} updates/s",
             "updates": lambda value: f"{int(value):,} updates",
             "compile_s": lambda value: f"compiled in {value:.0f} s",
+            "left_out": lambda value: f"{int(value):,} steps left out, of non-finite numbers",
         }
         return "  ".join(text(self.shown[name]) for name, text in texts.items() if name in self.shown)
 

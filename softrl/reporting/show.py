@@ -76,7 +76,8 @@ class RunWatcher:
 
     def _evaluation(self, record: dict[str, Any]) -> None:
         mean = float(np.mean(record["eval"]["return_mean"]))
-        self.progress.update(env_steps=record["env_steps"], updates=record["updates"], eval_return=mean)
+        told = {"env_steps": record["env_steps"], "updates": record["updates"], "left_out": left_out(record) or None}
+        self.progress.update(eval_return=mean, **told)
         for member, code in enumerate(record["health"]["code"]):
             if code:
                 self.note(f"member {member} {message(code)}")
@@ -109,14 +110,20 @@ def report(
     note(f"checkpoint  {out / 'checkpoints'}")
 
 
+def left_out(record: dict[str, Any]) -> int:
+    """Steps of all members that were left out, of non-finite rewards or observations."""
+    return int(np.sum(record.get("health", {}).get("quarantined", 0)))
+
+
 def summary(records: list[dict[str, Any]]) -> str:
     """How far a run has come, in one line."""
     last = records[-1]
-    best = max(max(record["eval"]["return_mean"]) for record in records)
+    best = np.nanmax([record["eval"]["return_mean"] for record in records])
     fresh = f", {last['best']['return_mean']:.1f} on episodes that did not choose it" if "best" in last else ""
+    bad = f"; {left_out(last):,} steps were left out, of non-finite numbers" if left_out(last) else ""
     return (
         f"return {np.mean(last['eval']['return_mean']):.1f} (best {best:.1f}{fresh}) after {last['env_steps']:,} "
-        f"steps, {last['timing']['wall_s']:.0f} s"
+        f"steps, {last['timing']['wall_s']:.0f} s{bad}"
     )
 
 

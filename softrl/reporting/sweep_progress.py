@@ -83,7 +83,8 @@ class SweepWatcher:
 
     def _chunk(self, event: dict[str, Any]) -> None:
         ahead = sum(max(event["env_steps"] - self.steps.get(member, 0), 0) for member in self.batch)
-        self._show(ahead, **{name: event[name] for name in ("env_steps_per_s", "updates_per_s")})
+        rates = {name: event[name] for name in ("env_steps_per_s", "updates_per_s")}
+        self._show(ahead, more=event["evaluates"], **rates)
 
     def _take(self, lines: list[dict[str, Any]]) -> None:
         for line in lines:
@@ -98,9 +99,9 @@ class SweepWatcher:
             elif line["kind"] == "batch":
                 self.ended |= {member: "done" for member in line["members"] if member not in self.ended}
 
-    def _show(self, ahead: int = 0, **rates: float) -> None:
+    def _show(self, ahead: int = 0, **values: Any) -> None:
         self.progress.ahead = self._compiling()
-        self.progress.update(env_steps=sum(self.steps.values()) + ahead, members=self._members(), **rates)
+        self.progress.update(env_steps=sum(self.steps.values()) + ahead, members=self._members(), **values)
 
     def _compiling(self) -> float:
         """Seconds for the groups that are still to be compiled, if each takes as long as those so far."""
@@ -127,10 +128,16 @@ def sweeping(console: Console | None = None) -> Iterator[SweepWatcher]:
 
 
 def show_table(rows: list[Result], console: Console | None = None) -> None:
-    """Prints, task by task, a row for each setting, the best interquartile mean first, and why members diverged."""
+    """Prints, task by task, a row for each setting, the best interquartile mean first, and why members diverged.
+
+    Members that a search stopped have made fewer steps, and have no row where others went the whole way.
+    """
     console = console or Console(highlight=False)
     for some in by_task(rows).values():
-        _show_settings(some, console)
+        whole = [row for row in some if row.status != "stopped"]
+        _show_settings(whole or some, console)
+        if whole and len(whole) < len(some):
+            console.print(f"and {len(some) - len(whole):,} members that were stopped on the way")
     for row in rows:
         if row.status == "diverged":
             console.print(f"{row.member.id} {row.cause} (by step {row.final_step:,})", markup=False, soft_wrap=True)

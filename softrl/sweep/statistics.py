@@ -20,8 +20,8 @@ RESAMPLES = 2_000
 class Interval(NamedTuple):
     """A statistic with its confidence interval, in the unit of the scores.
 
-    point: of all scores; NaN where none is finite. low, high: the interval; NaN with fewer than two scores in every
-    task, since one run says nothing of the spread. n: finite scores.
+    point: of all scores; NaN where none is finite. low, high: the interval; NaN where a task has one score, since
+    that says nothing of the spread. n: finite scores.
     """
 
     point: float
@@ -93,7 +93,7 @@ def interval(
     if not count:
         return Interval(np.nan, np.nan, np.nan, 0)
     point = float(statistic(np.concatenate(runs)))
-    if max(map(len, runs)) < 2:
+    if min(map(len, runs)) < 2:
         return Interval(point, np.nan, np.nan, count)
     drawn = resampled(runs, np.random.default_rng(seed), resamples)
     return Interval(point, *percentiles(statistic(np.concatenate(drawn, axis=-1)), confidence), count)

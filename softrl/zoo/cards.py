@@ -21,8 +21,9 @@ class Card(NamedTuple):
     """Where a policy comes from, and what it earns.
 
     name: in the zoo. task: the environment. algorithm, preset: what trained it. changes: the settings in which the run
-    differs from the preset. return_mean, return_std: undiscounted returns of the policy's mode, over `episodes`
-    episodes of the set `seed`, as `softrl eval --seed` takes it; neither training nor the policy's choice saw these.
+    differs from the preset as it was at `commit`. return_mean, return_std: undiscounted returns of the policy's mode,
+    over `episodes` episodes of the set `seed`, as `softrl eval --seed` takes it; neither training nor the policy's
+    choice saw these.
     steps, updates, seconds: of the whole training: environment steps, gradient updates, wall clock with compiling.
     best_steps, best_updates: behind the policy, the best-evaluated one of the run. dtype: of the weights in the file.
     sha256: of the policy file. device, commit, versions: of training. measured: versions where the return was measured.

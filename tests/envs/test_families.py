@@ -218,6 +218,30 @@ class Torque(gymnasium.Env):
         return np.zeros(2, np.float32), 0.0, False, False, {}
 
 
+class NaNReward(Torque):
+    """A first reward that is no number."""
+
+    action_space = Box(-1.0, 1.0, (1,))
+
+    def step(self, action):
+        """Nothing."""
+        return np.zeros(2, np.float32), float("nan"), False, False, {}
+
+
+class Actionless(gymnasium.Env):
+    """A space is missing."""
+
+    observation_space = Box(-1.0, 1.0, (2,))
+
+
+SHARED = gymnasium.make("Pendulum-v1")
+
+
+def shared() -> gymnasium.Env:
+    """The same environment again and again."""
+    return SHARED
+
+
 def bad_reward() -> softrl.Simulator:
     """A reward with an axis."""
     return point()._replace(step=lambda sim, action: (sim, sim, action, jnp.bool_(False)))
@@ -243,6 +267,16 @@ def bad_state() -> softrl.Simulator:
         (bad_state, r"state is float32\[1\] after reset and bool\[1\] after step"),
         (Forgetful(), r"the state\[0\].obs\['new'\] is missing after reset and float32\[\] after step"),
         (lambda: point()._replace(action=softrl.Continuous(2, (0.0,), (1.0,))), "as many finite low and high"),
+        (lambda: point()._replace(action=softrl.Continuous(1, -1.0, 1.0)), "as many finite low and high"),
+        (lambda: point()._replace(action=2), r"softrl.Continuous\(size, low, high\) or softrl.Discrete\(n\), got 2"),
+        (lambda: point()._replace(reset=lambda key: 0), r"called as reset\(key, index\), but too many"),
+        (
+            lambda: point()._replace(step=lambda sim, action: (sim, sim)),
+            r"\(sim, obs, reward, terminated\), got 2 values",
+        ),
+        (shared, "shared gives the same PendulumEnv at every call.*make a new one"),
+        (lambda: NaNReward(), "reward of a step must be one finite number, got nan"),
+        (lambda: Actionless(), "Actionless without action_space, made by"),
     ],
 )
 def test_what_cannot_be_learned_from_is_refused_in_one_line_that_says_what_to_give(env, words):

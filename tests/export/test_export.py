@@ -184,6 +184,20 @@ def test_a_discrete_policys_files_choose_the_live_policys_actions():
         check.difference(plain, lambda named: other.act((), (), named["obs"], None)[0], files["ONNX"], "ONNX")
 
 
+def test_observations_may_be_called_as_they_are_called_inside_the_file():
+    """`mean` and `scaled` were values of the graph; what a file gives cannot have the name of what it takes."""
+    names = ("mean", "scaled", "joined", "first", "axis", "unit_action", "noise", "state", "state/mean")
+    shapes = {name: jax.ShapeDtypeStruct((2,), jnp.float32) for name in names}
+    config, _, policy = made(BARE._replace(obs=shapes))
+    plain = actor(config, BARE._replace(obs=shapes), policy)
+    inputs = check.observations(plain)
+    np.testing.assert_allclose(onnx_file.run(onnx_file.serialize(plain, {}), inputs), plain(inputs), atol=1e-5)
+    shapes = {"action": shapes["mean"], "arm": shapes["mean"]}
+    config, _, policy = made(BARE._replace(obs=shapes))
+    with pytest.raises(ExportError, match="'action', as a value of the file itself: rename it"):
+        onnx_file.serialize(actor(config, BARE._replace(obs=shapes), policy), {})
+
+
 def test_a_file_that_acts_otherwise_is_not_written(run_directory, tmp_path, monkeypatch):
     run = load(run_directory)
     monkeypatch.setattr(numpy_policy, "encode", lambda policy, **about: _damaged(policy))

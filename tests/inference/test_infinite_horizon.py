@@ -82,6 +82,31 @@ def test_a_policy_outside_the_prior_is_worth_minus_infinity_where_it_can_get_the
     np.testing.assert_allclose(values.v[2], 2 * (1 + np.log(2)))
 
 
+def reaching(bad: np.ndarray, leads: np.ndarray) -> np.ndarray:
+    """States from which a bad one can be reached, step by step."""
+    for _ in bad:
+        bad = bad | (leads & bad).any(-1)
+    return bad
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_policy_is_worth_minus_infinity_only_where_it_can_get_to_what_the_prior_forbids(dtype):
+    """Among closed classes of states; rounding in a linear system is no way from one to the other."""
+    for seed in range(50):
+        draw = np.random.default_rng(seed)
+        transition = np.zeros((8, 2, 8))
+        transition[:4, :, :4], transition[4:] = draw.dirichlet(np.ones(4), (4, 2)), draw.dirichlet(np.ones(8), (4, 2))
+        prior = np.log(draw.dirichlet(np.ones(2), 8))
+        prior[7, 1] = -np.inf
+        policy = draw.dirichlet(np.ones(2), 8)
+        mdp = inference.TabularMDP(*(x.astype(dtype) for x in (transition, np.ones((8, 2)), np.full(8, 1 / 8), prior)))
+        values = inference.soft_policy_evaluation(mdp, np.log(policy).astype(dtype), gamma=0.99)
+        leads = ((policy > 0)[..., None] & (transition > 0)).any(1)
+        doomed = reaching(((policy > 0) & (prior == -np.inf)).any(-1), leads)
+        np.testing.assert_array_equal(np.isneginf(values.v), doomed)
+        np.testing.assert_array_equal(np.isneginf(values.q), ((transition > 0) & doomed).any(-1))
+
+
 @pytest.mark.parametrize("temperature", [1e-2, 1e-3])
 def test_low_temperature_is_hard_value_iteration_and_best_case_planning(temperature):
     mdp = models.random_mdp(32, 4, 3)

@@ -1,5 +1,6 @@
 """Reports: what is told is what was measured, of sweeps and runs, finished or not."""
 
+import json
 import math
 import os
 import re
@@ -56,6 +57,12 @@ def test_settings_share_their_seeds_and_robots_keep_apart():
     first, second = data.groups(some)
     assert (first.name, first.cell.iqm, second.name, second.cell.iqm) == ("gamma 0.99", 101.5, "gamma 0.9", 11.5)
     assert data.best(some).id == "m3" and data.best(some).peak == 103
+
+
+def test_settings_that_agree_in_four_digits_are_two():
+    some = [member(0, [1.0], gamma=0.99995), member(1, [100.0], gamma=0.99999)]
+    assert [group.name for group in data.groups(tuple(some))] == ["gamma 0.99999", "gamma 0.99995"]
+    assert len(effects._places(Axis("gamma", log=False), some)[0]) == 2
 
 
 def test_a_curve_is_the_interquartile_mean_of_those_who_were_there():
@@ -179,6 +186,16 @@ def test_a_run_is_read_from_its_metrics(tmp_path):
     np.testing.assert_array_equal(told.members[0].series["entropy"], [np.nan, 10, 20, 30])
     html = page.html(told)
     assert "Diverged" in html and "probe/bounded-lq" in html and "jax" in html
+
+
+def test_a_runs_members_have_the_seeds_and_settings_that_they_were_given(tmp_path):
+    directory = run_directory(tmp_path / "own", 2, [[0, 0]] * 4)
+    about = json.loads((directory / "config.json").read_text())
+    about["config"]["hypers"], own = {"gamma": 0.99}, [{"seed": 7, "gamma": 0.9}, {"seed": 11}]
+    (directory / "config.json").write_text(json.dumps({**about, "members": own}))
+    told = report.read(directory)
+    assert [(one.seed, one.setting["gamma"]) for one in told.members] == [(7, 0.9), (11, 0.99)]
+    assert told.axes == (Axis("gamma", log=False),) and "gamma 0.9" in page.html(told)
 
 
 def test_a_page_stands_alone_and_appears_whole_or_not_at_all(tmp_path):

@@ -51,6 +51,7 @@ class Assembled:
     """What the event of a beginning run holds, as far as a sink looks."""
 
     config = change(Config(), seeds=2, seed=5)
+    members = None
 
 
 def test_a_runs_records_arrive_member_by_member(tmp_path, monkeypatch):
@@ -67,6 +68,12 @@ def test_a_runs_records_arrive_member_by_member(tmp_path, monkeypatch):
         "updates": 7.0, "eval/return_mean": 65.0, "train/entropy": 0.5, "health/code": 0.0, "timing/wall_s": 1.5
     }, "what is not finite is left out"  # fmt: skip
     assert notes == []
+
+
+def test_members_are_told_by_what_they_have_of_their_own():
+    own = [{"seed": 7, "gamma": 0.9}, {"seed": 11, "gamma": 0.95}]
+    told = [config for _, config in scalars.runs_of(Assembled.config, own)]
+    assert [(config["seed"], config["gamma"]) for config in told] == [(7, 0.9), (11, 0.95)]
 
 
 def test_a_solo_run_needs_no_member_in_its_name():

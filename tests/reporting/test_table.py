@@ -289,3 +289,8 @@ def test_a_sweep_is_a_table_of_its_settings(tmp_path):
     assert compared.columns == ("sac tuned · temperature 0.02", "sac tuned · temperature 0.1")
     assert {row.task for row in compared.rows} == {"probe/bounded-lq", "probe/death"}
     assert sorted(cell.n for cell in final(compared).cells.values()) == [2, 3, 3, 3]
+
+
+def test_columns_that_agree_in_four_digits_are_two():
+    results = [made("task", "tuned", 0, [0.0, 1.0], gamma=0.99995), made("task", "tuned", 0, [0.0, 9.0], gamma=0.99999)]
+    assert comparison.compare(results).columns == ("sac tuned · gamma 0.99995", "sac tuned · gamma 0.99999")

@@ -18,7 +18,7 @@ PACKAGES = {
     "sbx": ("sbx-rl", "stable-baselines3", "jax", "jaxlib", "flax", "optax", "gymnasium", "mujoco", "numpy"),
     "stable_baselines3": ("stable-baselines3", "torch", "gymnasium", "mujoco", "numpy"),
 }
-WISHED = ("algorithm", "policy", "normalize_obs", "policy_kwargs")
+WISHED = ("algorithm", "policy", "normalize_obs", "policy_kwargs", "learning_starts")
 TOLD = ("learning_starts", "batch_size", "buffer_size", "gamma", "tau", "learning_rate", "policy_delay")
 """What is told of the settings, and of the model, where they have it."""
 
@@ -36,7 +36,8 @@ def made(settings: dict) -> BaseAlgorithm:
     env = make_vec_env(settings["env"].removeprefix("gym/"), 1, seed=seed)
     if settings.get("normalize_obs"):
         env = VecNormalize(env, norm_reward=False)
-    return kind(policy, env, seed=seed, policy_kwargs=settings.get("policy_kwargs"))
+    own = {name: settings[name] for name in ("policy_kwargs", "learning_starts") if name in settings}
+    return kind(policy, env, seed=seed, **own)
 
 
 def device(library: str) -> str:
@@ -64,9 +65,7 @@ def main() -> None:
     """Evaluates on `starts`, trains `eval_every` steps, and so on."""
     settings = protocol.settings()
     model, env = made(settings), gymnasium.make(settings["env"].removeprefix("gym/"))
-    own = {
-        name: settings[name] for name in ("algorithm", "policy", "normalize_obs", "policy_kwargs") if name in settings
-    }
+    own = {name: settings[name] for name in WISHED if name in settings}
     config = own | {name: getattr(model, name) for name in TOLD if hasattr(model, name)}
     versions = protocol.versions(*PACKAGES[settings["library"]])
     protocol.send({"event": "about", "versions": versions, "device": device(settings["library"]), "config": config})

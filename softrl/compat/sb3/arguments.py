@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
+import numpy as np
+
 from softrl.config import Within, change, setting
 from softrl.errors import ConfigError, require_known
 from softrl.learner import LearnerConfig
@@ -55,7 +57,7 @@ def require_idle(more: Mapping[str, Any], others: Iterable[str]) -> None:
     for name, value in more.items():
         require_known("argument", name, [*(set(others) - {"more"}), *WITHOUT, *IDLE])
         allowed, instead = WITHOUT.get(name, ((value,), ""))
-        if value not in allowed:
+        if not any(value is one or (np.ndim(value) == 0 and value == one) for one in allowed):
             raise ConfigError(f"{name} is not taken, only {name}={allowed[0]!r}: {instead}; got {value!r}")
 
 

@@ -1,12 +1,13 @@
 """What a report shows, wherever it was read from."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from softrl.storage import durable
 from softrl.sweep import statistics
 
 
@@ -99,8 +100,9 @@ class Group(NamedTuple):
 def groups(members: tuple[Member, ...]) -> list[Group]:
     """The settings of one robot's members, best interquartile mean first."""
     together: dict[str, list[Member]] = {}
+    enough = digits(member.setting for member in members)
     for member in members:
-        together.setdefault(spelled(member.setting), []).append(member)
+        together.setdefault(spelled(member.setting, digits=enough), []).append(member)
     found = []
     for name, some in together.items():
         cell = statistics.cell(some[0].setting, [m.final for m in some], [m.status == "diverged" for m in some])
@@ -122,17 +124,24 @@ def best(members: tuple[Member, ...]) -> Member | None:
     return next(iter(bests(members)), None)
 
 
-def spelled(setting: Mapping[str, Any], empty: str = "all members") -> str:
+def spelled(setting: Mapping[str, Any], empty: str = "all members", *, digits: int = 4) -> str:
     """A setting in words: `temperature 0.2 · width 64`; `empty` where nothing is varied."""
-    return " · ".join(f"{name} {value_text(value)}" for name, value in setting.items()) or empty
+    return " · ".join(f"{name} {value_text(value, digits)}" for name, value in setting.items()) or empty
 
 
-def value_text(value: Any) -> str:
-    """A setting's value as one would type it, floats in at most four digits."""
+def digits(settings: Iterable[Mapping[str, Any]]) -> int:
+    """How many digits of floats tell settings apart in words: four, or as many more as they need."""
+    different = list({durable.encode(dict(setting)): setting for setting in settings}.values())
+    texts = lambda count: {spelled(setting, digits=count) for setting in different}
+    return next((count for count in (4, 6, 9) if len(texts(count)) == len(different)), 17)
+
+
+def value_text(value: Any, digits: int = 4) -> str:
+    """A setting's value as one would type it, floats in at most so many digits."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.{digits}g}"
     if isinstance(value, list | tuple):
-        return "×".join(map(value_text, value))
+        return "×".join(value_text(one, digits) for one in value)
     return "none" if value is None else str(value)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from softrl.config import is_number
 from softrl.reporting.report import frame, svg
-from softrl.reporting.report.data import Axis, Member, value_text
+from softrl.reporting.report.data import Axis, Member, digits, value_text
 from softrl.reporting.report.svg import tag
 from softrl.sweep import statistics
 
@@ -77,8 +77,9 @@ def _places(axis: Axis, members: Sequence[Member]) -> tuple[list[Place], bool, b
     """Members by their value, many different numbers in bins of equal count; whether x is logarithmic; whether the
     values have an order."""
     together: dict[str, list[Member]] = {}
+    enough = digits({axis.name: member.setting[axis.name]} for member in members)
     for member in members:
-        together.setdefault(value_text(member.setting[axis.name]), []).append(member)
+        together.setdefault(value_text(member.setting[axis.name], enough), []).append(member)
     values = {label: some[0].setting[axis.name] for label, some in together.items()}
     if not all(is_number(value) and math.isfinite(value) for value in values.values()):
         return [Place(float(i), label, some) for i, (label, some) in enumerate(together.items())], False, False

@@ -8,8 +8,9 @@ import numpy as np
 
 from softrl.agents import algorithm
 from softrl.envs import physics
-from softrl.reporting.report.data import Member, Report
+from softrl.reporting.report.data import Axis, Member, Report
 from softrl.storage import metrics
+from softrl.tensors import named
 from softrl.training import identity
 from softrl.training.health import message
 from softrl.training.records import brief, described
@@ -29,19 +30,20 @@ def read(run: Path) -> Report:
     entry = algorithm(config.get("algorithm", "sac"))
     series = SERIES | {name: f"train.{name}" for name in entry.metrics}
     meanings = described(entry)
-    members = tuple(_member(series, index, config, records)._replace(home=run) for index in range(training["seeds"]))
+    own = own_of(about)
+    members = tuple(_member(series, index, config, one, records)._replace(home=run) for index, one in enumerate(own))
     moved = physics(str(env["env"]), env.get("backend", ""))
-    named = env["env"] + (f" ({moved} physics)" if moved else "")
+    robot = env["env"] + (f" ({moved} physics)" if moved else "")
     count = f"{training['seeds']} members in one compiled program" if training["seeds"] > 1 else "one run"
     return Report(
         kind="run",
         title=run.resolve().name,
-        about=f"{named}, {count}",
-        axes=(),
+        about=f"{robot}, {count}",
+        axes=tuple(Axis(name, log=False) for name in own[0] if name != "seed"),
         members=members,
         training={name: meanings[metric] for name, metric in series.items()},
         brief=brief(entry),
-        config=flattened(config),
+        config=named(config, separator="."),
         surroundings={name: about.get(name) for name in ("versions", "commit", "machine")},
         seconds=records[-1].get("timing", {}).get("wall_s") if records else None,
         command=f"softrl train {env['env']} … --out {run}",
@@ -49,15 +51,22 @@ def read(run: Path) -> Report:
     )
 
 
-def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, by dotted names: `env.num_envs`."""
-    leaves: dict[str, Any] = {}
-    for name, value in tree.items():
-        leaves |= flattened(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return leaves
+def own_of(about: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Of every member of a run its seed, and the settings that some have of their own. Args: `about`: config.json."""
+    training = about["config"]["training"]
+    settings = {path.rpartition("/")[2]: value for path, value in named(about["config"]).items()}
+    given = about.get("members") or [{"seed": training["seed"] + index} for index in range(training["seeds"])]
+    names = dict.fromkeys(name for one in given for name in one)
+    return [{name: one.get(name, settings.get(name)) for name in names} for one in given]
 
 
-def _member(series: Mapping[str, str], index: int, config: Mapping[str, Any], records: list[dict[str, Any]]) -> Member:
+def _member(
+    series: Mapping[str, str],
+    index: int,
+    config: Mapping[str, Any],
+    own: Mapping[str, Any],
+    records: list[dict[str, Any]],
+) -> Member:
     training = config["training"]
     wanted = {"return_mean": "eval.return_mean", "return_std": "eval.return_std", **series}
     taken = {name: [at(record, metric, index) for record in records] for name, metric in wanted.items()}
@@ -66,8 +75,8 @@ def _member(series: Mapping[str, str], index: int, config: Mapping[str, Any], re
     member = Member(
         id=str(index),
         task=config["env"]["env"],
-        seed=training["seed"] + index,
-        setting={},
+        seed=own["seed"],
+        setting={name: value for name, value in own.items() if name != "seed"},
         steps=steps,
         series={name: np.array(values, float) for name, values in taken.items()},
         status="done" if done else "training" if records else "waiting",

@@ -9,8 +9,8 @@ import numpy as np
 from softrl.agents import algorithm
 from softrl.config import is_number
 from softrl.reporting.report.data import Axis, Member, Report
-from softrl.reporting.report.read_run import flattened
 from softrl.sweep import folder, ledger, results
+from softrl.tensors import named
 from softrl.training.records import brief, described
 
 
@@ -38,7 +38,7 @@ def read(directory: Path) -> Report:
         members=tuple(member._replace(home=home) for member, home in zip(members, homes, strict=True)),
         training=series,
         brief=tuple(series),
-        config=flattened(about["groups"][0]["config"]) if about["groups"] else dict(about["base"]),
+        config=named(about["groups"][0]["config"], separator=".") if about["groups"] else dict(about["base"]),
         surroundings={name: about.get(name) for name in ("versions", "commit", "machine")},
         seconds=_seconds(lines, gathered),
         command=f"softrl sweep SPEC --out {directory}",

@@ -103,7 +103,8 @@ class _Outlet:
         elif kind == "lines":
             self._lines(event["lines"])
         elif kind == "assembled" and not self.sweeping:
-            for run, config in scalars.runs_of(event["assembled"].config):
+            assembled = event["assembled"]
+            for run, config in scalars.runs_of(assembled.config, assembled.members):
                 self.do("begin", run, config)
         elif kind == "evaluation" and not self.sweeping:  # a sweep's come as lines of its ledger, each once
             for run, values in scalars.of_record(event["record"]):

@@ -1,7 +1,7 @@
 """Records and ledger lines as plain named numbers: `eval/return_mean`, `train/entropy`, `timing/wall_s`."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,15 @@ _APART = {"updates": "updates", "quarantined": "health/quarantined"}
 """What stands in a line of the ledger without being of an evaluation or of training."""
 
 
-def runs_of(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A run's members by name, with their settings: `""` for a solo run, `member0`, `member1`, … for several seeds."""
-    settings = flat(config)
-    for index in range(config.training.seeds):
-        yield _name(index, config.training.seeds), {**settings, "seed": config.training.seed + index}
+def runs_of(config: Config, members: Sequence[Mapping[str, Any]] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A run's members by name, with their settings: `""` for a solo run, `member0`, `member1`, … for several seeds.
+
+    Args: `members`: what each has of its own, as `softrl.train` takes it.
+    """
+    settings, training = flat(config), config.training
+    own = members or [{"seed": training.seed + index} for index in range(training.seeds)]
+    for index, one in enumerate(own):
+        yield _name(index, training.seeds), {**settings, **one}
 
 
 def of_record(record: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:

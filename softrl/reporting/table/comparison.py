@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from softrl.errors import require_known
-from softrl.reporting.report.data import spelled
+from softrl.reporting.report.data import digits, spelled
 from softrl.reporting.table import measures, published, scores
 from softrl.reporting.table.measures import Measure
 from softrl.reporting.table.results import Result
@@ -104,7 +104,7 @@ def compare(
     Raises: ConfigError: there is no column `reference`.
     """
     shared, results = _without_shared(results)
-    rows, columns = _rows(results), tuple(dict.fromkeys(map(column_name, results)))
+    rows, columns = _rows(results), tuple(dict.fromkeys(column_names(results)))
     by_name = {_other_name(other, columns): other for other in others}
     if reference is not None:
         require_known("column", reference, (*columns, *by_name))
@@ -125,10 +125,12 @@ def _without_shared(results: Sequence[Result]) -> tuple[dict[str, Any], list[Res
     return shared, [result._replace(setting=setting) for result, setting in zip(results, bare, strict=True)]
 
 
-def column_name(result: Result) -> str:
-    """Algorithm, preset and what differs from it: `sac tuned · gamma 0.95`."""
-    name = " ".join(filter(None, (result.algorithm, result.preset)))
-    return " · ".join(filter(None, (name, spelled(result.setting, ""))))
+def column_names(results: Sequence[Result]) -> list[str]:
+    """Of each result algorithm, preset and what differs from it: `sac tuned · gamma 0.95`."""
+    enough = digits(result.setting for result in results)
+    names = (" ".join(filter(None, (result.algorithm, result.preset))) for result in results)
+    settings = (spelled(result.setting, "", digits=enough) for result in results)
+    return [" · ".join(filter(None, both)) for both in zip(names, settings, strict=True)]
 
 
 def _other_name(other: published.Column, columns: Sequence[str]) -> str:
@@ -157,8 +159,8 @@ def _panel(
 ) -> Panel:
     names = {(row.suite, row.task): row.name for row in rows}
     values: dict[tuple[str, str], list[tuple[int, float]]] = {}
-    for result in results:
-        key = names[result.suite, result.task], column_name(result)
+    for result, column in zip(results, column_names(results), strict=True):
+        key = names[result.suite, result.task], column
         values.setdefault(key, []).append((result.seed, measure.of(result)))
     measured = {key: _cell([number for _, number in some]) for key, some in values.items()}
     published_ = _published(measure, rows, others)

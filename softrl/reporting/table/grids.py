@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from softrl.reporting.report import svg
 from softrl.reporting.report.data import spelled
-from softrl.reporting.table.comparison import THRESHOLDS, Cell, Comparison, Panel, column_name
+from softrl.reporting.table.comparison import THRESHOLDS, Cell, Comparison, Panel, column_names
 from softrl.sweep.statistics import Interval
 
 NOTHING = "–"
@@ -118,7 +118,8 @@ def notes(comparison: Comparison) -> list[str]:
     results, said = comparison.results, []
     if comparison.shared:
         said.append(f"All runs: {spelled(comparison.shared)}.")
-    open_ = [f"{column_name(r)} on {r.task}, seed {r.seed}" for r in results if not r.finished]
+    named = zip(column_names(results), results, strict=True)
+    open_ = [f"{column} on {r.task}, seed {r.seed}" for column, r in named if not r.finished]
     if open_:
         more = f" and {len(open_) - 5} more" if len(open_) > 5 else ""
         said.append(f"Not at their last step, {len(open_)} of {len(results)} runs: {'; '.join(open_[:5])}{more}.")

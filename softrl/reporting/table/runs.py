@@ -10,7 +10,7 @@ from softrl.agents import algorithm
 from softrl.config import flat
 from softrl.errors import SoftRLError
 from softrl.presets import preset
-from softrl.reporting.report.read_run import at
+from softrl.reporting.report.read_run import at, own_of
 from softrl.reporting.table.results import Result
 from softrl.storage import metrics
 from softrl.sweep import folder, ledger, results
@@ -35,7 +35,7 @@ def of_run(run: Path) -> list[Result]:
     config = about["config"]
     name, setting = named(config)
     found = []
-    for index in range(config["training"]["seeds"] if records else 0):
+    for index, own in enumerate(own_of(about) if records else ()):
         curve = {
             "env_steps": [record["env_steps"] for record in records],
             "updates": [record["updates"] for record in records],
@@ -43,14 +43,13 @@ def of_run(run: Path) -> list[Result]:
             "return": [at(record, "eval.return_mean", index) for record in records],
             "stochastic_return": [at(record, "eval.stochastic_return_mean", index) for record in records],
         }
-        own = about["members"][index] if about.get("members") else {}
         found.append(
             Result(
                 suite="",
                 task=config["env"]["env"],
                 algorithm=config.get("algorithm", "sac"),
                 preset=name,
-                seed=own.get("seed", config["training"]["seed"] + index),
+                seed=own["seed"],
                 steps=config["training"]["steps"],
                 curve=_arrays(curve),
                 about=surroundings(about),
