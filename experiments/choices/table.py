@@ -9,7 +9,7 @@ COLUMNS = {
     "choices.json": range(20_000, 100_001, 20_000),
     "halfcheetah.json": range(20_000, 100_001, 20_000),
     "brax.json": range(73_728, 294_913, 73_728),
-    "playground.json": range(49_152, 147_457, 49_152),
+    "playground.json": range(49_152, 294_913, 49_152),
 }
 """By file, the environment steps whose returns are shown: the last evaluation until then."""
 
