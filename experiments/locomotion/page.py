@@ -16,7 +16,7 @@ import numpy as np
 from softrl import cli_table
 from softrl.reporting import media
 from softrl.reporting.table import gather
-from softrl.reporting.table.comparison import column_name
+from softrl.reporting.table.comparison import column_names
 from softrl.reporting.table.results import Result
 from softrl.storage import durable
 
@@ -66,8 +66,10 @@ def results(suite: str) -> list[Result]:
 
 def fingerprint(suite: str) -> str:
     """The checksum of the curves that a picture shows."""
+    found = results(suite)
     curves = [
-        [one.task, column_name(one), one.seed, one.curve["env_steps"], one.curve["return"]] for one in results(suite)
+        [one.task, column, one.seed, one.curve["env_steps"], one.curve["return"]]
+        for one, column in zip(found, column_names(found), strict=True)
     ]
     return hashlib.sha256(durable.encode(curves).encode()).hexdigest()
 
@@ -84,8 +86,9 @@ def drawn(suite: str) -> Path:
     from matplotlib.figure import Figure
 
     by_task: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
-    for one in results(suite):
-        by_task[one.task][column_name(one)].append(one)
+    found = results(suite)
+    for one, column in zip(found, column_names(found), strict=True):
+        by_task[one.task][column].append(one)
     columns = sorted({column for task in by_task.values() for column in task}, reverse=True)
     rows = -(-len(by_task) // COLUMNS)
     with matplotlib.style.context("default"):
