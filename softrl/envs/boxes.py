@@ -133,7 +133,8 @@ def _cast(shape: PyTree, starts: Iterator[int | None], value: Any) -> PyTree:
         return tuple(_cast(part, starts, entry) for part, entry in zip(shape, value, strict=True))
     start = next(starts)
     if start is None:
-        return np.array(value, shape.dtype)
+        with np.errstate(over="ignore"):  # infinite from here on, and told as such
+            return np.array(value, shape.dtype)
     return (np.asarray(value)[..., None] == start + np.arange(shape.shape[0])).astype(shape.dtype)
 
 

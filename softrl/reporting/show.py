@@ -118,7 +118,8 @@ def left_out(record: dict[str, Any]) -> int:
 def summary(records: list[dict[str, Any]]) -> str:
     """How far a run has come, in one line."""
     last = records[-1]
-    best = np.nanmax([record["eval"]["return_mean"] for record in records])
+    returns = np.array([record["eval"]["return_mean"] for record in records], float)
+    best = max(returns[np.isfinite(returns)], default=np.nan)
     fresh = f", {last['best']['return_mean']:.1f} on episodes that did not choose it" if "best" in last else ""
     bad = f"; {left_out(last):,} steps were left out, of non-finite numbers" if left_out(last) else ""
     return (

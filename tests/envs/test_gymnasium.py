@@ -70,6 +70,19 @@ class Plate(Counter):
         return self._seen(), float(action.sum()), self.steps == self.falls_at, False, {}
 
 
+class Huge(Counter):
+    """Pays what float32 cannot hold at its second step, or shows it at its third."""
+
+    def __init__(self, pays=True):
+        super().__init__()
+        self.pays = pays
+
+    def step(self, action):
+        obs, reward, *rest = super().step(action)
+        reward = 1e39 if self.pays and self.steps == 2 else reward
+        return obs * (1.0 if self.pays or self.steps != 3 else 1e39), reward, *rest
+
+
 class Impatient(Counter):
     """Cuts its episodes after two steps by a rule of its own."""
 
@@ -249,6 +262,18 @@ def test_a_snapshot_goes_on_to_the_bit_over_the_ends_of_episodes(name):
             np.testing.assert_array_equal(a, b)
     env.close()
     other.close()
+
+
+def test_what_float32_cannot_hold_is_left_out_like_what_is_not_finite(recwarn):
+    env = make_env(EnvConfig(env="own", backend="sync", num_envs=1, episode_length=30), Huge)
+    env.reset(0)
+    steps = stepped(env, np.zeros((3, 1, 1)))
+    assert [bool(step.valid.all()) for step in steps] == [True, False, True]
+    assert all(np.isfinite(step.reward).all() for step in steps)
+    other = make_env(EnvConfig(env="own", backend="sync", num_envs=1, episode_length=30), lambda: Huge(pays=False))
+    other.reset(0)
+    assert [bool(step.valid.all()) for step in stepped(other, np.zeros((3, 1, 1)))] == [True, True, False]
+    assert not recwarn.list
 
 
 class Chase(InvertedPendulumEnv):

@@ -2,8 +2,10 @@
 
 import io
 
+import numpy as np
 from rich.console import Console
 
+from softrl.reporting import show
 from softrl.reporting.progress import LINES, Progress, number
 
 
@@ -95,3 +97,9 @@ def test_numbers_read_well():
     assert [number(x) for x in (0.0, 0.01234, 9.876, 12.34, 999.9, 1234.5, -56789.0)] == [
         "0", "0.0123", "9.88", "12.3", "999.9", "1,234", "-56,789",
     ]  # fmt: skip
+
+
+def test_steps_that_were_left_out_and_evaluations_that_are_not_finite_are_told():
+    line = {"env_steps": 64, "timing": {"wall_s": 1.0}, "health": {"quarantined": [3, 4]}}
+    told = show.summary([line | {"eval": {"return_mean": [np.nan]}}, line | {"eval": {"return_mean": [5.0]}}])
+    assert told == "return 5.0 (best 5.0) after 64 steps, 1 s; 7 steps were left out, of non-finite numbers"
