@@ -113,7 +113,7 @@ def races(monkeypatch, tmp_path):
 
 def test_contestants_of_a_seed_run_back_to_back_and_a_finished_seed_is_not_run_again(races):
     _, ran = races("--seeds", "2")
-    contestants = ["tuned", "sample-efficient", "classic", "SAC", "TQC", "CrossQ", "SAC", "SAC"]
+    contestants = ["tuned", "sample-efficient", "classic", "SAC", "TQC", "CrossQ", "SAC", "SAC", "SAC"]
     assert ran == [(name, seed) for seed in (0, 1) for name in contestants]
     _, ran = races("--seeds", "3")
     # TQC fails, so that it is tried again.
@@ -122,7 +122,7 @@ def test_contestants_of_a_seed_run_back_to_back_and_a_finished_seed_is_not_run_a
 
 def test_a_contestant_that_is_refused_is_told_and_the_others_go_on(races, capsys):
     result, ran = races("--seeds", "1")
-    assert result["failed"] == {"SBX TQC Hopper-v5, seed 0": "sbx 0 has no TQC"} and len(ran) == 8
+    assert result["failed"] == {"SBX TQC Hopper-v5, seed 0": "sbx 0 has no TQC"} and len(ran) == 9
     said = capsys.readouterr().out
     assert "failed: SBX TQC Hopper-v5, seed 0: sbx 0 has no TQC" in said
     assert "not measured yet: SBX TQC Hopper-v5" in said
@@ -139,13 +139,19 @@ def test_a_seed_s_file_is_small_and_says_what_ran_where(races):
 def test_a_seed_that_is_shorter_than_asked_for_is_run_again(races):
     races("--seeds", "1")
     assert races("--seeds", "1", "--steps", "390000")[1] == [("TQC", 0)]
-    assert len(races("--seeds", "1", "--steps", "400000")[1]) == 8
+    assert len(races("--seeds", "1", "--steps", "400000")[1]) == 9
 
 
-def test_seeds_of_one_core_and_of_more_are_not_mixed(races):
+@pytest.mark.parametrize("option, had, asked", [("cores", 1, 2), ("every", 10_000, 50_000), ("episodes", 10, 3)])
+def test_seeds_of_other_cores_or_evaluations_are_not_mixed(races, option, had, asked):
     races("--seeds", "1")
-    with pytest.raises(RuntimeError, match="ran on 1 cores, not 2: give --cores 1, or other --results"):
-        races("--seeds", "1", "--cores", "2")
+    with pytest.raises(RuntimeError, match=f"had {option} {had}, not {asked}: give --{option} {had}, or other --res"):
+        races("--seeds", "1", f"--{option}", str(asked))
+
+
+def test_one_that_ends_with_its_steps_needs_no_more_seconds(races):
+    races("--seeds", "1")
+    assert [name for name, _ in races("--seeds", "1", "--seconds", "5000")[1]].count("sample-efficient") == 0
 
 
 def test_a_process_is_pinned_while_it_is_asked_to_be():

@@ -44,7 +44,7 @@ def test_a_run_in_other_containers_and_types_is_the_same_run():
         (points.NoSeed, r"its reset takes no seed; .*reset\(\*, seed=None"),
         (points.NoInfo, r"its reset gives no \(obs, info\)"),
         (points.OtherShape, "reset gives an observation that is none of Dict"),
-        (points.ManyRewards, "the reward of a step must be one number"),
+        (points.ManyRewards, "the reward of a step must be one finite number"),
         (points.NoGymnasium, "NoGymnasium must inherit from gymnasium.Env"),
     ],
     ids=lambda part: getattr(part, "__name__", ""),

@@ -137,6 +137,8 @@ def test_a_sweeps_time_to_go_counts_the_groups_that_are_not_compiled_yet():
         watcher({"event": "batch", "job": job})
         watcher({"event": "compiled", "seconds": 30.0})
         for steps in (40, 80):
-            watcher({"event": "chunk", "env_steps": steps, "env_steps_per_s": 4.0, "updates_per_s": 4.0})
+            watcher(
+                {"event": "chunk", "env_steps": steps, "env_steps_per_s": 4.0, "updates_per_s": 4.0, "evaluates": False}
+            )
     # 320 steps at 4 a second, and the programs of b and c.
     assert console.file.getvalue().splitlines()[-1].endswith("2 min 20 s left")
