@@ -149,9 +149,8 @@ class Run:
             for name in options:
                 require_known("option of a run in memory", name, ("progress", "sinks", "progress_fn", "listener"))
             return _resume_in_memory(self, config, **options)
-        here = {"env": self.assembled.source, "evaluation_env": self.assembled.evaluation_source}
-        here |= self.assembled.functions
-        return train(config, out=self.directory, members=self.assembled.members, **{**here, **options})
+        here = {**_pieces(self.assembled), **options}
+        return train(config, out=self.directory, members=self.assembled.members, **here)
 
 
 def train(
@@ -220,9 +219,8 @@ def _trained(assembled: Assembled, out: Path | None, tell: Listener, **how: Any)
     with opened(assembled, out, tell, **how) as session, signals.graceful() as request:
         advance(session, request, tell)
         stopped = None if request.requested is None else int(request.requested)
-    run = Run(
-        assembled.config, out, session.records, assembled, session.best_policy, session.run, stopped, session.tallies
-    )
+    at = {"state": session.run, "stopped_by": stopped, "tallies": session.tallies}
+    run = Run(assembled.config, out, session.records, assembled, session.best_policy, **at)
     kept = "the run is this exception's `result`" if out is None else f"all is saved, the same call goes on: {out}"
     done = int(session.run.clock.step) * assembled.config.env.num_envs
     return signals.returned(run, stopped, f"stopped after {done:,} steps; {kept}")
@@ -253,10 +251,13 @@ def report(directory: str | Path, out: str | Path | None = None, *, video: bool 
     return pages.write(page, out or directory / "report.html")
 
 
+def _pieces(assembled: Assembled) -> dict[str, Any]:
+    return {"env": assembled.source, "evaluation_env": assembled.evaluation_source, **assembled.functions}
+
+
 def _resume_in_memory(run: Run, config: Config, **watching: Any) -> Run:
-    old = run.assembled  # assembled anew: what falls during a run falls along another curve in a longer one
-    pieces = {"env": old.source, "evaluation_env": old.evaluation_source, **old.functions}
-    assembled = assemble(config, **pieces, members=old.members)
+    # Anew: what falls during a run falls along another curve in a longer one.
+    assembled = assemble(config, **_pieces(run.assembled), members=run.assembled.members)
     best = max(map(_best_return, run.metrics))
     past = Past(list(run.metrics), list(run.tallies), best, run.best_policy, run.metrics[-1]["timing"]["wall_s"])
     # Its own buffers: the chunk is donated its run, and `run.state` must stay readable.
