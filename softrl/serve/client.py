@@ -43,6 +43,10 @@ _CHANNEL = (
 )
 
 
+class _RefusedError(ServerError):
+    """A push that the server would not store, and never will: as `BatchError`, but of no field."""
+
+
 class Pushed(NamedTuple):
     """A push that the server has stored. sequence: its number. version: of the policy that the server has now."""
 
@@ -118,7 +122,7 @@ class Client:
                 f"({self._max_bytes:,}): push fewer rows"
             )
         if self._unanswered not in (None, request):
-            with contextlib.suppress(BatchError):  # what the server refuses was never stored
+            with contextlib.suppress(BatchError, _RefusedError):  # never stored then
                 self._send(self._unanswered)
             request.sequence = self.sequence + 1
         return self._send(request)
@@ -127,7 +131,7 @@ class Client:
         self._unanswered = request
         try:
             reply = self._call("Push", request, protocol.PushReply)
-        except BatchError:
+        except (BatchError, _RefusedError):
             self._unanswered = None
             raise
         self._unanswered, self.sequence = None, request.sequence
@@ -185,7 +189,8 @@ def _explained(error: grpc.RpcError) -> Exception:
             f"the server has stored {details[wire.SEQUENCE_KEY]} pushes of this actor ({error.details()}): it has lost "
             "some, or is another one"
         )
-    return ServerError(f"{error.code().name.lower()}: {error.details()}")
+    kind = _RefusedError if error.code() is grpc.StatusCode.INVALID_ARGUMENT else ServerError
+    return kind(f"{error.code().name.lower()}: {error.details()}")
 
 
 def _channel(address: str, tls_ca: str | Path | None) -> grpc.Channel:

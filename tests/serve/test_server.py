@@ -199,6 +199,14 @@ def test_a_push_whose_answer_never_came_is_sent_again_before_the_next_one(open_s
         assert open_server.shared.stored == before + 11
 
 
+def test_a_push_that_the_server_refuses_is_not_sent_again_before_the_next_one(open_server):
+    with Client(open_server.address, "refused", patience=0) as client:
+        for wrong in ({"demonstrations": True}, {"names": "nobody"}):
+            with pytest.raises(ServerError, match="invalid_argument"):
+                client.push(rows(0, 1, 4), **wrong)
+        assert client.push(rows(0, 1, 4)).sequence == 1
+
+
 def test_closing_a_client_ends_a_call_that_waits_in_another_thread(open_server):
     client, said = Client(open_server.address, "waits"), []
     with socket.socket() as nobody:

@@ -43,7 +43,7 @@ FALLING = "falling from "
 
 
 class Evaluating(BaseCallback):
-    """Tells the mean return of 20 episodes after every `part` steps, and of the end."""
+    """Tells the mean return of 20 episodes after every `part` steps."""
 
     def __init__(self, env: gymnasium.Env, part: int):
         super().__init__()
@@ -52,13 +52,10 @@ class Evaluating(BaseCallback):
     def _on_step(self) -> bool:
         if self.num_timesteps >= self.next:
             self.next += self.part
-            self.tell()
+            returns, _ = evaluate_policy(self.model, self.env, 20, return_episode_rewards=True)
+            done = {"event": "evaluation", "env_steps": self.num_timesteps, "return": float(np.mean(returns))}
+            protocol.send(done)
         return True
-
-    def tell(self) -> None:
-        """Evaluates."""
-        returns, _ = evaluate_policy(self.model, self.env, 20, return_episode_rewards=True)
-        protocol.send({"event": "evaluation", "env_steps": self.num_timesteps, "return": float(np.mean(returns))})
 
 
 def _falling(value):
