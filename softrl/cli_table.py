@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from softrl import zoo
 from softrl.config import Within, setting
 from softrl.errors import ConfigError
 
@@ -40,6 +41,7 @@ def table(argv: list[str]) -> int:
         setting("at_steps", options.at_steps, Annotated[int, Within(1)])
     if options.at_seconds is not None and not options.at_seconds > 0:
         raise ConfigError(f"at_seconds must be a number of seconds above 0, got {options.at_seconds}")
+    zoo.refuse(options.directory)
     found = gather.read(options.directory)
     others = [] if options.against is None else published.read(options.against)
     how = {"at_steps": options.at_steps, "at_seconds": options.at_seconds, "reference": options.reference}

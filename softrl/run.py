@@ -197,17 +197,17 @@ def train(
       CheckpointError: the disk is full, read-only or damaged. DivergedError: every member froze.
     """
     use_compilation_cache()
+    if from_run is not None:
+        zoo.refuse(from_run)
     if env is not None:
         env = found(env, config.env.kwargs)
         config = change(config, **found_by(env))
     pieces = {"env": env, "evaluation_env": evaluation_env, "randomize": randomize, "log_prior": log_prior}
     out = None if out is None else Path(out)
-    if from_run is not None:
-        identity.read(Path(from_run))  # refused before `out` is begun
     watching = {"progress": progress, "sinks": sinks, "progress_fn": progress_fn, "listener": listener}
     with watched(config, out, **watching) as (tell, note):
         assembled = assemble(config, **pieces, members=members)
-        start = None if from_run is None else functools.partial(inherit, from_run=from_run, env=assembled.source)
+        start = None if from_run is None else inherit(assembled, from_run)
         run = _trained(assembled, out, tell, start=start)
         if out is not None and run.stopped_by is None:
             _leave(run, note, video)
@@ -245,6 +245,7 @@ def report(directory: str | Path, out: str | Path | None = None, *, video: bool 
     from softrl.reporting import report as pages
 
     directory = Path(directory)
+    zoo.refuse(directory)
     page = pages.read(directory)
     if video:
         page = pages.with_video(page, directory, load, note)

@@ -278,8 +278,14 @@ def test_a_run_inherits_a_learner_and_starts_its_own_clock(tmp_path):
     new = train(tiny.config(seed=7), out=tmp_path / "new", from_run=tmp_path / "old", listener=first.append)
     assert new.metrics[0]["eval"] == old.metrics[-1]["eval"]
     assert new.metrics[0]["env_steps"] == 0
+
+
+def test_a_learner_of_other_shapes_is_refused_before_anything_is_compiled_or_written(tmp_path):
+    train(tiny.config(), out=tmp_path / "old")
+    events = []
     with pytest.raises(softrl.ConfigError, match="other shapes"):
-        train(tiny.config(seeds=2), out=tmp_path / "wrong", from_run=tmp_path / "old")
+        train(tiny.config(seeds=2), out=tmp_path / "wrong", from_run=tmp_path / "old", listener=events.append)
+    assert not events and not (tmp_path / "wrong").exists()
 
 
 def test_a_loaded_run_acts_as_the_one_that_was_trained(tmp_path):

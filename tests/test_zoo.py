@@ -131,6 +131,13 @@ def test_a_policy_of_the_zoo_has_no_member_and_cannot_go_on(tmp_path, monkeypatc
         softrl.load(f"zoo/{SMALL}").resume(steps=200_000)
 
 
+@pytest.mark.parametrize("command", (["report"], ["table"], ["train", "brax/pusher", "--from"]))
+def test_what_needs_a_run_refuses_a_policy_of_the_zoo_in_one_line(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    explained([*command, f"zoo/{SMALL}"], [f"zoo/{SMALL} is a policy with its card", "softrl eval"], capsys)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_directory_that_is_called_as_a_policy_goes_first(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path(f"zoo/{SMALL}").mkdir(parents=True)

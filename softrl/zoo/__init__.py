@@ -6,6 +6,6 @@
 `softrl.load("zoo/gym/HalfCheetah-v5")` opens the same policy as a `Run`, to evaluate, film and export it.
 """
 
-from softrl.zoo.cards import PREFIX, Card, card, load, names, shipped
+from softrl.zoo.cards import PREFIX, Card, card, load, names, refuse, shipped
 
-__all__ = ["PREFIX", "Card", "card", "load", "names", "shipped"]
+__all__ = ["PREFIX", "Card", "card", "load", "names", "refuse", "shipped"]

@@ -7,14 +7,14 @@ import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from softrl.errors import TensorError, library, require_known
+from softrl.errors import ConfigError, TensorError, library, require_known
 from softrl.numpy_policy import NumpyPolicy, decode
 from softrl.storage import durable
 
 POLICIES = Path(__file__).parent / "policies"
 
 PREFIX = "zoo/"
-"""Begins a policy's name where a run's directory could stand, too."""
+"""Begins a policy's name where a run's policy is asked for."""
 
 
 class Card(NamedTuple):
@@ -92,6 +92,15 @@ def shipped(place: str | Path) -> Card | None:
     """
     word = Path(place).as_posix()
     return card(word.removeprefix(PREFIX)) if word.startswith(PREFIX) and not Path(place).exists() else None
+
+
+def refuse(place: str | Path) -> None:
+    """For what needs more of a run than its policy. Raises: ConfigError where `place` is a policy of the zoo."""
+    if shipped(place) is not None:
+        raise ConfigError(
+            f"{place} is a policy with its card, and no run: it has no learner and no curve; what takes it is softrl "
+            "eval, render, demonstrate and export"
+        )
 
 
 def _file(name: str, ending: str) -> Path:

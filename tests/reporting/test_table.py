@@ -166,6 +166,7 @@ def test_what_is_not_finished_or_not_comparable_is_said():
     text = write.markdown(comparison.compare([late, noted], [column("X", comparable=False, a=4.0)]))
     assert "Not at their last step, 1 of 2 runs: sac old on a, seed 5." in text
     assert "The device was shared." in text and "a paper" not in text, "X was measured at other steps"
+    assert "a: runs of 100 and of 1,000 steps stand beside each other; --at-steps" in text
     text = write.markdown(comparison.compare(four(), [column("X", comparable=False, a=4.0)]))
     assert " X † |" in text and "† Not comparable (v4): X." in text and "X: a paper; version 4, deterministic." in text
 

@@ -1,6 +1,7 @@
 """A comparison as plain grids of text, and the sentences under them, whatever they are written to."""
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from softrl.reporting.report import svg
@@ -123,6 +124,10 @@ def notes(comparison: Comparison) -> list[str]:
     if open_:
         more = f" and {len(open_) - 5} more" if len(open_) > 5 else ""
         said.append(f"Not at their last step, {len(open_)} of {len(results)} runs: {'; '.join(open_[:5])}{more}.")
+    said += [
+        f"{row}: runs of {' and of '.join(lengths)} steps stand beside each other; --at-steps compares them at one step."
+        for row, lengths in _unequal(comparison)
+    ]
     said += _of_panels(comparison)
     groups: dict[str, list[str]] = {}
     for name, other in comparison.others.items():
@@ -134,6 +139,14 @@ def notes(comparison: Comparison) -> list[str]:
     ]
     own = dict.fromkeys(str(r.about["note"]) for r in results if r.about.get("note"))
     return [*said, *own]
+
+
+def _unequal(comparison: Comparison) -> Iterator[tuple[str, list[str]]]:
+    """Tasks in which runs were asked for different numbers of steps, and those numbers."""
+    for row in comparison.rows:
+        steps = {r.steps for r in comparison.results if (r.suite, r.task) == (row.suite, row.task)}
+        if len(steps) > 1:
+            yield row.name, [f"{one:,}" for one in sorted(steps)]
 
 
 def _of_panels(comparison: Comparison) -> list[str]:
