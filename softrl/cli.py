@@ -248,8 +248,10 @@ def _eval(argv: list[str]) -> int:
     from softrl.reporting import show
     from softrl.run import load
 
-    seed, run = setting("seed", options.seed, Seed), load(options.run)
-    show.print_returns(run.config, run.evaluate(episodes=options.episodes, seed=seed))
+    seed = setting("seed", options.seed, Seed)
+    episodes = setting("episodes", options.episodes, Annotated[int, Within(1)])
+    run = load(options.run)
+    show.print_returns(run.config, run.evaluate(episodes=episodes, seed=seed))
     return 0
 
 

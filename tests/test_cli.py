@@ -87,6 +87,7 @@ BAD = [
     (["train", "gym/Pendulum-v1", "--env-kwargs", '{"gravity": 5.0}'], ["gym/Pendulum-v1", "gravity"]),
     (["train", "gym/CartPole-v1", "--algorithm", "mpo"], ["mpo learns continuous actions", "Discrete(n=2)"]),
     (["eval", "no-such-run"], ["no-such-run", "not a run"]),
+    (["eval", "no-such-run", "--episodes", "0"], ["episodes must be in [1, inf], got 0"]),
     (["render", "no-such-run"], ["not a run"]),
     (["render", "no-such-run", "--format", "avi"], ["avi", "mp4, gif or html"]),
     (["envs", "all"], ["takes no arguments"]),

@@ -248,6 +248,17 @@ def test_a_damaged_newest_checkpoint_is_passed_over_and_the_run_ends_the_same(tm
     assert tiny.same_bits(undisturbed.state, again.state)
 
 
+def test_a_longer_run_whose_checkpoints_are_all_damaged_leaves_its_directory_as_it_was(tmp_path):
+    train(tiny.config(), out=tmp_path)
+    before = (tmp_path / "config.json").read_text()
+    for path in (tmp_path / "checkpoints").glob("[0-9]*/**/*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    with pytest.raises(softrl.CheckpointError):
+        train(tiny.config(steps=1024), out=tmp_path)
+    assert (tmp_path / "config.json").read_text() == before
+
+
 def test_the_best_policy_is_judged_at_the_end_by_episodes_that_did_not_choose_it():
     """Two of many evaluations on the same episodes: the highest is the luckiest, and its own return says so."""
     run = softrl.train(tiny.config(seeds=2))

@@ -24,6 +24,7 @@ from softrl.training.demonstrate import demonstrate, demonstrate_on_host
 from softrl.training.evaluate import Evaluation, evaluate, evaluation_key
 from softrl.training.health import message
 from softrl.training.hosted import EVALUATION_SEED
+from softrl.training.records import eval_part
 from softrl.types import PyTree
 
 
@@ -167,6 +168,9 @@ def demonstrated(trained: Assembled, policy: PyTree, path: Path, *, episodes: in
 def print_returns(config: Config, result: Evaluation) -> None:
     """Prints what `evaluated` found."""
     print(f"{title(config)}: the best policy, {len(result.deterministic_return)} episodes each")
-    for name in ("deterministic", "stochastic"):
-        returns, lengths = getattr(result, f"{name}_return"), getattr(result, f"{name}_length")
-        print(f"  {name:13s} return {returns.mean():9.1f} ± {returns.std():.1f}   length {lengths.mean():.1f}")
+    part = eval_part(result)
+    for name, prefix in (("deterministic", ""), ("stochastic", "stochastic_")):
+        mean, std, length = (part[prefix + number] for number in ("return_mean", "return_std", "length_mean"))
+        broken = int(np.isnan(getattr(result, f"{name}_return")).sum())
+        lost = f"   ({broken:,} left out, of non-finite numbers)" if broken else ""
+        print(f"  {name:13s} return {mean:9.1f} ± {std:.1f}   length {length:.1f}{lost}")

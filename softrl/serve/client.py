@@ -11,6 +11,7 @@ import contextlib
 import secrets
 import threading
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ _AGAIN = (
 )
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 2.0
 _CALL_S = 30.0
+_SILENT_S = 10.0
 
 _CHANNEL = (
     ("grpc.max_send_message_length", -1),
@@ -79,13 +81,13 @@ class Client:
           actor: its name, 1 to 64 of A-Z a-z 0-9 . _ -, its own among all actors of the server.
           token_file: a file with the server's token; beyond this machine it wants tls_ca.
           tls_ca: a PEM file with the server's certificate, or that of its authority; without it the channel is plain.
-          patience: seconds.
+          patience: seconds that a call goes on trying while the server is away; after ten of them it warns, once.
         Raises: ServerError: no server, or one that refuses. ConfigError: a file that cannot be read, or a token that
           others could read on its way.
         """
         if token_file is not None and tls_ca is None and not wire.is_loopback(address):
             raise ConfigError(f"a token for {address} would travel in the clear: give tls_ca, the server's certificate")
-        self.actor, self.patience = actor, patience
+        self.address, self.actor, self.patience = address, actor, patience
         self._session = secrets.randbits(63) + 1
         token = None if token_file is None else wire.read_file(token_file).decode(errors="replace").strip()
         self._metadata = () if token is None else ((wire.TOKEN_KEY, wire.bearer(token)),)
@@ -162,7 +164,7 @@ class Client:
 
     def _call(self, name: str, request: Any, reply: Any) -> Any:
         send = self._channel.unary_unary(protocol.METHODS[name], lambda m: m.SerializeToString(), reply.FromString)
-        left, wait = self.patience, _FIRST_WAIT_S
+        left, wait, warned = self.patience, _FIRST_WAIT_S, False
         while not self._stopped.is_set():
             started = time.monotonic()
             try:
@@ -170,6 +172,7 @@ class Client:
             except grpc.RpcError as error:
                 if error.code() not in _AGAIN or left <= 0.0:
                     raise _explained(error) from None
+                warned = warned or self._warned(error, left)
             except ValueError:  # of a channel that was closed
                 if not self._stopped.is_set():
                     raise
@@ -178,6 +181,14 @@ class Client:
             # Of an attempt in which this process was itself halted only so much counts: it has not been trying.
             left -= min(time.monotonic() - started, _CALL_S)
         raise ServerError(f"{name}: this client is closed")
+
+    def _warned(self, error: grpc.RpcError, left: float) -> bool:
+        """Whether it is time, and has been said, that nobody answers."""
+        late = self.patience - left > _SILENT_S
+        if late:
+            about = f"{self.address} does not answer ({error.code().name.lower()}: {error.details()})"
+            warnings.warn(f"{about}; trying for {left:.0f} s more, see `patience`", stacklevel=4)
+        return late
 
 
 def _explained(error: grpc.RpcError) -> Exception:

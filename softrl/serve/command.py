@@ -50,8 +50,9 @@ def action_spec(text: str) -> Continuous | Discrete:
     Raises: ConfigError for anything else.
     """
     entry = _ENTRY.fullmatch(text.strip())
-    if entry is None or entry[1] not in (None, "discrete") or "x" in entry[2] or int(entry[2]) < 1:
-        raise ConfigError(f"actions must be A ≥ 1 numbers, like 6, or one of n, like discrete=4; got {text!r}")
+    known = entry is not None and entry[1] in (None, "discrete") and "x" not in entry[2]
+    if not known or int(entry[2]) < (1 if entry[1] is None else 2):
+        raise ConfigError(f"actions must be A ≥ 1 numbers, like 6, or one of n ≥ 2, like discrete=4; got {text!r}")
     return Continuous(int(entry[2])) if entry[1] is None else Discrete(int(entry[2]))
 
 

@@ -13,6 +13,9 @@ import numpy as np
 Statistic = Callable[[np.ndarray], np.ndarray]
 """`[..., n]` scores to `[...]`; n is at least 1 and everything is finite."""
 
+Scores = Sequence[np.ndarray]
+"""For each task the scores of its runs, `[..., n_t]`."""
+
 RESAMPLES = 2_000
 """Bootstrap resamples. The ends of a 95 % interval then wander by about 1 % of its width from seed to seed."""
 
@@ -79,36 +82,48 @@ def interval(
 ) -> Interval:
     """A statistic of runs × tasks with a stratified bootstrap percentile interval.
 
-    Each resample draws, in every task by itself, as many runs as it has with replacement, pools them and takes the
-    statistic; the interval lies between the (1 − c)/2 and (1 + c)/2 quantiles of those. The same seed gives the same
-    bits.
-
     Args:
       tasks: for each task (robot, say) the scores of its runs, on scales that may be pooled; they may differ in number.
-      statistic: of the pooled scores. confidence: c, in (0, 1).
-    Source: Agarwal et al. 2021, arXiv:2108.13264, §4.1.
+      statistic: of the pooled scores. The rest: see `bootstrap`.
     """
     runs = [task for task in map(finite, tasks) if len(task)]
-    count = sum(map(len, runs))
-    if not count:
+    pooled = lambda scores: statistic(np.concatenate(scores, axis=-1))
+    return bootstrap(pooled, runs, seed=seed, resamples=resamples, confidence=confidence)
+
+
+def bootstrap(
+    statistic: Callable[..., np.ndarray],
+    *columns: Scores,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    confidence: float = 0.95,
+) -> Interval:
+    """A statistic of one or two columns of tasks with its stratified bootstrap percentile interval.
+
+    Each resample draws, in every task of every column by itself, as many runs as it has with replacement; the interval
+    lies between the (1 − c)/2 and (1 + c)/2 quantiles of the statistic. Where a task has one run there is no interval,
+    since what it would add is unknown: low and high are NaN. The same seed gives the same bits.
+
+    Args: `statistic`: of as many columns, each a list of `[..., n_t]`. `columns`: lists of finite scores `[n_t]`.
+      `confidence`: c, in (0, 1).
+    Returns: n counts the runs of all columns. Without any run everything is NaN.
+    Source: Agarwal et al. 2021, arXiv:2108.13264, §4.1.
+    """
+    runs = [len(task) for column in columns for task in column]
+    if not runs:
         return Interval(np.nan, np.nan, np.nan, 0)
-    point = float(statistic(np.concatenate(runs)))
-    if min(map(len, runs)) < 2:
-        return Interval(point, np.nan, np.nan, count)
-    drawn = resampled(runs, np.random.default_rng(seed), resamples)
-    return Interval(point, *percentiles(statistic(np.concatenate(drawn, axis=-1)), confidence), count)
-
-
-def resampled(runs: Sequence[np.ndarray], generator: np.random.Generator, resamples: int) -> list[np.ndarray]:
-    """Stratified bootstrap samples: of every task `[n]` as many runs as it has, with replacement, `[resamples, n]`."""
-    return [task[generator.integers(len(task), size=(resamples, len(task)))] for task in runs]
-
-
-def percentiles(values: np.ndarray, confidence: float) -> tuple[float, float]:
-    """The (1 − c)/2 and (1 + c)/2 quantiles of a statistic's values on resamples. Args: `confidence`: c."""
+    point = float(statistic(*columns))
+    if min(runs) < 2:
+        return Interval(point, np.nan, np.nan, sum(runs))
+    generator = np.random.default_rng(seed)
+    values = statistic(*([_resampled(task, generator, resamples) for task in column] for column in columns))
     tail = 50.0 * (1.0 - confidence)
     low, high = np.percentile(values, [tail, 100.0 - tail])
-    return float(low), float(high)
+    return Interval(point, float(low), float(high), sum(runs))
+
+
+def _resampled(task: np.ndarray, generator: np.random.Generator, resamples: int) -> np.ndarray:
+    return task[generator.integers(len(task), size=(resamples, len(task)))]
 
 
 def finite(scores: Iterable[float | None]) -> np.ndarray:

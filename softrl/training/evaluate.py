@@ -11,7 +11,8 @@ from softrl.types import Env, PyTree
 
 
 class Evaluation(NamedTuple):
-    """Undiscounted returns and lengths of first episodes; all `[E/2]`. Quarantined episodes count as they stood."""
+    """Undiscounted returns and lengths of first episodes; all `[E/2]`. The return of one that met numbers that are not
+    finite is NaN, since how far it came says nothing of what it would have earned."""
 
     deterministic_return: jax.Array
     deterministic_length: jax.Array
@@ -41,7 +42,7 @@ def evaluate(env: Env, agent: Agent, policy: PyTree, key: jax.Array) -> Evaluati
         noise = jax.random.fold_in(at(key, zero, Purpose.ACT), t)
         drawn, noisy, _ = agent.act(policy, noisy, jax.tree.map(lambda x: x[half:], state.obs), noise)
         state = env.step(state, jnp.concatenate([mode, drawn]))
-        total = total + jnp.where(alive, state.reward, 0.0)
+        total = total + jnp.where(alive, jnp.where(state.valid, state.reward, jnp.nan), 0.0)
         length = length + alive
         alive = alive & ~(state.terminated | state.truncated) & state.valid
         return (state, (still, noisy), alive, total, length), None

@@ -144,7 +144,7 @@ def evaluate(env: HostEnv, policy: NumpyPolicy, seed: int = 0) -> Evaluation:
         modes, others = (jax.tree.map(lambda x, part=part: x[part], obs) for part in (slice(half), slice(half, None)))
         noise = policy.draw_noise(generator(words, step, EVALUATE), half)
         after = env.step(np.concatenate([policy.act(modes), policy.act(others, noise)]))
-        total += np.where(alive, after.reward, 0.0)
+        total += np.where(alive, np.where(after.valid, after.reward, np.nan), 0.0)
         length += alive
         alive &= ~(after.terminated | after.truncated) & after.valid
         obs = after.obs

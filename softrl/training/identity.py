@@ -104,27 +104,24 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def agree(out: Path, assembled: Assembled) -> list[str]:
-    """Writes the config of a new run, or refuses one that differs from the run that is there in more than `steps`.
+def agree(out: Path, config: Config, now: dict[str, Any]) -> list[str]:
+    """Refuses a run that differs from the one that is in `out` in more than `steps`. Args: `now`: its `identity`.
 
     Returns: what else differs and may change bits: versions, commit, machine, as dotted names.
     """
-    config, now, before = assembled.config, identity(assembled), None
-    if (out / "config.json").exists():
-        before = read(out)
-        old = read_config(before["config"])
-        _refuse_other(out, to_json(change(old, steps=config.training.steps)), now["config"])
-        if "environment" in before:  # older versions did not write it
-            _refuse_other(out, before["environment"], now["environment"])
-        if directory.differences({"members": before.get("members")}, {"members": now.get("members")}):
-            raise ConfigError(f"{out} holds a run with other members; use the same members, or another --out")
-        if config.training.steps < old.training.steps:
-            raise ConfigError(
-                f"{out} was meant for {old.training.steps} steps; steps may grow, not shrink to {config.training.steps}"
-            )
-    directory.write_config(out, now)
-    if before is None:
+    if not (out / "config.json").exists():
         return []
+    before = read(out)
+    old = read_config(before["config"])
+    _refuse_other(out, to_json(change(old, steps=config.training.steps)), now["config"])
+    if "environment" in before:  # older versions did not write it
+        _refuse_other(out, before["environment"], now["environment"])
+    if directory.differences({"members": before.get("members")}, {"members": now.get("members")}):
+        raise ConfigError(f"{out} holds a run with other members; use the same members, or another --out")
+    if config.training.steps < old.training.steps:
+        raise ConfigError(
+            f"{out} was meant for {old.training.steps} steps; steps may grow, not shrink to {config.training.steps}"
+        )
     own = {"config", "environment", "members"}
     grown = ["config.training.steps"] if _follows_steps(config) and config.training.steps != old.training.steps else []
     return grown + [

@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from softrl.config import replaced
+from softrl.envs import boxes
 from softrl.envs.host import HostEnv
+from softrl.errors import ConfigError
 from softrl.storage import checkpoint, directory, metrics
 from softrl.training import identity, memory
 from softrl.training.assemble import Assembled
@@ -51,7 +54,8 @@ def opened(
       start: makes the first state of a new run from the one that `programs.init` returns.
       past: of a run in memory that goes on. between, save_every_s: see `Session`.
     Raises:
-      ConfigError: it does not fit into memory, or another run is in `out`; nothing is changed.
+      ConfigError: it does not fit into memory, or another run is in `out`; nothing is changed. Or its environments
+        begin with numbers that are not finite.
       CheckpointError: `out` is in use, damaged or refuses.
     """
     began = time.perf_counter()
@@ -62,16 +66,19 @@ def opened(
         restored = None
         if out is not None:
             stack.enter_context(directory.claim(out))
-            changed = identity.agree(out, assembled)
+            about = identity.identity(assembled)
+            changed = identity.agree(out, assembled.config, about)
             if changed:
                 listener({"event": "changed", "names": changed})
             restored = restored_run(out, abstract)
+            directory.write_config(out, about)
         if programs is None:
             programs = compile_programs(assembled, abstract)
             listener({"event": "compiled", "seconds": programs.seconds})
         stack.callback(programs.close)
         if restored is None:
-            run = programs.init() if start is None else start(programs.init())
+            run = _begun(assembled, programs)
+            run = run if start is None else start(run)
         else:
             run, programs = restored.state, _searched(programs, restored.meta)
         files = {} if out is None else _files(stack, out, restored)
@@ -84,6 +91,19 @@ def opened(
         before |= {"between": between, "save_every_s": save_every_s}
         with _telling_what_is_saved(Session(assembled, programs, run, **files, **before)) as session:
             yield session
+
+
+def _begun(assembled: Assembled, programs: RunPrograms) -> RunState:
+    """A new run. Raises: ConfigError: its environments begin with numbers that are not finite."""
+    run, env = programs.init(), assembled.program.env
+    if not isinstance(env, HostEnv):  # which was tried when it was made
+        finite = boxes.finite(jax.tree.map(np.concatenate, run.env.obs), np.concatenate(run.env.reward))
+        if not finite.all():
+            raise ConfigError(
+                f"{env.spec.name}: reset gives observations that are not finite, {np.sum(~finite):,} of the first "
+                f"{len(finite):,}"
+            )
+    return run
 
 
 @contextlib.contextmanager

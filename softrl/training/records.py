@@ -95,11 +95,19 @@ def finite_mean(table: np.ndarray) -> np.ndarray:
 
 
 def eval_part(evaluation: Evaluation) -> dict[str, list[float]]:
-    """Means and spreads over episodes, per member."""
+    """Means and spreads over whole episodes, per member; NaN where there was none."""
     returns, lengths, sampled, sampled_lengths = (np.asarray(x, np.float64) for x in evaluation)
-    numbers = (returns.mean(-1), returns.std(-1), lengths.mean(-1))
-    numbers += (sampled.mean(-1), sampled.std(-1), sampled_lengths.mean(-1))
+    numbers = (*_over_episodes(returns, lengths), *_over_episodes(sampled, sampled_lengths))
     return {name: value.tolist() for name, value in zip(EVALUATED, numbers, strict=True)}
+
+
+def _over_episodes(returns: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the returns and mean length, of episodes whose return is a number."""
+    whole = ~np.isnan(returns)
+    count = np.where(whole.any(-1), whole.sum(-1), np.nan)
+    mean = np.where(whole, returns, 0.0).sum(-1) / count
+    spread = np.where(whole, returns - mean[..., None], 0.0)
+    return mean, np.sqrt((spread**2).sum(-1) / count), np.where(whole, lengths, 0.0).sum(-1) / count
 
 
 def record(

@@ -200,7 +200,9 @@ def _stop_if_all_frozen(session: Session) -> None:
     if np.all(codes != 0):
         words = map(np.asarray, session.run.learner.health.frozen_at)
         at = [int(high) << 32 | int(low) for high, low in zip(*words, strict=True)]
+        left_out = int(np.sum(session.run.learner.health.quarantined))
+        first = f"look at the environment, of which {left_out:,} steps were not finite; " if left_out else ""
         raise DivergedError(
-            f"every member stopped learning ({message(int(codes[0]))}; at updates {at}): lower the learning rates or "
-            "the rewards, or clip gradients"
+            f"every member stopped learning ({message(int(codes[0]))}; at updates {at}): {first}lower the learning "
+            "rates or the rewards, or clip gradients"
         )

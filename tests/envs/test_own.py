@@ -28,6 +28,13 @@ class Wide(PointMass):
         return jnp.append(super()._seen(state), 0.0)
 
 
+class Unset(PointMass):
+    """As the point mass, but it observes how far it has come a second, which at rest is 0/0."""
+
+    def _seen(self, state):
+        return jnp.append(super()._seen(state), jnp.linalg.norm(state.velocity) / state.time)
+
+
 class Other(PointMass):
     """As the point mass, under another name."""
 
@@ -55,6 +62,11 @@ def test_a_run_says_what_it_was_trained_in(in_process):
         "action": {"kind": "Continuous", "size": 2, "low": [-2.0, -2.0], "high": [2.0, 2.0]},
     }
     assert {"brax", "gymnasium", "envpool"} <= written["versions"].keys()
+
+
+def test_first_observations_that_are_not_finite_are_the_environments_fault_and_no_learning_rates():
+    with pytest.raises(softrl.ConfigError, match="own/Unset: reset gives observations that are not finite, 4 of the"):
+        softrl.train(config(Unset()), env=Unset())
 
 
 def test_what_lived_in_a_process_only_must_be_given_again(in_process):

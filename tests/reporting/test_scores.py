@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from softrl.reporting.table import scores
+from softrl.sweep.statistics import bootstrap
 
 TWO_TASKS = [np.array([0.0, 1.0, 2.0, 9.0]), np.array([4.0, 6.0])]
 
@@ -55,21 +56,21 @@ def test_resamples_at_once_are_resamples_one_by_one():
 def test_strata_are_resampled_each_by_itself():
     """Two tasks without spread, far apart: resampling across them would give a spread, within them it cannot."""
     apart = [np.zeros(5), np.full(3, 100.0)]
-    assert scores.estimate(scores.mean, apart) == (50.0, 50.0, 50.0, 8)
+    assert bootstrap(scores.mean, apart) == (50.0, 50.0, 50.0, 8)
     ours, theirs = [np.zeros(2), np.ones(2)], [np.full(2, -1.0), np.full(2, 2.0)]
-    assert scores.estimate(scores.improvement, ours, theirs) == (0.5, 0.5, 0.5, 8), "one task won, one lost"
+    assert bootstrap(scores.improvement, ours, theirs) == (0.5, 0.5, 0.5, 8), "one task won, one lost"
 
 
 def test_the_interval_of_two_runs_is_known_exactly_and_the_seed_is_fixed():
     """Of {0, 1} the resamples' means are 0, ½ and 1 with chances ¼, ½, ¼: 95 % of them need all three."""
-    assert scores.estimate(scores.mean, [np.array([0.0, 1.0])]) == (0.5, 0.0, 1.0, 2)
+    assert bootstrap(scores.mean, [np.array([0.0, 1.0])]) == (0.5, 0.0, 1.0, 2)
     some = [np.random.default_rng(2).normal(size=6) for _ in range(3)]
-    assert scores.estimate(scores.interquartile_mean, some) == scores.estimate(scores.interquartile_mean, some)
+    assert bootstrap(scores.interquartile_mean, some) == bootstrap(scores.interquartile_mean, some)
 
 
 def test_the_two_columns_of_an_improvement_are_resampled_each_by_itself():
     """Of x = {0, 1} against y = {0, 1}: with the same draws for both the two would always tie."""
-    assert scores.estimate(scores.improvement, [np.array([0.0, 1.0])], [np.array([0.0, 1.0])])[1:3] == (0.0, 1.0)
+    assert bootstrap(scores.improvement, [np.array([0.0, 1.0])], [np.array([0.0, 1.0])])[1:3] == (0.0, 1.0)
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
@@ -77,11 +78,11 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     of percentiles at n = 10 (their spread is √(9/10) of the true one: 93 %), ± 3 standard errors of 1.5 %."""
     dice = np.random.default_rng(0)
     samples = dice.normal(1.0, 0.5, (300, 3, 10)) + np.array([0.0, 1.0, 2.0])[:, None]
-    found = [scores.estimate(scores.mean, list(sample), resamples=400) for sample in samples]
+    found = [bootstrap(scores.mean, list(sample), resamples=400) for sample in samples]
     assert 0.885 <= np.mean([one.low <= 2.0 <= one.high for one in found]) <= 0.975
 
 
 def test_one_seed_a_task_has_no_interval_and_no_run_has_no_number():
-    alone = scores.estimate(scores.mean, [np.array([1.0]), np.array([3.0])])
+    alone = bootstrap(scores.mean, [np.array([1.0]), np.array([3.0])])
     assert alone[0] == 2.0 and alone.n == 2 and np.isnan(alone[1:3]).all()
-    assert np.isnan(scores.estimate(scores.mean, [])[:3]).all()
+    assert np.isnan(bootstrap(scores.mean, [])[:3]).all()

@@ -130,6 +130,19 @@ def test_tensorboard_reads_what_was_written(tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")  # what W&B warns of is not ours
+def test_wandb_without_a_login_is_refused_before_training(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="no wandb")
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    refused = pytest.raises(ConfigError, match=r"the sink wandb: .*WANDB_MODE=offline")
+    with refused, sinks.opened(("wandb",), tmp_path / "cheetah", pytest.fail):
+        pass
+    wandb.teardown()  # it reads its settings once a process
+
+
+@pytest.mark.filterwarnings("ignore")  # what W&B warns of is not ours
 def test_wandb_keeps_a_run_a_member_offline(tmp_path, monkeypatch):
     wandb = pytest.importorskip("wandb", reason="no wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")

@@ -12,6 +12,7 @@ BAD = [
     (["serve"], ["--out", "--obs", "--actions"]),
     ([*SERVE[:3], "--obs", "three", "--actions", "2"], ["obs must be a shape", "'three'"]),
     ([*SERVE[:3], "--obs", "3", "--actions", "0"], ["A ≥ 1"]),
+    ([*SERVE[:3], "--obs", "3", "--actions", "discrete=1"], ["n ≥ 2", "discrete=1"]),
     ([*SERVE, "--address", "0.0.0.0:50051"], ["can be reached from other machines", "--token-file"]),
     ([*SERVE, "--address", "here"], ["host:port", "'here'"]),
     ([*SERVE, "--token-file", "missing"], ["missing", "No such file"]),

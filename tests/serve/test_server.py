@@ -126,6 +126,13 @@ def test_other_libraries_names_travel(open_server):
         assert client.push(theirs, names="hil-serl").sequence == 1
 
 
+def test_a_client_that_waits_for_nobody_says_so_before_it_gives_up(monkeypatch):
+    monkeypatch.setattr("softrl.serve.client._SILENT_S", 0.0)
+    warned = pytest.warns(UserWarning, match=r"127\.0\.0\.1:9 does not answer .*trying for 0 s more, see `patience`")
+    with warned, pytest.raises(ServerError, match="unavailable"):
+        Client("127.0.0.1:9", "alone", patience=0.1)
+
+
 def test_a_second_process_of_an_actor_shuts_out_the_first_and_goes_on_where_it_was(open_server):
     with Client(open_server.address, "twin", patience=0) as first:
         first.push(rows(0, 1, 4))

@@ -9,7 +9,8 @@ import numpy as np
 from softrl.agents.carry import stateless
 from softrl.algorithm import Agent
 from softrl.envs.episodes import episodes
-from softrl.training.evaluate import evaluate
+from softrl.training.evaluate import Evaluation, evaluate
+from softrl.training.records import eval_part
 from softrl.types import Continuous, Simulator
 
 LENGTH, PAIRS = 6, 3
@@ -54,9 +55,14 @@ def test_nothing_counts_after_a_death():
     np.testing.assert_array_equal(result.deterministic_length, [4] * PAIRS)
 
 
-def test_a_quarantined_episode_counts_as_it_stood():
+def test_an_episode_that_broke_is_left_out_and_not_taken_for_a_short_one():
+    """Where steps cost, a policy that breaks the simulator would else be the best."""
     result = look(counting(death=100, broken=1))
-    np.testing.assert_array_equal(result.deterministic_return, [3.0, 1.0, 3.0])
+    np.testing.assert_array_equal(result.deterministic_return, [3.0, np.nan, 3.0])
+    part = eval_part(result)
+    assert (part["return_mean"], part["return_std"], part["length_mean"]) == (3.0, 0.0, LENGTH)
+    nothing = eval_part(Evaluation(*np.full((4, 2), np.nan)))
+    assert np.isnan(list(nothing.values())).all()
 
 
 def test_the_stochastic_half_draws_anew_at_every_step_and_the_same_for_the_same_key():

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from softrl.errors import ConfigError, require_known
+from softrl.errors import require_known
 from softrl.reporting.sinks import scalars
 
 MODULES = {"tensorboard": "softrl.reporting.sinks.tensorboard", "wandb": "softrl.reporting.sinks.wandb"}
@@ -84,9 +84,6 @@ class _Outlet:
         (self.begun.discard if action == "end" else self.begun.add)(run)
         try:
             getattr(self.sink, action)(run, *arguments)
-        except ConfigError:
-            self.sink = None
-            raise
         except Exception as error:  # other people's services fail in their own ways; none is worth a run
             self.note(f"{self.name} failed and is left out from here on: {type(error).__name__}: {error}")
             self.sink = None

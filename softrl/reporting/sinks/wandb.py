@@ -38,26 +38,29 @@ class WandB:
 
     def _begun(self, run: str) -> Any:
         name = self.directory.name
-        try:
-            return self.wandb.init(
-                project=os.environ.get("WANDB_PROJECT", "softrl"),
-                name=f"{name}/{run}" if run else name,
-                group=name if run else None,
-                # The same command in the same place goes on with the same W&B run.
-                id=hashlib.sha256(f"{self.directory}/{run}".encode()).hexdigest()[:16],
-                resume=None if os.environ.get("WANDB_MODE") == "offline" else "allow",
-                dir=str(self.directory),
-                config=dict(self.configs.pop(run, {})),
-                reinit="create_new",
-                settings=self.wandb.Settings(console="off"),
-            )
-        except self.wandb.errors.UsageError as error:
-            raise ConfigError(f"the sink wandb: {error}; run `wandb login`, or set WANDB_MODE=offline") from error
+        return self.wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "softrl"),
+            name=f"{name}/{run}" if run else name,
+            group=name if run else None,
+            # The same command in the same place goes on with the same W&B run.
+            id=hashlib.sha256(f"{self.directory}/{run}".encode()).hexdigest()[:16],
+            resume=None if os.environ.get("WANDB_MODE") == "offline" else "allow",
+            dir=str(self.directory),
+            config=dict(self.configs.pop(run, {})),
+            reinit="create_new",
+            settings=self.wandb.Settings(console="off"),
+        )
 
 
 def open_sink(directory: Path) -> WandB:
     """W&B runs of a run or sweep.
 
-    Raises: ConfigError where wandb is not installed.
+    Raises: ConfigError where wandb is not installed, or has no login: now, and not after hours at the first numbers.
     """
-    return WandB(directory, library("wandb", "the sink wandb needs wandb", "wandb"))
+    wandb = library("wandb", "the sink wandb needs wandb", "wandb")
+    if os.environ.get("WANDB_MODE") not in ("offline", "disabled", "dryrun"):
+        try:
+            wandb.login(verify=False)  # the server is asked later: it may be away for a while
+        except wandb.errors.UsageError as error:
+            raise ConfigError(f"the sink wandb: {error} Or set WANDB_MODE=offline") from error
+    return WandB(directory, wandb)

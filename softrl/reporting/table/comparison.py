@@ -12,7 +12,7 @@ from softrl.reporting.report.data import digits, spelled
 from softrl.reporting.table import measures, published, scores
 from softrl.reporting.table.measures import Measure
 from softrl.reporting.table.results import Result
-from softrl.sweep.statistics import Interval
+from softrl.sweep.statistics import Interval, bootstrap
 
 THRESHOLDS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)
 """Where tables show the performance profile, in normalised scores."""
@@ -252,16 +252,16 @@ def _normal(values: Sequence[tuple[int, float]], scale: Scale) -> np.ndarray:
 def _summary(mine: scores.Scores, best: scores.Scores, *, alone: bool) -> Summary:
     nothing = Interval(math.nan, math.nan, math.nan, 0)
     return Summary(
-        *(scores.estimate(of, mine) for of in (scores.mean, scores.median, scores.interquartile_mean)),
-        profile=tuple(scores.estimate(lambda some, at=at: scores.above(some, at), mine) for at in THRESHOLDS),
-        improvement=nothing if alone else scores.estimate(scores.improvement, best, mine),
+        *(bootstrap(of, mine) for of in (scores.mean, scores.median, scores.interquartile_mean)),
+        profile=tuple(bootstrap(lambda some, at=at: scores.above(some, at), mine) for at in THRESHOLDS),
+        improvement=nothing if alone else bootstrap(scores.improvement, best, mine),
     )
 
 
 def _of_means(mine: scores.Scores) -> Summary:
     """Of published means there are a mean and a median over tasks; what needs single seeds is not to be had."""
     nothing = Interval(math.nan, math.nan, math.nan, 0)
-    return Summary(scores.estimate(scores.mean, mine), scores.estimate(scores.median, mine), nothing, (), nothing)
+    return Summary(bootstrap(scores.mean, mine), bootstrap(scores.median, mine), nothing, (), nothing)
 
 
 def matrices(panel: Panel) -> dict[str, list[list[float]]]:

@@ -125,7 +125,7 @@ def notes(comparison: Comparison) -> list[str]:
         more = f" and {len(open_) - 5} more" if len(open_) > 5 else ""
         said.append(f"Not at their last step, {len(open_)} of {len(results)} runs: {'; '.join(open_[:5])}{more}.")
     said += [
-        f"{row}: runs of {' and of '.join(lengths)} steps stand beside each other; --at-steps compares them at one step."
+        f"{row}: runs of {' and of '.join(lengths)} steps stand beside each other; --at-steps compares at one."
         for row, lengths in _unequal(comparison)
     ]
     said += _of_panels(comparison)

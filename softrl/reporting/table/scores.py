@@ -6,15 +6,12 @@ take them with leading axes, `[…, n_t]`, so that one call does all bootstrap r
 Source: Agarwal et al. 2021, arXiv:2108.13264, "Deep RL at the edge of the statistical precipice" (rliable).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
 from softrl.sweep import statistics
-from softrl.sweep.statistics import RESAMPLES, Interval
-
-Scores = Sequence[np.ndarray]
-"""`[…, n_t]` for each task."""
+from softrl.sweep.statistics import Scores
 
 
 def mean(scores: Scores) -> np.ndarray:
@@ -44,33 +41,6 @@ def improvement(ours: Scores, theirs: Scores) -> np.ndarray:
     statistic over its maximum.
     """
     return _over_tasks(_wins(one, other) for one, other in zip(ours, theirs, strict=True))
-
-
-def estimate(
-    statistic: Callable[..., np.ndarray],
-    *columns: Scores,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    confidence: float = 0.95,
-) -> Interval:
-    """A statistic of one or two columns with its stratified bootstrap percentile interval (§4.1).
-
-    Each resample draws, in every task of every column by itself, as many seeds as it has with replacement. Where a
-    task has one seed there is no interval, since what it would add is unknown: low and high are NaN. The same seed
-    gives the same bits.
-
-    Args: `statistic`: of as many columns. `confidence`: c, in (0, 1).
-    Returns: n counts the runs of all columns. Without any run everything is NaN.
-    """
-    runs = [len(task) for column in columns for task in column]
-    if not runs:
-        return Interval(np.nan, np.nan, np.nan, 0)
-    point = float(statistic(*columns))
-    if min(runs) < 2:
-        return Interval(point, np.nan, np.nan, sum(runs))
-    generator = np.random.default_rng(seed)
-    values = statistic(*(statistics.resampled(column, generator, resamples) for column in columns))
-    return Interval(point, *statistics.percentiles(values, confidence), sum(runs))
 
 
 def _means(scores: Scores) -> np.ndarray:
