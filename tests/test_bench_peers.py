@@ -14,7 +14,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from benchmarks import cores, curves, peers, protocol, report, seeds
+from benchmarks import brax, cores, curves, peers, protocol, report, seeds
 from benchmarks.runs import Watched
 from benchmarks.workers import softrl_return
 
@@ -199,3 +199,14 @@ def test_a_preset_that_does_not_exist_is_refused_in_one_line(tmp_path, user_envi
     wishes = {"env": "probe/bounded-lq", "preset": "nonsense", "changes": {}}
     with pytest.raises(RuntimeError, match=r"^unknown preset 'nonsense'[^\n]*$"):
         list(protocol.stream("softrl", "softrl_return", wishes, tmp_path / "log", extra))
+
+
+def test_a_seed_that_is_there_is_not_run_again(tmp_path):
+    tasks = [task for task in brax.TASKS if task.robot == "brax/hopper"]
+    options = argparse.Namespace(results=tmp_path, seeds=2, table=False)
+    first = seeds.file(tmp_path, tasks[0], 0)
+    seeds.keep(first, {"seed": 0})
+    left = [(task.contestant, seed) for task, seed, _ in seeds.missing(tasks, options)]
+    assert left == [("Brax SAC", 0), ("softrl tuned", 1), ("Brax SAC", 1)]
+    options.table = True
+    assert not list(seeds.missing(tasks, options))

@@ -106,8 +106,8 @@ def test_peers_recorded_by_the_bench_stand_in_the_same_table_up_to_the_same_step
     machine = {"machine": {"system": "Linux-6-x86_64-x"}, "commit": "abc"}
     record = {"robot": "Hopper-v5", "seed": 2, "steps": 200, "curve": curve, **machine}
     record["about"] = {"versions": {"sbx-rl": "1"}, "device": "cpu", "config": {}}
-    for name in ("SBX SAC", "softrl classic"):
-        (tmp_path / f"{name}.json").write_text(json.dumps({"contestant": name, **record}))
+    for name, more in {"SBX SAC": {}, "softrl classic": {}, "Brax SAC": {"robot": "brax/hopper"}}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({"contestant": name, **record, **more}))
     files = sorted(tmp_path.glob("*.json"))
     assert collect(monkeypatch, "--suite", "s", "--out", tmp_path / "results", *files) == 0
     peer, ours = (tmp_path / "results" / "s" / name / "gym_Hopper-v5_2.json" for name in ("SBX-SAC", "classic"))
@@ -115,6 +115,7 @@ def test_peers_recorded_by_the_bench_stand_in_the_same_table_up_to_the_same_step
     (one,), (other,) = gather.read(peer), gather.read(ours)
     assert (one.algorithm, one.preset, other.algorithm, other.preset) == ("SBX SAC", "", "sac", "classic")
     assert one.finished and list(one.curve["env_steps"]) == [0, 100, 200] and list(one.curve["seconds"]) == [6, 8, 10]
+    assert (tmp_path / "results" / "s" / "Brax-SAC" / "brax_hopper_2.json").exists()
     assert cli_table.table([str(tmp_path / "results")]) == 0
     table = capsys.readouterr().out
     assert "| SBX SAC " in table and "| sac classic " in table

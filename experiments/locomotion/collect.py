@@ -2,7 +2,7 @@
 
 A directory is what `softrl train` or `softrl sweep` wrote; every member becomes results/SUITE/PRESET/TASK_SEED.json.
 One that is not finished is written too, and said so. A run whose settings are no preset's is refused: a benchmark is of
-presets. A file is one of experiments/peers, which `scripts/bench peers` writes.
+presets. A file is one of experiments/peers or experiments/brax, which `scripts/bench peers` and `brax` write.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def collected(directory: Path, suite: str, note: str) -> list[Result]:
 
 
 def recorded(file: Path, suite: str, note: str) -> list[Result]:
-    """The result of a file of `scripts/bench peers`, up to the environment steps that were asked for.
+    """The result of a file of `scripts/bench peers` or `brax`, up to the environment steps that were asked for.
 
     A peer has its own name and no preset. Seconds are of the whole process, evaluations included, as a run's are.
     """
@@ -66,7 +66,8 @@ def recorded(file: Path, suite: str, note: str) -> list[Result]:
     about = {name: record["about"][name] for name in ("versions", "device")} | {"commit": record["commit"]}
     about |= {"machine": system(record["machine"]["system"]), **({"note": note} if note else {})}
     peer, _, preset = record["contestant"].partition("softrl ")
-    task, seed, steps = f"gym/{record['robot']}", record["seed"], record["steps"]
+    robot, seed, steps = record["robot"], record["seed"], record["steps"]
+    task = robot if "/" in robot else f"gym/{robot}"
     return [Result(suite, task, peer or "sac", preset, seed, steps, curve, about)]
 
 

@@ -6,6 +6,8 @@
                                products; many members in one program
     scripts/bench endtoend     Brax's half cheetah (spring): environment steps a second against Brax's own SAC at the
                                same sizes, and wall clock to the return that Brax reaches
+    scripts/bench brax         returns by the clock on three of Brax's robots, softrl's default preset beside Brax's SAC
+                               with its notebook's settings
     scripts/bench host         Gymnasium's half cheetah on the host, one update a step: environment steps a second
                                against SBX and Stable-Baselines3, latency of `Learner.step`; --learning: returns instead
     scripts/bench learning     deterministic returns of the default training within a time limit, seed by seed
@@ -48,6 +50,7 @@ from benchmarks import (
     ablations,
     accelerator,
     against,
+    brax,
     compat,
     endtoend,
     family,
@@ -68,6 +71,7 @@ from benchmarks import (
 COMMANDS = {
     "updates": updates,
     "endtoend": endtoend,
+    "brax": brax,
     "host": host,
     "learning": learning,
     "memory": memory,

@@ -56,11 +56,8 @@ def run(options: argparse.Namespace) -> dict:
     result = report.header("ablations", vars(options).copy())
     about = {name: result[name] for name in ("commit", "machine", "started")}
     chosen = seeds.chosen(TASKS, options.only)
-    for task in chosen:
-        for seed in range(0 if options.table else options.seeds):
-            path = seeds.file(options.results, task, seed)
-            if not path.exists():
-                seeds.keep(path, _seed(task, seed, options) | about)
+    for task, seed, path in seeds.missing(chosen, options):
+        seeds.keep(path, _seed(task, seed, options) | about)
     known = {task: seeds.known(options.results, task) for task in chosen}
     rows = [_row(task, runs, known.get(Task("nothing", task.env), [])) for task, runs in known.items() if runs]
     columns = ["", "seeds", "mean", "least", "most", "of the whole preset", "seconds"]

@@ -63,11 +63,8 @@ def run(options: argparse.Namespace) -> dict:
     result = report.header("family", vars(options).copy())
     chosen = seeds.chosen(TASKS, options.only)
     about = {name: result[name] for name in ("commit", "machine", "started")}
-    for task in chosen:
-        for seed in range(0 if options.table else options.seeds):
-            path = seeds.file(options.results, task, seed)
-            if not path.exists():
-                seeds.keep(path, _seed(task, seed, options.logs) | about)
+    for task, seed, path in seeds.missing(chosen, options):
+        seeds.keep(path, _seed(task, seed, options.logs) | about)
     known = {task: seeds.known(options.results, task) for task in chosen}
     rows = [_row(task, runs) for task, runs in known.items() if runs]
     columns = ["", "limit", "seeds", "mean", "least", "most", "seconds"]

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -32,6 +32,15 @@ def chosen(tasks: Sequence[T], words: Sequence[str]) -> list[T]:
     if not found:
         raise RuntimeError(f"no task has {' and '.join(words)}; tasks: {', '.join(task.name for task in tasks)}")
     return found
+
+
+def missing(tasks: Sequence[T], options: argparse.Namespace) -> Iterator[tuple[T, int, Path]]:
+    """The runs to make and their files, seed by seed: those that are not there. With --table none."""
+    for seed in range(0 if options.table else options.seeds):
+        for task in tasks:
+            path = file(options.results, task, seed)
+            if not path.exists():
+                yield task, seed, path
 
 
 def file(folder: Path, task: Named, seed: int | str) -> Path:

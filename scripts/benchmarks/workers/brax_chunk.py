@@ -15,7 +15,7 @@ ENDLESS = 100_000
 def main() -> None:
     """Serves one variant, one epoch a request, however short that is."""
     settings = protocol.settings()
-    epoch = settings["num_envs"] * settings["vector_steps"]
+    epoch = settings["settings"]["num_envs"] * settings["vector_steps"]
     epochs = 0
 
     def take_turns(_: int, metrics: dict) -> None:
@@ -30,14 +30,9 @@ def main() -> None:
         if epochs >= 2 and protocol.receive() is None:
             sys.exit()
 
-    # One evaluation episode an epoch, outside of its clock; replay as large as softrl's.
-    parts.trainer(settings)(
-        num_timesteps=epoch * ENDLESS,
-        num_evals=ENDLESS + 1,
-        num_eval_envs=1,
-        max_replay_size=settings["replay_size"],
-        progress_fn=take_turns,
-    )
+    # One evaluation episode an epoch, outside of its clock.
+    train = parts.trainer(settings["robot"], **settings["settings"])
+    train(num_timesteps=epoch * ENDLESS, num_evals=ENDLESS + 1, num_eval_envs=1, progress_fn=take_turns)
 
 
 if __name__ == "__main__":

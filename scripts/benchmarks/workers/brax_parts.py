@@ -22,18 +22,11 @@ def device_put_replicated(tree: Any, devices: list) -> Any:
 jax.device_put_replicated = device_put_replicated
 
 
-def trainer(settings: dict[str, Any], *, seed: int = 0):
-    """`brax.training.agents.sac.train` at the benchmark's sizes, on one device, everything else as Brax has it."""
+def trainer(robot: str, **settings: Any):
+    """`brax.training.agents.sac.train` of a robot on one device, everything else as Brax has it."""
+    environment = envs.get_environment(robot, backend="spring")
     return functools.partial(
-        brax_sac.train,
-        environment=envs.get_environment("halfcheetah", backend="spring"),
-        episode_length=1000,
-        num_envs=settings["num_envs"],
-        grad_updates_per_step=settings["updates_per_step"],
-        batch_size=settings["batch_size"],
-        normalize_observations=True,
-        max_devices_per_host=1,
-        seed=seed,
+        brax_sac.train, environment=environment, episode_length=1000, max_devices_per_host=1, **settings
     )
 
 
