@@ -100,4 +100,5 @@ def stream(key: jax.Array, purpose: int) -> jax.Array:
 
 def tick(key: jax.Array, counter: Counter) -> jax.Array:
     """`fold_in` of a 64-bit counter: one hash of both words, equal to `jax.random.fold_in` below 2³²."""
-    return jax.random.wrap_key_data(threefry_2x32(jax.random.key_data(key), jnp.stack([counter.high, counter.low])))
+    words = threefry_2x32(jax.random.key_data(key), jnp.stack([counter.high, counter.low]))
+    return jax.random.wrap_key_data(words, impl="threefry2x32")  # whatever this process's default is

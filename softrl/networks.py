@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -15,27 +16,34 @@ from softrl.types import Network, PyTree
 ACTIVATIONS = {"relu": nn.relu, "silu": nn.silu, "elu": nn.elu, "gelu": nn.gelu, "tanh": nn.tanh}
 
 
-PRODUCTS = {"float32": None, "bfloat16": jnp.bfloat16}
-"""In what matrix products are made, their gradients' too; parameters and all that is between them stay in float32."""
+def _in_bfloat16(x: jax.Array, kernel: jax.Array, dimensions: Any, **_: Any) -> jax.Array:
+    return jax.lax.dot_general(x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16), dimensions).astype(jnp.float32)
+
+
+PRODUCTS = {"float32": None, "bfloat16": _in_bfloat16}
+"""How matrix products are made, their gradients' too, but for the head's, whose numbers are values; parameters and all
+that is between products stay in float32."""
 
 
 class Stack(nn.Module):
     """`[..., I] -> [..., O]`: the layers one after the other, their parameters named as `layers.named` says.
 
-    precision: one of `PRODUCTS`.
+    precision: one of `PRODUCTS`. head: whether the last Dense is one, and not inside of a residual block.
     """
 
     layers: Layers
     precision: str = "float32"
+    head: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        head = _last_dense(self.layers) if self.head else None
         for name, layer in named(self.layers):
             match layer:
                 case Dense(size, scale):
                     init = nn.initializers.variance_scaling(scale, "fan_in", "truncated_normal")
-                    x = nn.Dense(size, kernel_init=init, name=name, dtype=PRODUCTS[self.precision])(x)
-                    x = x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x
+                    product = None if name == head else PRODUCTS[self.precision]
+                    x = nn.Dense(size, kernel_init=init, name=name, dot_general=product)(x)
                 case LayerNorm(epsilon):
                     x = nn.LayerNorm(epsilon=epsilon, name=name)(x)
                 case RMSNorm(epsilon):
@@ -45,7 +53,7 @@ class Stack(nn.Module):
                 case BatchRenorm():
                     x = Renormalized(layer, name=name)(x, train=train)
                 case Residual(inner):
-                    x = x + Stack(inner, self.precision, name=name)(x, train=train)
+                    x = x + Stack(inner, self.precision, head=False, name=name)(x, train=train)
                 case Activation(kind):
                     x = ACTIVATIONS[kind](x)
         return x
@@ -112,8 +120,11 @@ def unit_weights(layers: Layers, params: PyTree) -> PyTree:
     larger they grow. Biases stay. Args: `params`: of these layers, or of an ensemble of them, stacked.
     Source: XQC (Palenicek et al. 2025, arXiv:2509.25174), FlashSAC (arXiv:2604.04539).
     """
-    head = next(name for name, layer in reversed(named(layers)) if isinstance(layer, Dense))
-    return jax.tree_util.tree_map_with_path(partial(_unit, f"params/{head}/kernel"), params)
+    return jax.tree_util.tree_map_with_path(partial(_unit, f"params/{_last_dense(layers)}/kernel"), params)
+
+
+def _last_dense(layers: Layers) -> str:
+    return next(name for name, layer in reversed(named(layers)) if isinstance(layer, Dense))
 
 
 def _unit(head: str, path: tuple, x: jax.Array) -> jax.Array:

@@ -77,6 +77,13 @@ def test_two_draws_that_share_an_address_would_be_the_same_noise():
     assert len(words) == len(addresses)
 
 
+def test_addresses_hold_whatever_generator_this_process_has_by_default():
+    expected = jax.random.key_data(at(jax.random.key(3), Counter.of(12), Purpose.ACT))
+    with jax.default_prng_impl("rbg"):
+        found = jax.random.key_data(at(jax.random.key(3, impl="threefry2x32"), Counter.of(12), Purpose.ACT))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_an_address_gives_the_same_draw_whatever_was_drawn_before():
     key, step = jax.random.key(3), Counter.of(12)
     alone = at(key, step, Purpose.ACT)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import softrl
-from softrl.agents import algorithm
+from softrl.agents import ALGORITHMS, algorithm
 from softrl.agents.sac.config import resolve
 from softrl.config import flat
 from softrl.envs import names, playground
@@ -64,6 +64,13 @@ def test_every_default_is_a_run_that_validates(platform, name):
         config = validated(preset(env, platform=platform, name=name))
         assert config.env.env == env
         resolve(config.hypers, SIX)
+
+
+@pytest.mark.parametrize("algorithm_name", sorted(set(ALGORITHMS) - {"sac"}))
+def test_every_algorithm_has_defaults_for_every_robot(algorithm_name):
+    for env, name in itertools.product(names(), algorithm(algorithm_name).presets):
+        if not (env.startswith("envpool/") and find_spec("envpool") is None):
+            preset(env, algorithm=algorithm_name, name=name, platform="cpu")
 
 
 @pytest.mark.parametrize("name", ["tuned", "sample-efficient"])

@@ -14,7 +14,7 @@ from softrl.running_statistics import Statistics
 from softrl.types import Transition
 
 LEAST = 1e-8
-"""Of a scale: where every reward was zero there is nothing to divide by."""
+"""Of a scale."""
 
 
 class ReturnStatistics(NamedTuple):
@@ -47,6 +47,6 @@ def observe(
 
 def scale(statistics: ReturnStatistics, bound: jax.Array) -> jax.Array:
     """s `[]`, by which rewards are divided: max(standard deviation of G, largest |G| / bound). No return that was seen
-    is beyond ± bound then, and most are near 1; 1 before the first one."""
+    is beyond ± bound then, and most are near 1; 1 before the first that is not 0, since there is nothing to divide."""
     size = jnp.maximum(jnp.sqrt(statistics.moments.variance), statistics.largest / bound)
-    return jnp.where(statistics.moments.count > 0, jnp.maximum(size, LEAST), 1.0)
+    return jnp.where(size > 0.0, jnp.maximum(size, LEAST), 1.0)

@@ -67,7 +67,7 @@ def _shapes(spec: Any) -> PyTree:
 def _action(spec: Any) -> Action:
     if isinstance(spec, Continuous | Discrete):
         return spec
-    if hasattr(spec, "n") and not hasattr(spec, "low"):
+    if hasattr(spec, "n") and not hasattr(spec, "low") and tuple(getattr(spec, "shape", None) or ()) == ():
         if getattr(spec, "start", 0) != 0:
             raise ConfigError(f"action_spec: actions are 0 … n − 1 here, got {spec!r}: shift them at the environment")
         return Discrete(int(spec.n))

@@ -109,6 +109,8 @@ def train(
         updates_per_step=grad_updates_per_step,
         norm="none",
     )
+    if settings.get("target_sigma") is not None:
+        settings = {"target_entropy": None, **settings}  # in its place
     config = change(config, **settings)
     other = None if eval_env is None else _source(eval_env)
     if other is not None and other.kwargs is not None and found_by(other) == found_by(source):

@@ -55,20 +55,20 @@ def log_prob(dist: TanhGaussian, pre_tanh: jax.Array) -> jax.Array:
     return _log_prob(z, dist.log_std, pre_tanh)
 
 
-def log_prob_of_action(dist: TanhGaussian, action: jax.Array) -> jax.Array:
+def log_prob_of_action(dist: TanhGaussian, action: jax.Array, margin: float = MARGIN) -> jax.Array:
     """log π(a|s) of actions whose pre-tanh value nobody knows, those of replay or of demonstrations.
 
-    An action within `MARGIN` of ±1, ±1 itself too, has the mean density of all there, P(|a| > 1 − MARGIN) / MARGIN on
+    An action within `margin` of ±1, ±1 itself too, has the mean density of all there, P(|a| > 1 − margin) / margin on
     its side: where policies saturate that is what they and their demonstrations agree on.
     Args: `action` `[..., A]` in [−1, 1]. Returns: `[...]`, density in nats with respect to da on (−1, 1)^A.
     """
-    end = math.atanh(1.0 - MARGIN)
-    pre_tanh = jnp.arctanh(jnp.clip(action, MARGIN - 1.0, 1.0 - MARGIN))
+    end = math.atanh(1.0 - margin)
+    pre_tanh = jnp.arctanh(jnp.clip(action, margin - 1.0, 1.0 - margin))
     z = (pre_tanh - dist.mean) * jnp.exp(-dist.log_std)
     inside = -0.5 * (z * z + _LOG_2PI) - dist.log_std - log_det(pre_tanh)
     beyond = (jnp.sign(action) * dist.mean - end) * jnp.exp(-dist.log_std)
-    at_end = jax.scipy.stats.norm.logcdf(beyond) - math.log(MARGIN)
-    return jnp.sum(jnp.where(jnp.abs(action) > 1.0 - MARGIN, at_end, inside), axis=-1)
+    at_end = jax.scipy.stats.norm.logcdf(beyond) - math.log(margin)
+    return jnp.sum(jnp.where(jnp.abs(action) > 1.0 - margin, at_end, inside), axis=-1)
 
 
 def sample(key: jax.Array, dist: TanhGaussian) -> tuple[jax.Array, jax.Array]:

@@ -19,9 +19,11 @@ _COMPUTED = ("efc_", "iefc_", "efm_", "iacc", "ifrc_", "map_", "island_", "dof_i
 
 
 def is_gymnasiums(env: Any, *packages: str) -> bool:
-    """Whether an environment is of Gymnasium's own `packages`, by its type, and nobody wrapped it."""
-    standard = all(type(layer).__name__ in _STANDARD and _is_of(layer, "wrappers") for layer in _layers(env)[:-1])
-    return standard and any(_is_of(env.unwrapped, f"envs.{package}") for package in packages)
+    """Whether an environment is of Gymnasium's own `packages`, by its type, not wrapped, nor limited twice."""
+    wrappers = _layers(env)[:-1]
+    standard = all(type(layer).__name__ in _STANDARD and _is_of(layer, "wrappers") for layer in wrappers)
+    once = sum(type(layer).__name__ == "TimeLimit" for layer in wrappers) <= 1
+    return standard and once and any(_is_of(env.unwrapped, f"envs.{package}") for package in packages)
 
 
 def size(env: Any) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from softrl import export as exporting
 from softrl.agents.spaces import spec_of
-from softrl.config import Seed, change, flat, replaced, setting
+from softrl.config import Seed, change, exclusive, flat, replaced, setting
 from softrl.errors import BatchError, ConfigError, DivergedError, require_known
 from softrl.experience.adapters import adapted, renamed
 from softrl.experience.batches import checked_obs, checked_rows
@@ -174,7 +174,8 @@ class Learner:
             known = [name for name, value in flat(self._hypers).items() if value is not None]
             for name in numbers:
                 require_known("number", name, known)
-            changed = flat(compute.numbers(change(self.config, **numbers), self.spec))
+            instead = {name: None for name, field in exclusive(self.config.hypers).items() if field in numbers}
+            changed = flat(compute.numbers(change(self.config, **instead, **numbers), self.spec))
             self._hypers = replaced(self._hypers, {name: changed[name] for name in numbers})
 
     def act(self, obs: Any, deterministic: bool = False) -> np.ndarray:

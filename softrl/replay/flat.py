@@ -102,6 +102,9 @@ def _sample(layout: FlatLayout, state: FlatState, step: Counter, key: jax.Array,
     uniform = jax.random.uniform(key, (layout.batch_size,))
     if layout.priority_exponent:
         row, chance = priorities.draw(state.priorities, uniform)
+        # Draw i is of the i-th stratum; who takes a part of the batch (`mixed`) must not lose the others' strata.
+        order = jax.random.permutation(jax.random.fold_in(key, 2), layout.batch_size)
+        row, chance = row[order], chance[order]
         weight = (jnp.maximum(chance, 1e-30) * jnp.maximum(stored, 1)) ** -layout.importance_exponent
         weight = weight / jnp.max(weight)
     else:

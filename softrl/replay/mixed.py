@@ -3,6 +3,7 @@
 Source: RLPD, Ball et al. 2023, arXiv:2302.02948 (half and half); HIL-SERL, Luo et al. 2024, arXiv:2410.21845.
 """
 
+import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,7 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from softrl.clock import Counter
-from softrl.types import Batch, PyTree, Replay, Transition
+from softrl.replay.recency import ReplayHypers
+from softrl.types import Batch, Hypers, PyTree, Replay, Transition
+
+EVEN = ReplayHypers(math.inf, 1.0)
+"""How demonstrations are drawn: their order says nothing of their age."""
 
 
 class MixedState(NamedTuple):
@@ -54,7 +59,9 @@ def add_demonstrations(demonstrations: Replay, state: MixedState, transition: Tr
 
 def _sample(mixture: Mixture, state: MixedState, step: Counter, key: jax.Array, hypers: Any) -> Batch:
     ours = mixture.online.sample(state.online, step, jax.random.fold_in(key, 0), hypers)
-    theirs = mixture.demonstrations.sample(state.demonstrations, state.added, jax.random.fold_in(key, 1), hypers)
+    theirs = mixture.demonstrations.sample(
+        state.demonstrations, state.added, jax.random.fold_in(key, 1), Hypers(hypers.agent, EVEN)
+    )
     theirs = theirs._replace(index=theirs.index + mixture.capacity)
     size = ours.reward.shape[0]
     last = jnp.arange(size) >= size - mixture.rows

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from softrl.clock import Counter
-from softrl.replay.recency import SamplingHypers, draw_age
+from softrl.replay.recency import SamplingHypers, draw_age, finer
 from softrl.types import Batch, EnvSpec, PyTree, Replay, Transition, Window
 
 
@@ -119,9 +119,8 @@ def _sample(
     starts = jnp.maximum(step.capped(rows) - layout.n_step, 1)
     # One draw for both: every call of the generator is a loop of its own on a CPU.
     when, where = jax.random.uniform(key, (2, *draws))
-    age = layout.n_step + draw_age(
-        when, starts, hypers.replay.recency_horizon / spec.num_envs, hypers.replay.recency_floor
-    )
+    age = draw_age(when, starts, hypers.replay.recency_horizon / spec.num_envs, hypers.replay.recency_floor)
+    age = layout.n_step + finer(jax.random.fold_in(key, 1), age, starts, rows)
     column = (where * columns).astype(jnp.int32)
     row, block = (newest.mod(rows) - age) % rows, (newest.mod(span) - age) % span
     sharded = jax.tree.map(lambda x: x.reshape(x.shape[0], shards, columns, *x.shape[2:]), state)

@@ -33,7 +33,7 @@ def between(
         frozen = np.asarray(line["health"]["code"])[:members] != 0
         parents = np.arange(config.training.seeds)
         parents[:members] = ranked_parents(scores, frozen, search["share"])
-        key = jax.random.fold_in(jax.random.key(search["seed"]), chunk)
+        key = jax.random.fold_in(jax.random.key(search["seed"], impl="threefry2x32"), chunk)
         run, hypers = exploit_and_explore(run, hypers, jnp.asarray(parents), key, search["factor"], dict(ranges))
         known = flat(hypers)
         values = {name: np.asarray(known[name]).tolist() for name in ranges}

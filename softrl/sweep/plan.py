@@ -117,7 +117,7 @@ def _member_bytes(assembled: Assembled) -> int:
     """Of one member's state, without the clock that all share."""
     if isinstance(assembled.program.env, HostEnv):
         return memory.nbytes(abstract_run(assembled)._replace(clock=()))
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
     scalars = jax.eval_shape(lambda: jax.tree.map(jnp.float32, assembled.hypers))
     return memory.nbytes(jax.eval_shape(partial(init_run, assembled.program), key, scalars)._replace(clock=()))
 

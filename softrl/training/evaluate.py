@@ -22,7 +22,7 @@ class Evaluation(NamedTuple):
 
 def evaluation_key(seed: int) -> jax.Array:
     """The key of a set of episodes. Runs evaluate on set 0, and their best policy, once, on another one."""
-    return at(jax.random.key(seed), Counter.of(0), Purpose.EVALUATE)
+    return at(jax.random.key(seed, impl="threefry2x32"), Counter.of(0), Purpose.EVALUATE)
 
 
 def evaluate(env: Env, agent: Agent, policy: PyTree, key: jax.Array) -> Evaluation:

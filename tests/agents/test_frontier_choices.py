@@ -14,6 +14,8 @@ from softrl.agents.sac import SACHypers
 from softrl.agents.sac.critic import belief_of
 from softrl.clock import Clock, Counter
 from softrl.errors import ConfigError
+from softrl.layers import perceptron
+from softrl.networks import network
 from tests import tiny
 from tests.agents.test_discrete_sac import ALPHA, FINAL, TABLES, learned
 from tests.agents.test_sac import ROWS, SMALL, batch, bench, stepped
@@ -191,11 +193,23 @@ def test_products_in_bfloat16_are_those_of_updates_only():
     assert one.critic.params["params"]["Dense_0"]["kernel"].dtype == jnp.float32
 
 
+def test_values_keep_their_digits_where_products_are_in_bfloat16():
+    """The head's numbers are values: eight bits of a Q of a thousand are steps of four."""
+    head, rows = perceptron((8,), 1), jnp.linspace(-1.0, 1.0, 5)[:, None]
+    half, full = (network(head, 1, precision) for precision in ("bfloat16", "float32"))
+    params, _ = full.init(jax.random.key(0))
+    params = jax.tree_util.tree_map_with_path(lambda path, x: x + 1000.3 if "Dense_1" in str(path) else x, params)
+    one, other = (made.apply(params, (), rows)[0] for made in (half, full))
+    np.testing.assert_allclose(one, other, rtol=2e-3)
+    assert len(np.unique(np.asarray(one) % 1.0)) > 1, "all of them whole numbers"
+
+
 @pytest.mark.parametrize(
     "changes, words",
     [
         ({"critic": "categorical", "backup": "optimistic"}, "backup optimistic is of critics of one number"),
         ({"critic": "categorical", "value_network": True}, "with value_network critic must be scalar"),
+        ({"backup": "optimistic", "gamma": 0.0}, "set gamma above 0"),
         ({"target_network": False, "value_network": True}, "with value_network target_network must be True"),
     ],
 )

@@ -68,6 +68,14 @@ def test_the_dual_is_that_of_the_exact_solver():
         np.testing.assert_allclose(dual, exact, rtol=1e-5)
 
 
+def test_values_far_from_zero_cost_the_temperature_no_digits():
+    q = np.random.default_rng(1).normal(size=(5, 64)).astype(np.float32)
+    slope = jax.grad(lambda eta, q: e_step.temperature_dual(eta, q, jnp.float32(0.1), jnp.ones(64)))
+    far = np.float32(2**16) + q
+    near = slope(jnp.float32(1.0), far - np.float32(2**16))  # what is left of them there, exactly
+    np.testing.assert_allclose(slope(jnp.float32(1.0), far), near, rtol=1e-4)
+
+
 def test_weights_of_values_that_dwarf_the_temperature_are_still_weights():
     q = jnp.asarray([[1e4, 0.0], [1e4 - 1.0, 1e6], [-1e5, 1e6]], jnp.float32)
     weights = e_step.weights(q, jnp.float32(1e-8))

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 import softrl
 from softrl.agents import algorithm
@@ -139,14 +140,25 @@ def test_an_actions_probability_is_that_of_the_action_that_was_stored_even_at_it
     """float32 rounds tanh 9 to 1, whose probability density is no number; ratios of two policies stay right."""
     kind = parts_of(SMALL, SPEC).kind
     pre_tanh = jnp.float32([[0.3, -1.0], [3.0, -4.0], [9.0, -20.0]])
-    taken = kind.taken(jnp.tanh(pre_tanh))
-    np.testing.assert_allclose(taken[:2], pre_tanh[:2], atol=1e-3)
     one, other = (TanhGaussian(jnp.full((3, 2), mean), jnp.full((3, 2), -0.5)) for mean in (0.0, 0.1))
-    found = kind.log_prob(other, taken) - kind.log_prob(one, taken)
-    assert np.isfinite(found).all()
+    found = kind.log_prob(other, jnp.tanh(pre_tanh)) - kind.log_prob(one, jnp.tanh(pre_tanh))
     # log N(u; 0.1) − log N(u; 0) = (0.1 u − 0.005) / σ², two dimensions.
-    expected = (0.1 * np.asarray(taken) - 0.005).sum(-1) * math.e
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    expected = (0.1 * np.asarray(pre_tanh) - 0.005).sum(-1) * math.e
+    np.testing.assert_allclose(found[:2], expected[:2], rtol=1e-3, atol=1e-3)
+    # Beyond the last number before 1 that counts, u = 7.25: of the probabilities of all that lies there.
+    ends = np.array([7.2543, 7.2543])
+    mass = [stats.norm.logcdf((np.array([1.0, -1.0]) * mean - ends) * math.exp(0.5)).sum() for mean in (0.0, 0.1)]
+    np.testing.assert_allclose(found[2], mass[1] - mass[0], rtol=1e-3, atol=1e-3)
+
+
+def test_a_policy_that_saturates_is_not_taken_for_one_of_much_entropy():
+    """Its actions are typical of it, however far its mean lies beyond what float32 tells apart from 1."""
+    kind = parts_of(SMALL, SPEC).kind
+    for mean, log_std in ((8.0, -2.5), (9.5, -3.0), (12.0, -5.0)):
+        dist = TanhGaussian(jnp.full((1, 2), mean), jnp.full((1, 2), log_std))
+        moved = dist._replace(mean=dist.mean - 0.1)
+        ratio = kind.log_prob(moved, jnp.ones((1, 2))) - kind.log_prob(dist, jnp.ones((1, 2)))
+        assert float(kind.log_prob(dist, jnp.ones((1, 2)))[0]) > 20.0 and abs(float(ratio[0])) < 1e-3
 
 
 def test_every_row_is_learnt_from_once_an_epoch(small):

@@ -66,3 +66,5 @@ def test_no_reward_makes_a_scale_that_spoils_learning_for_good(paid):
 
 def test_before_any_reward_nothing_is_scaled():
     assert float(returns.scale(returns.init(), jnp.float32(BOUND))) == 1.0
+    nothing, _ = observed(steps(np.zeros((40, COUNT), np.float32)))  # a sparse task's start: no division by nothing
+    assert float(returns.scale(nothing, jnp.float32(BOUND))) == 1.0

@@ -5,6 +5,7 @@ import collections
 import jax
 import numpy as np
 import pytest
+from gymnasium.spaces import MultiBinary
 
 import softrl
 from softrl.agents.spaces import spec_of
@@ -56,3 +57,8 @@ def test_lists_are_taken_where_only_the_critic_sees_the_rest():
     for seen, lead in (([1.0, 2.0], 1), ([[1.0, 2.0]] * 4, 4)):
         checked, _ = checked_obs(spec, {"state": seen})
         assert (checked["state"].shape, checked["privileged_state"].shape) == ((lead, 2), (lead, 3))
+
+
+def test_a_row_of_switches_is_not_taken_for_one_of_n():
+    with pytest.raises(softrl.ConfigError, match="action_spec must be one row of A floating-point numbers"):
+        spec_of(np.zeros(2), MultiBinary(4))

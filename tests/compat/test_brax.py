@@ -148,6 +148,12 @@ def test_what_only_braxs_trainer_takes_is_answered_with_what_to_say_here(environ
         sac.train(environment, num_timesteps=8, episode_length=4, network_factory=None)
 
 
+def test_a_target_may_be_given_as_a_width_in_place_of_braxs_entropy(environment, monkeypatch):
+    monkeypatch.setattr(sac, "_run", lambda assembled, *_: assembled)
+    assembled = sac.train(environment, **FEW, target_sigma=0.2)
+    assert (assembled.config.hypers.target_entropy, assembled.config.hypers.target_sigma) == (None, 0.2)
+
+
 def test_an_unknown_setting_is_refused_with_the_nearest(environment):
     with pytest.raises(softrl.ConfigError, match="did you mean 'width'"):
         sac.train(environment, num_timesteps=8, episode_length=4, widht=3)

@@ -11,6 +11,7 @@ import softrl
 from softrl.clock import Counter as Counted
 from softrl.envs import EnvConfig, boxes, families, make_env
 from softrl.envs.gymnasium import KNOWN
+from softrl.envs.gymnasium_state import is_gymnasiums
 from softrl.replay import ReplayHypers, time_major
 from softrl.types import Hypers, Transition
 
@@ -199,6 +200,9 @@ def test_replay_keeps_the_ends_that_a_rule_of_the_environments_own_makes():
     assert (batch.weight == 1.0).all()
     np.testing.assert_array_equal(batch.next_obs[:, 0], batch.obs[:, 0] + 1.0)  # one step further, also at a cut
     assert not gymnasium_env("Pendulum-v1", num_envs=1, episode_length=200).spec.own_truncation
+    pendulum = gymnasium.make("Pendulum-v1", max_episode_steps=5)
+    twice = gymnasium.wrappers.TimeLimit(pendulum, 20)  # softrl moves the outer limit; the inner one goes on cutting
+    assert is_gymnasiums(pendulum, "classic_control") and not is_gymnasiums(twice, "classic_control")
 
 
 def test_environments_of_neighbouring_seeds_share_no_seed():

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import softrl
+from softrl.config import flat
 from softrl.learner import compute
 from softrl.learner.programs import WIDTHS, pieces
 from tests.learner.small import ACTIONS, ASYMMETRIC, OBS, learner, rows
@@ -220,6 +221,12 @@ def test_adjusted_numbers_count_from_the_next_update_on(shared):
     shared.adjust(policy_lr=3e-4)
     shared.step(3)
     assert (shared.policy().arrays["policy/Dense_0/kernel"] != before).any()
+
+
+def test_a_target_given_as_a_width_can_be_adjusted_as_an_entropy():
+    with learner(target_sigma=0.2) as one:
+        one.adjust(target_entropy=-3.0)
+        assert float(flat(one._hypers)["target_entropy"]) == -3.0
 
 
 def test_a_directory_from_before_a_setting_was_there_goes_on(tmp_path):

@@ -104,6 +104,27 @@ def test_a_batch_has_its_share_of_demonstrations_or_all_it_can_get(experience, s
     assert (np.asarray(batch.weight) == 1.0).all()
 
 
+@pytest.mark.parametrize("exponent", [0.0, 0.6])
+def test_a_share_of_a_batch_is_drawn_from_all_of_a_ring(exponent):
+    """Draws by priority are one from each stratum of a ring: the first half of them knows half of it."""
+    rings = [flat(SPEC, capacity=32, batch_size=16, priority_exponent=exponent) for _ in range(2)]
+    replay, many = mixed(*rings, rows=8, capacity=32), rows(range(32))
+    state = add_demonstrations(rings[1], replay.add(replay.init(), Counter.of(0), many), many)
+    sample = jax.jit(lambda key: replay.sample(state, Counter.of(32), key, HYPERS).index)
+    seen = {int(index) for seed in range(60) for index in sample(jax.random.key(seed))}
+    assert seen == set(range(64))
+
+
+def test_demonstrations_are_drawn_evenly_however_recent_experience_must_be():
+    rings = [flat(SPEC, capacity=32, batch_size=512) for _ in range(2)]
+    replay = mixed(*rings, rows=256, capacity=32)
+    state = add_demonstrations(rings[1], replay.add(replay.init(), Counter.of(0), rows(range(32))), rows(range(32)))
+    recent = jax.tree.map(jnp.float32, Hypers(Gamma(), ReplayHypers(4.0, 0.02)))
+    index = np.asarray(replay.sample(state, Counter.of(32), KEY, recent).index)
+    late = [np.mean(part % 32 >= 28) for part in (index[:256], index[256:])]
+    assert late[0] > 0.6 and late[1] < 0.25, late  # of 256 even draws an eighth is of the last four, ± 2 %
+
+
 def test_without_demonstrations_experience_fills_the_batch():
     rings = [flat(SPEC, capacity=8, batch_size=8) for _ in range(2)]
     replay = mixed(*rings, rows=8, capacity=8)

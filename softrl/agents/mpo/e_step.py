@@ -24,7 +24,9 @@ def temperature_dual(eta: jax.Array, q: jax.Array, epsilon: jax.Array, weight: j
     Returns: scalar, in units of return; `softrl.inference.reps_dual` where all weights are 1.
     Source: Abdolmaleki et al. 2018, arXiv:1806.06920, Eq 9. Differs: per-row weights.
     """
-    return eta * epsilon + weighted_mean(soft.value(q.T, eta) - eta * math.log(len(q)), weight)
+    best = jax.lax.stop_gradient(jnp.max(q, axis=0))  # from it, so that large values cost no digits
+    value = best + soft.value((q - best[None]).T, eta)
+    return eta * epsilon + weighted_mean(value - eta * math.log(len(q)), weight)
 
 
 def weights(q: jax.Array, eta: jax.Array) -> jax.Array:

@@ -1,6 +1,7 @@
 """What the policy gradient must know of a kind of actions: how to draw one, and how probable one is."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,12 +15,10 @@ from softrl.types import Discrete, EnvSpec, Spec
 class ActionKind(NamedTuple):
     """One kind of actions.
 
-    policy: what draws them. taken: `(action [B, ...])` -> what `log_prob` asks about. log_prob: `(distribution, taken)
-    -> [B]`, in nats.
+    policy: what draws them. log_prob: `(distribution, action [B, ...]) -> [B]`, in nats.
     """
 
     policy: Drawn
-    taken: Callable[[jax.Array], jax.Array]
     log_prob: Callable[[Any, jax.Array], jax.Array]
 
 
@@ -27,7 +26,7 @@ def kind_of(config: PolicyGradientConfig, spec: Spec | EnvSpec) -> ActionKind:
     """The kind of a robot's actions."""
     policy = drawn(config, spec)
     if isinstance(spec.action, Discrete):
-        return ActionKind(policy, lambda action: action, categorical.log_prob)
-    # Near ±1 a close neighbour's probability stands for the action's, before an update and after it alike, so that
-    # ratio and gradient are that neighbour's, and exact for it.
-    return ActionKind(policy, tanh_gaussian.inverse, tanh_gaussian.log_prob)
+        return ActionKind(policy, categorical.log_prob)
+    # float32 cannot tell actions at ±1 apart: they are one, of the probability of all that lies there, before an
+    # update and after it alike, so that ratio and gradient are exact for it.
+    return ActionKind(policy, partial(tanh_gaussian.log_prob_of_action, margin=1.0 - tanh_gaussian.LARGEST))

@@ -17,14 +17,14 @@ from softrl.types import PyTree, Transition
 class Rows(NamedTuple):
     """The B = T N rows of a rollout.
 
-    actor, critic: `[B, O]` what each network sees. taken: `[B, ...]` the action, as its log-probability is asked. The
+    actor, critic: `[B, O]` what each network sees. action: `[B, ...]`. The
     others `[B]`: log_old, log π(a|s) of the policy that acted; log_ratio, the same less log p(a|s) of a prior; value,
     V(s); target, what it should be; advantage; weight, 0 for rows to ignore.
     """
 
     actor: jax.Array
     critic: jax.Array
-    taken: jax.Array
+    action: jax.Array
     log_old: jax.Array
     log_ratio: jax.Array
     value: jax.Array
@@ -39,8 +39,7 @@ def rows_of(parts: Parts, state: PolicyGradientState, rollout: Transition, hyper
     flat = jax.tree.map(lambda x: x.reshape(times * count, *x.shape[2:]), rollout)
     (actor, critic), (_, next_critic) = (_seen(parts, state, obs) for obs in (flat.obs, flat.next_obs))
     dist, _ = parts.kind.policy.network.apply(state.policy.params, state.policy.batch_stats, actor)
-    taken = parts.kind.taken(flat.action)
-    log_old = parts.kind.log_prob(dist, taken)
+    log_old = parts.kind.log_prob(dist, flat.action)
     prior = 0.0 if parts.log_prior is None else of_action(parts.log_prior, parts.spec.action, flat.obs, flat.action)
     log_ratio = log_old - prior
     value_of = lambda seen: parts.value.apply(state.value.params, state.value.batch_stats, seen)[0]
@@ -54,7 +53,7 @@ def rows_of(parts: Parts, state: PolicyGradientState, rollout: Transition, hyper
     target = value + advantage
     if parts.config.normalize_advantages:
         advantage = _normalized(advantage, weight)
-    return Rows(actor, critic, taken, log_old, log_ratio, value, target, advantage, weight)
+    return Rows(actor, critic, flat.action, log_old, log_ratio, value, target, advantage, weight)
 
 
 def explained_variance(rows: Rows) -> jax.Array:

@@ -62,7 +62,7 @@ def policy_loss(
       and the batch statistics.
     """
     dist, batch_stats = parts.kind.policy.network.apply(params, batch_stats, rows.actor, train=True)
-    log_prob = parts.kind.log_prob(dist, rows.taken)
+    log_prob = parts.kind.log_prob(dist, rows.action)
     moved = log_prob - rows.log_old
     if parts.config.surrogate == "clipped":
         loss = losses.clipped(moved, rows.advantage, rows.weight, clip_range=hypers.clip_range)

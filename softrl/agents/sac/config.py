@@ -135,6 +135,8 @@ def validate(config: SACConfig, hypers: SACHypers) -> None:
     require_networks(config, "policy_widths", "critic_widths")
     if config.critic == "categorical" and config.backup == "optimistic":
         raise ConfigError("backup optimistic is of critics of one number: set critic scalar, or backup variational")
+    if config.backup == "optimistic" and hypers.gamma == 0.0:
+        raise ConfigError("backup optimistic weighs successors by gamma: set gamma above 0, or backup variational")
     if config.value_network:
         wanted = {"critic": "scalar", "target_network": True}
         for name, value in wanted.items():
