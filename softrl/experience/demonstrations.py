@@ -27,7 +27,7 @@ def read(path: str | Path, spec: Spec | EnvSpec) -> Rows:
         `timeouts`), Minari's (`observations` of one row more, `actions`, `terminations`, optional `truncations`; one
         episode, or several of one length on a leading axis), or softrl's own. An entry of a dictionary observation is
         `observations/NAME`. Rewards need not be there and are not read.
-      spec: what observations and actions must be; actions are given within its bounds.
+      spec: what observations and actions must be; actions are given within its bounds, discrete ones as 0 … n − 1.
     Raises: ConfigError: no such file, unknown keys, or rows that do not fit; it says what was expected.
     """
     try:
