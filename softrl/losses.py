@@ -147,3 +147,15 @@ def temperature(
     """
     entropy = -weighted_mean(log_prob, weight)
     return jnp.exp(log_temperature) * jax.lax.stop_gradient(entropy - target_entropy)
+
+
+def log_temperature(
+    log_temperature: jax.Array, log_prob: jax.Array, weight: jax.Array, *, target_entropy: jax.Array
+) -> jax.Array:
+    """J_α = log α · sg(E[−log π(a|s)] − H̄): as `temperature`, but its gradient in log α, H − H̄, does not fade with α.
+
+    Args: as `temperature`. Returns: scalar, in nats.
+    Source: the code of Haarnoja et al. 2018, arXiv:1812.05905, and Stable-Baselines3's.
+    """
+    entropy = -weighted_mean(log_prob, weight)
+    return log_temperature * jax.lax.stop_gradient(entropy - target_entropy)

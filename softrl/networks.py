@@ -112,6 +112,23 @@ def network(layers: Layers, size: int, precision: str = "float32") -> Network:
     return Network(init, apply)
 
 
+def uniform(params: PyTree, key: jax.Array) -> PyTree:
+    """The parameters with those of every Dense drawn anew, weights and biases uniform within ± 1/√I of I inputs.
+
+    That is PyTorch's default, and so that of most published results. Args: `params`: of a network, or of an ensemble.
+    """
+    leaves, tree = jax.tree.flatten_with_path(params)
+    inputs = {path[:-1]: x.shape[-2] for path, x in leaves if path[-1].key == "kernel"}
+
+    def drawn(i: int, path: tuple, x: jax.Array) -> jax.Array:
+        if path[:-1] not in inputs:  # a norm's
+            return x
+        bound = inputs[path[:-1]] ** -0.5
+        return jax.random.uniform(jax.random.fold_in(key, i), x.shape, x.dtype, -bound, bound)
+
+    return jax.tree.unflatten(tree, [drawn(i, path, x) for i, (path, x) in enumerate(leaves)])
+
+
 def unit_weights(layers: Layers, params: PyTree) -> PyTree:
     """The parameters with the weights into every unit scaled to norm 1, w / ‖w‖, but for those of the head, the stack's
     last Dense; weights that are all zero stay.
@@ -123,8 +140,8 @@ def unit_weights(layers: Layers, params: PyTree) -> PyTree:
     return jax.tree_util.tree_map_with_path(partial(_unit, f"params/{_last_dense(layers)}/kernel"), params)
 
 
-def _last_dense(layers: Layers) -> str:
-    return next(name for name, layer in reversed(named(layers)) if isinstance(layer, Dense))
+def _last_dense(layers: Layers) -> str | None:
+    return next((name for name, layer in reversed(named(layers)) if isinstance(layer, Dense)), None)
 
 
 def _unit(head: str, path: tuple, x: jax.Array) -> jax.Array:

@@ -21,6 +21,12 @@ def test_the_gradient_is_the_temperature_times_the_entropy_in_excess():
     np.testing.assert_allclose(grad, 0.4 * (-1.5 + 1.0), rtol=1e-6)
 
 
+def test_the_gradient_of_the_other_loss_does_not_fade_with_the_temperature():
+    for temperature in (1e-3, 0.4, 10.0):
+        loss = lambda x: losses.log_temperature(x, jnp.float32([1.0, 2.0]), WEIGHT, target_entropy=jnp.float32(-1.0))
+        np.testing.assert_allclose(jax.grad(loss)(jnp.log(jnp.float32(temperature))), -1.5 + 1.0, rtol=1e-6)
+
+
 def test_a_wrong_sign_makes_a_policy_ever_more_random_or_ever_more_certain():
     too_certain = jax.grad(dual)(jnp.float32(0.0), jnp.float32([3.0, 3.0]), jnp.float32(-1.0))
     too_random = jax.grad(dual)(jnp.float32(0.0), jnp.float32([-0.5, -0.5]), jnp.float32(-1.0))

@@ -1,5 +1,6 @@
 """What flax builds from a tuple of layers, against matrix products written out, NumPy and onnxruntime."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -288,3 +289,17 @@ def test_a_tuple_of_layers_is_one_function_to_flax_numpy_and_onnx(body, seed):
     arrays |= {"action/low": -np.ones(2, np.float32), "action/high": np.ones(2, np.float32)}
     theirs = onnx_file.run(onnx_file.serialize(NumpyPolicy(spec, arrays), {}), {"obs": x})
     np.testing.assert_allclose(theirs, np.tanh(flax[:, :2]), rtol=1e-5, atol=1e-5 * max(1.0, np.abs(flax).max()))
+
+
+def test_uniform_weights_are_within_the_square_root_of_their_inputs_and_norms_are_left_alone():
+    net = networks.soft_q(residual(64, 1, 1, norm="layer"), 12, 4, num_critics=2)
+    before = net.init(jax.random.key(0))[0]["params"]
+    after = networks.uniform({"params": before}, jax.random.key(1))["params"]
+    inputs = {"Dense_0": 16, "Dense_1": 64}
+    for name, count in inputs.items():
+        for part in ("kernel", "bias"):
+            drawn, bound = np.asarray(after[name][part]), count**-0.5
+            assert drawn.shape == before[name][part].shape and np.abs(drawn).max() <= bound
+        np.testing.assert_allclose(np.asarray(after[name]["kernel"]).std(), bound / 3**0.5, rtol=0.1)
+        assert not np.array_equal(*after[name]["kernel"]), "an ensemble of one network"
+    chex.assert_trees_all_equal(after["LayerNorm_0"], before["LayerNorm_0"])

@@ -59,6 +59,9 @@ class SACConfig:
     """Learn a separate soft value network (Levine §4.2; Haarnoja 2018a) instead of target critics (2018b)."""
     auto_temperature: bool = True
     """Learn the temperature by dual ascent on the entropy; otherwise it stays at `temperature`."""
+    temperature_loss: Literal["temperature", "log"] = "temperature"
+    """The temperature's loss is α (H − H̄), as it was published, or log α (H − H̄), as its authors' code has it (log),
+    which from afar comes sooner to where it must be."""
     action_prior: Literal["lebesgue", "uniform"] = "lebesgue"
     """The policy's KL has this base measure: lebesgue is plain entropy; uniform, that density on (−1, 1)^A or over n
     actions, also costs α A log 2 or α log n a step, which matters where episodes can terminate."""
@@ -74,6 +77,9 @@ class SACConfig:
     """Begin networks anew after every so many updates, as high update ratios need; 0 for never."""
     reset_networks: Literal["heads", "critics", "all"] = "all"
     """What `reset_every` begins anew: every network's last layer, the critics, or critics and policy."""
+    initialization: Literal["normal", "uniform"] = "normal"
+    """Weights begin normal, with a variance of 1/I for I inputs, biases at 0 and the policy's last layer near it, or
+    all of them uniform within ± 1/√I, which is PyTorch's default (uniform)."""
     unit_weights: bool = False
     """Scale every hidden unit's weights to norm 1 after each update (XQC, FlashSAC); with a norm it costs nothing."""
     precision: Literal["float32", "bfloat16"] = "float32"

@@ -57,6 +57,8 @@ def reset(parts: Parts, state: SACState, hypers: SACHypers, key: jax.Array, cloc
 
 def _network(parts: Parts, network: Network, layers: Layers, key: jax.Array, hypers: SACHypers) -> Trained:
     params, batch_stats = network.init(key)
+    if parts.config.initialization == "uniform":
+        params = networks.uniform(params, key)
     return begin(networks.unit_weights(layers, params) if parts.config.unit_weights else params, batch_stats, hypers)
 
 

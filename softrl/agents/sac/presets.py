@@ -18,6 +18,8 @@ CLASSIC: Mapping[str, Any] = {
     "critic_lr": 3e-4,
     "temperature_lr": 3e-4,
     "temperature": 1.0,
+    "temperature_loss": "log",
+    "initialization": "uniform",
     "tau": 0.005,
     "batch_size": 256,
     "n_step": 1,
@@ -25,7 +27,8 @@ CLASSIC: Mapping[str, Any] = {
     "recency_horizon": math.inf,
 }
 """Haarnoja et al. 2018, arXiv:1812.05905, table 1: one environment, one update a step, batch 256, rates 3e-4. What the
-table leaves open (standard deviations, warm-up) is as its authors' code has it."""
+table leaves open (standard deviations, warm-up, the temperature's loss) is as its authors' code has it, and weights
+begin as in Stable-Baselines3."""
 
 RATES: Mapping[str, Any] = {
     "policy_lr": 6e-4,

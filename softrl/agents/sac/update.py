@@ -230,7 +230,8 @@ def _update_policy(
     if parts.config.auto_temperature:
         # The target is given as an entropy; relative to a prior both sides move by the uniform density's constant.
         target = hypers.target_entropy + parts.base
-        dual, grad = jax.value_and_grad(losses.temperature)(
+        dual_loss = losses.log_temperature if parts.config.temperature_loss == "log" else losses.temperature
+        dual, grad = jax.value_and_grad(dual_loss)(
             state.temperature.params, now.log_ratio, batch.weight, target_entropy=target
         )
         temperature, _, _ = descend(state.temperature, dual, grad, (), hypers.temperature_lr, hypers)
