@@ -77,6 +77,8 @@ def config(
         return change(
             LearnerConfig(),
             norm="none",
+            initialization="uniform",
+            temperature_loss="log",
             normalize_obs=False,
             log_std_min=-20.0,
             log_std_map="clip",
