@@ -17,9 +17,9 @@ from softrl.types import PyTree, Transition
 class Rows(NamedTuple):
     """The B = T N rows of a rollout.
 
-    actor, critic: `[B, O]` what each network sees. action: `[B, ...]`. The
-    others `[B]`: log_old, log π(a|s) of the policy that acted; log_ratio, the same less log p(a|s) of a prior; value,
-    V(s); target, what it should be; advantage; weight, 0 for rows to ignore.
+    actor, critic: `[B, O]` what each network sees. action: `[B, ...]`. The others `[B]`: log_old, log π(a|s) of the
+    policy that acted; log_ratio, the same less log p(a|s) of a prior; value, V(s); target, what it should be;
+    advantage; weight, 0 for rows to ignore.
     """
 
     actor: jax.Array
