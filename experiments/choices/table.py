@@ -8,6 +8,7 @@ HERE = Path(__file__).parent
 COLUMNS = {
     "choices.json": range(20_000, 100_001, 20_000),
     "halfcheetah.json": range(20_000, 100_001, 20_000),
+    "classic.json": range(20_000, 100_001, 20_000),
     "brax.json": range(73_728, 294_913, 73_728),
     "playground.json": range(49_152, 294_913, 49_152),
 }
