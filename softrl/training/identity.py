@@ -104,14 +104,19 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def agree(out: Path, config: Config, now: dict[str, Any]) -> list[str]:
-    """Refuses a run that differs from the one that is in `out` in more than `steps`. Args: `now`: its `identity`.
+def write(out: Path, assembled: Assembled) -> None:
+    """Writes a run's `config.json`."""
+    directory.write_config(out, identity(assembled))
+
+
+def agree(out: Path, assembled: Assembled) -> list[str]:
+    """Refuses a run that differs from the one that is in `out` in more than `steps`.
 
     Returns: what else differs and may change bits: versions, commit, machine, as dotted names.
     """
     if not (out / "config.json").exists():
         return []
-    before = read(out)
+    config, now, before = assembled.config, identity(assembled), read(out)
     old = read_config(before["config"])
     _refuse_other(out, to_json(change(old, steps=config.training.steps)), now["config"])
     if "environment" in before:  # older versions did not write it

@@ -66,12 +66,11 @@ def opened(
         restored = None
         if out is not None:
             stack.enter_context(directory.claim(out))
-            about = identity.identity(assembled)
-            changed = identity.agree(out, assembled.config, about)
+            changed = identity.agree(out, assembled)
             if changed:
                 listener({"event": "changed", "names": changed})
             restored = restored_run(out, abstract)
-            directory.write_config(out, about)
+            identity.write(out, assembled)
         if programs is None:
             programs = compile_programs(assembled, abstract)
             listener({"event": "compiled", "seconds": programs.seconds})

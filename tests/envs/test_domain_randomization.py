@@ -17,7 +17,7 @@ from softrl.errors import ConfigError
 from softrl.sweep.plan import plan
 from softrl.sweep.spec import load
 from softrl.training.assemble import assemble, member_hypers, member_keys
-from softrl.training.identity import agree
+from softrl.training.identity import agree, write
 from softrl.training.members import init_members
 from tests import tiny
 
@@ -208,7 +208,7 @@ def test_a_resumed_run_draws_what_it_would_have_drawn(whole, tmp_path):
 
 def test_a_run_does_not_go_on_in_other_physics(tmp_path):
     plain = config(domain_randomization=False)
-    agree(tmp_path, assemble(plain, env=Treadmill(), randomize=faster))
+    write(tmp_path, assemble(plain, env=Treadmill(), randomize=faster))
     for other, words in (
         (None, r"another randomize \('.*faster' there, None now\)"),
         (OfMany(DOMAIN), r"another randomize \('.*faster' there, '.*domain_randomize' now\)"),

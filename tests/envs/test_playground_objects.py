@@ -9,7 +9,7 @@ from softrl.compat import brax as sac
 from softrl.envs import found, playground
 from softrl.errors import ConfigError
 from softrl.training.assemble import assemble
-from softrl.training.identity import agree
+from softrl.training.identity import agree, write
 
 slow = pytest.mark.slow
 
@@ -64,7 +64,7 @@ def test_changed_values_of_a_config_are_part_of_what_an_object_is(registry):
 
 @slow
 def test_a_run_in_an_object_goes_on_by_its_name_and_in_no_other_task(registry, tmp_path):
-    agree(tmp_path, assemble(softrl.preset("playground/WalkerWalk"), env=registry.load("WalkerWalk")))
+    write(tmp_path, assemble(softrl.preset("playground/WalkerWalk"), env=registry.load("WalkerWalk")))
     agree(tmp_path, assemble(softrl.preset("playground/WalkerWalk")))
     run = registry.load("WalkerRun")
     with pytest.raises(ConfigError, match=r"another env \('playground/WalkerWalk' there, 'playground/WalkerRun' now\)"):
