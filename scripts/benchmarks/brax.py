@@ -11,10 +11,11 @@ Every finished seed is a file of its own under --results; a seed that is there i
 import argparse
 import statistics
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmarks import curves, report, seeds
 from benchmarks.cores import pinned
+from benchmarks.peers import Task
 from benchmarks.runs import watch
 
 SHARED = {
@@ -35,19 +36,6 @@ NOTEBOOK = {
 
 SOFTRL, BRAX = "softrl tuned", "Brax SAC"
 RESULTS = Path(__file__).resolve().parents[2] / "experiments" / "brax"
-
-
-class Task(NamedTuple):
-    """One contestant on one robot."""
-
-    contestant: str
-    robot: str
-
-    @property
-    def name(self) -> str:
-        """For files and tables."""
-        return f"{self.contestant} {self.robot}"
-
 
 TASKS = tuple(Task(contestant, f"brax/{robot}") for robot in NOTEBOOK for contestant in (SOFTRL, BRAX))
 
