@@ -298,9 +298,15 @@ def load(
     if card is not None:
         return Run(config, None, [card.record], assembled, published(assembled, zoo.load(card.name)))
     best = checkpoint.restore_best(run_directory / "checkpoints", abstract_policy(assembled, abstract_run(assembled)))
+    records = metrics.read(run_directory / "metrics.jsonl")
+    if best is None and records:
+        raise CheckpointError(
+            f"{run_directory} has no best policy: none of its {len(records)} evaluations has a finite return; look at "
+            "the numbers that its environment gives"
+        )
     if best is None:
         raise CheckpointError(f"{run_directory} has no evaluated policy yet; train it further first")
-    return Run(config, run_directory, metrics.read(run_directory / "metrics.jsonl"), assembled, best.state)
+    return Run(config, run_directory, records, assembled, best.state)
 
 
 def _best_return(line: Mapping[str, Any]) -> float:

@@ -210,3 +210,19 @@ def test_a_seed_that_is_there_is_not_run_again(tmp_path):
     assert left == [("Brax SAC", 0), ("softrl tuned", 1), ("Brax SAC", 1)]
     options.table = True
     assert not list(seeds.missing(tasks, options))
+
+
+@pytest.mark.parametrize("robot", brax.NOTEBOOK)
+def test_softrl_and_braxs_sac_are_compared_in_the_same_physics(robot, tmp_path, monkeypatch):
+    asked = {}
+
+    def watch(module, wishes, *_, **__) -> Watched:
+        asked[module] = wishes
+        return Watched({}, [evaluation(1, 1.0, seconds=1000.0, evaluated_s=0.0, updates=1)])
+
+    monkeypatch.setattr(brax, "watch", watch)
+    options = argparse.Namespace(seconds=300.0, every=8192, cores=2, logs=tmp_path)
+    for task in (task for task in brax.TASKS if task.robot == f"brax/{robot}"):
+        brax._seed(task, 0, options, {})
+    ours = softrl.preset(asked["softrl_return"]["env"], **asked["softrl_return"]["changes"])
+    assert asked["brax_return"]["backend"] == ours.env.backend

@@ -1,9 +1,10 @@
 """`scripts/bench brax`: returns by the clock on Brax's robots, softrl's default preset beside Brax's own SAC.
 
 Brax's SAC has the settings that its notebook trains the hopper and the walker with (training.ipynb of google/brax); the
-half cheetah, for which the notebook has no SAC, has the walker's. Both are evaluated by the mode of their policies over
-128 episodes. The training clock begins with the process, so that imports and compilation are in it, and stands still
-while an evaluation runs; what compiling Brax's evaluation takes counts as evaluation.
+half cheetah, for which the notebook has no SAC, has the walker's. Both have the physics of softrl's preset, and are
+evaluated by the mode of their policies over 128 episodes. The training clock begins with the process, so that imports
+and compilation are in it, and stands still while an evaluation runs; what compiling Brax's evaluation takes counts as
+evaluation.
 
 Every finished seed is a file of its own under --results; a seed that is there is not run again.
 """
@@ -17,6 +18,7 @@ from benchmarks import curves, report, seeds
 from benchmarks.cores import pinned
 from benchmarks.peers import Task
 from benchmarks.runs import watch
+from softrl.presets import preset
 
 SHARED = {
     "normalize_observations": True,
@@ -37,6 +39,9 @@ NOTEBOOK = {
 SOFTRL, BRAX = "softrl tuned", "Brax SAC"
 RESULTS = Path(__file__).resolve().parents[2] / "experiments" / "brax"
 
+ALIKE = ("seconds", "every", "cores")
+"""Options that the numbers of one table must have in common."""
+
 TASKS = tuple(Task(contestant, f"brax/{robot}") for robot in NOTEBOOK for contestant in (SOFTRL, BRAX))
 
 
@@ -53,6 +58,8 @@ def run(options: argparse.Namespace) -> dict:
     result = report.header("brax", vars(options).copy())
     about = {name: result[name] for name in ("commit", "machine", "started")}
     chosen = seeds.chosen(TASKS, options.only)
+    for task in chosen:  # refused before minutes of training
+        seeds.require_alike(task, seeds.known(options.results, task), options, ALIKE)
     with pinned(options.cores) as threads:
         for task, seed, path in seeds.missing(chosen, options):
             seeds.keep(path, _seed(task, seed, options, threads) | about)
@@ -77,7 +84,11 @@ def _seed(task: Task, seed: int, options: argparse.Namespace, threads: dict[str,
     if task.contestant == BRAX:
         robot = task.robot.removeprefix("brax/")
         module, wishes = "brax_return", {"robot": robot, "settings": NOTEBOOK[robot] | {"seed": seed}}
-        wishes |= {"every": options.every, "deterministic_eval": True}
+        wishes |= {
+            "backend": preset(task.robot, platform="cpu").env.backend,
+            "every": options.every,
+            "deterministic_eval": True,
+        }
     else:
         changes = {"seed": seed, "steps": 10**9, "eval_every": options.every, "eval_episodes": 128}
         module, wishes = "softrl_return", {"env": task.robot, "changes": changes, "in_memory": True}
@@ -85,7 +96,7 @@ def _seed(task: Task, seed: int, options: argparse.Namespace, threads: dict[str,
     about, evaluations = watch(module, wishes, options.logs / "brax.log", over, extra=threads)
     if not evaluations or not over(evaluations[-1]):
         raise RuntimeError(f"{task.name} ended before {options.seconds:g} s")
-    limits = {name: getattr(options, name) for name in ("seconds", "every", "cores")}
+    limits = {name: getattr(options, name) for name in ALIKE}
     told = {"contestant": task.contestant, "robot": task.robot, "seed": seed, **limits}
     steps = evaluations[-1]["env_steps"]
     return told | {"steps": steps, "curve": curves.curve(evaluations), "about": about}

@@ -60,7 +60,7 @@ def _theirs(options: argparse.Namespace, **more: Any) -> dict[str, Any]:
     """Brax's half cheetah at the same sizes, everything else as its function has it by default."""
     sizes = {"num_envs": options.num_envs, "batch_size": options.batch_size, **more}
     learning = {"grad_updates_per_step": options.updates_per_step, "normalize_observations": True}
-    return {"robot": "halfcheetah", "settings": sizes | learning}
+    return {"robot": "halfcheetah", "backend": "spring", "settings": sizes | learning}
 
 
 def _time_to_return(options: argparse.Namespace, result: dict) -> list[Bar]:

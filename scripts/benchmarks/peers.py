@@ -157,12 +157,7 @@ def _finished(path: Path, task: Task, seed: int, options: argparse.Namespace) ->
 def _known(task: Task, options: argparse.Namespace) -> list[dict[str, Any]]:
     """The seeds that went as far as is asked for. Raises: RuntimeError where one was made otherwise."""
     runs = seeds.known(options.results, task)
-    for run, name in ((run, name) for run in runs for name in ALIKE):
-        if run[name] != (asked := getattr(options, name)):
-            raise RuntimeError(
-                f"{task.name}, seed {run['seed']}, had {name} {run[name]}, not {asked}: give --{name} {run[name]}, or "
-                "other --results"
-            )
+    seeds.require_alike(task, runs, options, ALIKE)
     return [run for run in runs if _enough(task, run["curve"], options)]
 
 

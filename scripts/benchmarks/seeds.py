@@ -53,6 +53,18 @@ def known(folder: Path, task: Named) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob(file(folder, task, "*").name))]
 
 
+def require_alike(
+    task: Named, runs: Sequence[dict[str, Any]], options: argparse.Namespace, names: Sequence[str]
+) -> None:
+    """Raises: RuntimeError where a seed was made with another of these options than is asked for now."""
+    for run, name in ((run, name) for run in runs for name in names):
+        if run[name] != (asked := getattr(options, name)):
+            raise RuntimeError(
+                f"{task.name}, seed {run['seed']}, had {name} {run[name]}, not {asked}: give --{name} {run[name]}, or "
+                "other --results"
+            )
+
+
 def keep(path: Path, record: dict[str, Any]) -> None:
     """Writes a finished seed, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

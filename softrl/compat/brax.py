@@ -98,7 +98,7 @@ def train(
         policy_lr=learning_rate,
         critic_lr=learning_rate,
         temperature_lr=3e-4,  # as Brax has it
-        target_entropy=-0.5 * _action_size(environment, source),
+        target_entropy=None if settings.get("target_sigma") else -0.5 * _action_size(environment, source),
         gamma=discounting,
         batch_size=batch_size,
         normalize_obs=normalize_observations,
@@ -109,8 +109,6 @@ def train(
         updates_per_step=grad_updates_per_step,
         norm="none",
     )
-    if settings.get("target_sigma") is not None:
-        settings = {"target_entropy": None, **settings}  # in its place
     config = change(config, **settings)
     other = None if eval_env is None else _source(eval_env)
     if other is not None and other.kwargs is not None and found_by(other) == found_by(source):

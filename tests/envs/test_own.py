@@ -35,6 +35,14 @@ class Unset(PointMass):
         return jnp.append(super()._seen(state), jnp.linalg.norm(state.velocity) / state.time)
 
 
+class Unpaid(PointMass):
+    """As the point mass, but its rewards are no numbers."""
+
+    def step_env(self, key, state, action, params):
+        obs, state, reward, *rest = super().step_env(key, state, action, params)
+        return obs, state, reward * jnp.nan, *rest
+
+
 class Other(PointMass):
     """As the point mass, under another name."""
 
@@ -67,6 +75,12 @@ def test_a_run_says_what_it_was_trained_in(in_process):
 def test_first_observations_that_are_not_finite_are_the_environments_fault_and_no_learning_rates():
     with pytest.raises(softrl.ConfigError, match="own/Unset: reset gives observations that are not finite, 4 of the"):
         softrl.train(config(Unset()), env=Unset())
+
+
+def test_a_run_whose_evaluations_were_no_numbers_is_not_told_to_train_further(tmp_path):
+    softrl.train(config(Unpaid()), env=Unpaid(), out=tmp_path / "run")
+    with pytest.raises(softrl.CheckpointError, match="none of its 3 evaluations has a finite return; look at"):
+        softrl.load(tmp_path / "run", env=Unpaid())
 
 
 def test_what_lived_in_a_process_only_must_be_given_again(in_process):

@@ -31,7 +31,7 @@ def main() -> None:
             sys.exit()
 
     # One evaluation episode an epoch, outside of its clock.
-    train = parts.trainer(settings["robot"], **settings["settings"])
+    train = parts.trainer(settings["robot"], settings["backend"], **settings["settings"])
     train(num_timesteps=epoch * ENDLESS, num_evals=ENDLESS + 1, num_eval_envs=1, progress_fn=take_turns)
 
 

@@ -22,9 +22,9 @@ def device_put_replicated(tree: Any, devices: list) -> Any:
 jax.device_put_replicated = device_put_replicated
 
 
-def trainer(robot: str, **settings: Any):
+def trainer(robot: str, backend: str, **settings: Any):
     """`brax.training.agents.sac.train` of a robot on one device, everything else as Brax has it."""
-    environment = envs.get_environment(robot, backend="spring")
+    environment = envs.get_environment(robot, backend=backend)
     return functools.partial(
         brax_sac.train, environment=environment, episode_length=1000, max_devices_per_host=1, **settings
     )

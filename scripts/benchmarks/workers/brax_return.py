@@ -27,7 +27,7 @@ def main() -> None:
             }
         )
 
-    parts.trainer(wishes["robot"], **settings)(
+    parts.trainer(wishes["robot"], wishes["backend"], **settings)(
         num_timesteps=explored + wishes["every"] * ENDLESS,
         num_evals=ENDLESS + 1,
         deterministic_eval=wishes["deterministic_eval"],
