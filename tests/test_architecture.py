@@ -71,6 +71,7 @@ NEIGHBOURS = {
     ("cli_serve", "run"),
     ("learner", "export"),  # a learner's policy leaves as a run's does
     ("networks", "distributions"),  # the policy's head is a distribution
+    ("experience", "envs"),  # actions are given within a robot's own bounds
     ("sweep", "presets"),  # every robot of a sweep starts from its own preset
 }
 """The only imports between two packages of one layer."""

@@ -13,7 +13,7 @@ import softrl
 
 def main(steps: int) -> float:
     """Trains on Pendulum and returns the mean of the last ten episodes' returns."""
-    env = gymnasium.wrappers.RescaleAction(gymnasium.make("Pendulum-v1"), np.float32(-1.0), np.float32(1.0))
+    env = gymnasium.make("Pendulum-v1")
     learner = softrl.Learner(softrl.LearnerConfig(), env.observation_space, env.action_space, replay_capacity=100_000)
     returns, total, (obs, _) = [], 0.0, env.reset(seed=0)
     for _ in range(steps):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from softrl.envs.boxes import require_own_names
+from softrl.envs import boxes
 from softrl.errors import ConfigError
 from softrl.types import Action, Continuous, Discrete, PyTree, Spec, selectors
 
@@ -17,15 +17,15 @@ def spec_of(obs_spec: Any, action_spec: Any, *, actor_obs: str | None = None, cr
     Args:
       obs_spec: anything whose leaves have `shape` and `dtype`: `jax.ShapeDtypeStruct`, an array, Gymnasium's `Box` or
         `Dict`, a dictionary of these.
-      action_spec: `Continuous` or `Discrete`; the same as above for a row of A numbers, or A itself, with bounds, where
-        it has them, of −1 and 1; Gymnasium's `Discrete`.
+      action_spec: `Continuous` or `Discrete`; the same as above for a row of A numbers, or A itself, within −1 and 1 or
+        the bounds that it has; Gymnasium's `Discrete`.
       actor_obs, critic_obs: which entry of a dictionary observation each sees. Where neither is given and there are
         entries `state` and `privileged_state`, the actor sees the one and the critic the other.
-    Raises: ConfigError: an observation without entries, an action that is neither a row of numbers nor one of n, or an
-      unknown entry.
+    Raises: ConfigError: an observation without entries, an action that is neither a row of bounded numbers nor one of
+      n, or an unknown entry.
     """
     obs = _shapes(obs_spec)
-    require_own_names("obs_spec", obs)
+    boxes.require_own_names("obs_spec", obs)
     leaves = jax.tree.leaves(obs)
     if not leaves or not all(np.prod(leaf.shape) > 0 for leaf in leaves):
         raise ConfigError(f"obs_spec must hold at least one number, got {obs_spec!r}")
@@ -66,7 +66,10 @@ def _shapes(spec: Any) -> PyTree:
 
 def _action(spec: Any) -> Action:
     if isinstance(spec, Continuous | Discrete):
-        return spec
+        boxes.require_sound("action_spec", spec)
+        if isinstance(spec, Discrete) or spec.low is None:
+            return spec
+        return spec._replace(low=tuple(map(float, spec.low)), high=tuple(map(float, spec.high)))
     if hasattr(spec, "n") and not hasattr(spec, "low") and tuple(getattr(spec, "shape", None) or ()) == ():
         if getattr(spec, "start", 0) != 0:
             raise ConfigError(f"action_spec: actions are 0 … n − 1 here, got {spec!r}: shift them at the environment")
@@ -83,10 +86,8 @@ def _action(spec: Any) -> Action:
             )
     if len(shape) != 1 or shape[0] < 1:
         raise ConfigError(f"action_spec must be one row of A ≥ 1 numbers, got shape {shape}")
-    low, high = getattr(spec, "low", -1.0), getattr(spec, "high", 1.0)
-    if not (np.all(np.equal(low, -1.0)) and np.all(np.equal(high, 1.0))):
-        raise ConfigError(
-            f"actions are in (−1, 1) here, got bounds {low} and {high}: scale them at the environment, for example "
-            "with gymnasium.wrappers.RescaleAction(env, -1.0, 1.0)"
-        )
-    return Continuous(int(shape[0]))
+    low, high = (np.broadcast_to(getattr(spec, name, bound), shape) for name, bound in (("low", -1.0), ("high", 1.0)))
+    if np.all(low == -1.0) and np.all(high == 1.0):
+        return Continuous(int(shape[0]))
+    boxes.require_bounds("action_spec", low, high, spec)
+    return Continuous(int(shape[0]), *(tuple(np.float32(bound).tolist()) for bound in (low, high)))

@@ -61,6 +61,22 @@ def acted(env: str, space: Any) -> Action:
     return Continuous(low.size, *(tuple(np.float32(bound).tolist()) for bound in (low, high)))
 
 
+def require_sound(what: str, kind: Any) -> None:
+    """Raises: ConfigError for actions that cannot be. Args: `what`: for the error."""
+    if not isinstance(kind, Continuous | Discrete):
+        raise ConfigError(
+            f"{what}: action must be softrl.Continuous(size, low, high) or softrl.Discrete(n), got {kind!r}"
+        )
+    count = kind.n if isinstance(kind, Discrete) else kind.size
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+        raise ConfigError(f"{what}: an action is a row of A ≥ 1 numbers or one of n ≥ 1, got {kind}")
+    if isinstance(kind, Discrete) or (kind.low is None and kind.high is None):
+        return
+    if any(np.shape(bound) != (count,) for bound in (kind.low, kind.high)):
+        raise ConfigError(f"{what}: action needs as many finite low and high as it has numbers, got {kind}")
+    require_bounds(what, np.asarray(kind.low), np.asarray(kind.high), kind)
+
+
 def require_bounds(env: str, low: Any, high: Any, space: Any) -> None:
     """Raises: ConfigError for bounds of actions that say nothing. Args: `env`, `space`: for the error."""
     if not (np.all(np.abs(low) <= LARGEST_BOUND) and np.all(np.abs(high) <= LARGEST_BOUND) and np.all(low <= high)):
@@ -107,12 +123,14 @@ def given(boxes: Boxes, action: np.ndarray) -> np.ndarray:
     """An agent's actions `[N, ...]` as the environment takes them: within its bounds, in its shape."""
     if isinstance(boxes.action, Discrete):
         return action.astype(boxes.dtype) + boxes.dtype.type(boxes.start)
-    low, high = np.float32(boxes.action.low), np.float32(boxes.action.high)
-    return scaled(low, high, action).reshape(len(action), *boxes.shape)
+    return own(boxes.action, action).reshape(len(action), *boxes.shape)
 
 
-def scaled(low: np.ndarray, high: np.ndarray, action: np.ndarray) -> np.ndarray:
-    """Actions in [−1, 1] (clipped) within the bounds `[A]`, float32."""
+def own(kind: Action, action: np.ndarray) -> np.ndarray:
+    """An agent's actions, in [−1, 1] (clipped), within the robot's own bounds, float32; one of n as it is."""
+    if isinstance(kind, Discrete) or kind.low is None:
+        return action
+    low, high = np.float32(kind.low), np.float32(kind.high)
     unit = 0.5 * (np.clip(action, -1.0, 1.0) + 1.0)
     return (low + unit * (high - low)).astype(np.float32)
 

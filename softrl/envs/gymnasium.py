@@ -3,6 +3,7 @@
 Its vector environments reset in the same step and keep the true last observation, which is what learning needs.
 """
 
+import copy
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -101,9 +102,15 @@ def _registered(name: str, kwargs: dict[str, Any], episode_length: int, **more: 
         raise ConfigError(f"gym/{name} cannot be made with env_kwargs {kwargs}: {error}") from None
 
 
-def _numbered(maker: Maker, episode_length: int) -> Any:
-    """An environment whose rewards are arrays of one number, with numbers."""
-    return library().wrappers.TransformReward(maker(episode_length), gymnasium_trial.number)
+def _owned(maker: Maker, plain: bool, episode_length: int) -> Any:
+    """A user's environment whose observations stay what they are, and whose rewards are numbers.
+
+    One that writes every observation into the same array would change the last of an episode by its reset, before
+    Gymnasium's vector environment hands it out. Args: `plain`: whether its rewards are no arrays of one number.
+    """
+    env = maker(episode_length)
+    env = library().wrappers.TransformObservation(env, copy.deepcopy, env.observation_space)
+    return env if plain else library().wrappers.TransformReward(env, gymnasium_trial.number)
 
 
 def _limited(function: Callable[..., Any], episode_length: int, **more: Any) -> Any:
@@ -154,12 +161,12 @@ def _make(maker: Maker, config: EnvConfig, *, stagger: bool = True, randomize: A
             plain = gymnasium_trial.tried(name, single, its)
             single.reset(seed=0)
         size = num_envs * gymnasium_state.size(single) if how == "sync" else 0
-        own_truncation = not gymnasium_state.is_gymnasiums(single, "mujoco", "classic_control")
+        users = not gymnasium_state.is_gymnasiums(single, "mujoco", "classic_control")
     finally:
         single.close()
-    opened = OpenEnvs(name, maker if plain else partial(_numbered, maker), num_envs, limit, how, its)
+    opened = OpenEnvs(name, partial(_owned, maker, plain) if users else maker, num_envs, limit, how, its)
     return HostEnv(
-        spec=boxes.spec(its, name, num_envs, limit, own_truncation=own_truncation),
+        spec=boxes.spec(its, name, num_envs, limit, own_truncation=users),
         reset=partial(_reset, opened),
         step=partial(_step, opened),
         snapshot=partial(_snapshot, opened, size),
@@ -234,7 +241,7 @@ def _film(maker: Maker, act: Callable, config: EnvConfig, *, seed: int, steps: i
             if env.render_mode != "rgb_array":
                 blind, env = env, _drawing(maker, env, config)
                 blind.close()
-            pictures = _played(env, act, config, seed, steps, env.render)
+            pictures = _played(env, act, config, seed, steps, lambda: np.array(env.render()))
             return Frames(np.stack(pictures), float(env.metadata.get("render_fps", 30)))
         except library().error.DependencyNotInstalled as error:
             raise ConfigError(f"{config.env} cannot be drawn: {error}") from None

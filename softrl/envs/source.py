@@ -13,7 +13,7 @@ from softrl.envs import boxes
 from softrl.envs.config import EnvConfig
 from softrl.envs.episodes import episodes
 from softrl.errors import ConfigError
-from softrl.types import Continuous, Discrete, Env, Simulator
+from softrl.types import Env, Simulator
 
 
 class Source(NamedTuple):
@@ -78,15 +78,7 @@ def _episodes(simulator: Callable[[EnvConfig], Simulator], config: EnvConfig, *,
 def _require_sound(simulator: Simulator, name: str) -> None:
     """Raises: ConfigError where a user's functions do not fit together, of which XLA would speak in riddles."""
     kind = simulator.action
-    if not isinstance(kind, Continuous | Discrete):
-        raise ConfigError(
-            f"{name}: action must be softrl.Continuous(size, low, high) or softrl.Discrete(n), got {kind!r}"
-        )
-    bounds = (kind.low, kind.high) if isinstance(kind, Continuous) and kind.low is not None else ()
-    if any(np.shape(bound) != (kind.size,) for bound in bounds):
-        raise ConfigError(f"{name}: action needs as many finite low and high as it has numbers, got {kind}")
-    if bounds:
-        boxes.require_bounds(name, *map(np.asarray, bounds), kind)
+    boxes.require_sound(name, kind)
     first = _given(name, "reset(key, index)", ("sim", "obs"), simulator.reset, jax.random.key(0), np.int32(0))
     action = jax.ShapeDtypeStruct(kind.shape, kind.dtype)
     after = _given(name, "step(sim, action)", ("sim", "obs", "reward", "terminated"), simulator.step, first[0], action)

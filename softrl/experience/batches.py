@@ -8,15 +8,15 @@ import numpy as np
 
 from softrl.errors import BatchError
 from softrl.experience.adapters import as_array, check_keys
-from softrl.types import Discrete, PyTree, Spec
+from softrl.types import Action, Discrete, PyTree, Spec
 
 _SHOWN = 8  # bad rows that an error lists
 _ROUNDING = 1e-6
-"""An action that rescaling in float32 has put so little beyond ±1 is taken as ±1."""
+"""An action that rescaling in float32 has put so little beyond a bound, of the larger bound, is taken as the bound."""
 
 
 class Rows(NamedTuple):
-    """Checked transitions, `[B, ...]` NumPy arrays of the learner's own dtypes, B ≥ 1."""
+    """Checked transitions, `[B, ...]` NumPy arrays of the learner's own dtypes, B ≥ 1; actions in [−1, 1]."""
 
     obs: PyTree
     action: np.ndarray
@@ -30,10 +30,11 @@ def checked_rows(spec: Spec, transitions: Mapping[str, Any]) -> Rows:
 
     Args:
       transitions: `obs` and `next_obs` (the true successor, also where the episode was cut) `[B, ...]`, `action`
-        `[B, A]` in [−1, 1], `reward` `[B]`, `terminated` `[B]` bool, and if one likes `truncated` `[B]` bool, which
-        is checked and changes nothing: a truncated step is learned from like any other. Numbers of any width are
+        `[B, A]` within its bounds, `reward` `[B]`, `terminated` `[B]` bool, and if one likes `truncated` `[B]` bool,
+        which is checked and changes nothing: a truncated step is learned from like any other. Numbers of any width are
         converted to the learner's, and those of lists whatever their type.
-    Raises: BatchError: unknown or missing key, wrong rank, shape, dtype or length, no rows, NaN or ∞, |action| > 1.
+    Raises: BatchError: unknown or missing key, wrong rank, shape, dtype or length, no rows, NaN or ∞, an action out of
+      its bounds.
     """
     if hasattr(transitions, "_asdict"):
         transitions = transitions._asdict()
@@ -48,19 +49,29 @@ def checked_rows(spec: Spec, transitions: Mapping[str, Any]) -> Rows:
     if transitions.get("truncated") is not None:
         named.append(("truncated", _numbers("truncated", transitions["truncated"], flag)))
     _require_rows("transitions", named)
-    if isinstance(spec.action, Discrete):
-        unknown = (rows.action < 0) | (rows.action >= spec.action.n)
-        if unknown.any():
-            worst = str(rows.action[unknown].flat[0])
-            raise BatchError("action", f"whole numbers from 0 to {spec.action.n - 1}", worst, _rows(unknown))
-        return rows
-    outside = np.abs(rows.action) > 1.0 + _ROUNDING
+    return rows._replace(action=_unit(spec.action, rows.action))
+
+
+def _unit(kind: Action, action: np.ndarray) -> np.ndarray:
+    """Actions as agents have them: within the robot's own bounds as within [−1, 1], one of n as it is."""
+    if isinstance(kind, Discrete):
+        _require_within("action", action, 0, kind.n - 1, f"whole numbers from 0 to {kind.n - 1}")
+        return action
+    if kind.low is None:
+        expected = "numbers in [−1, 1]: give the robot's own low and high with action_spec, or scale actions"
+        _require_within("action", action, -1.0 - _ROUNDING, 1.0 + _ROUNDING, expected)
+        return np.clip(action, -1.0, 1.0)
+    low, high = np.float64(kind.low)[None], np.float64(kind.high)[None]
+    slack = _ROUNDING * np.maximum(np.abs(low), np.abs(high))
+    _require_within("action", action, low - slack, high + slack, f"numbers from {kind.low} to {kind.high}")
+    unit = 2.0 * (action - low) / np.where(high > low, high - low, np.inf) - (high > low)  # 0 where there is no choice
+    return np.clip(unit, -1.0, 1.0).astype(action.dtype)
+
+
+def _require_within(field: str, given: np.ndarray, low: Any, high: Any, expected: str) -> None:
+    outside = (given < low) | (given > high)
     if outside.any():
-        worst = float(np.abs(rows.action).max())
-        raise BatchError(
-            "action", "numbers in [−1, 1]: scale actions at the environment", f"{worst:.9g}", _rows(outside)
-        )
-    return rows._replace(action=np.clip(rows.action, -1.0, 1.0))
+        raise BatchError(field, expected, f"{given[outside].flat[0]:.9g}", _rows(outside))
 
 
 def checked_obs(spec: Spec, obs: Any) -> tuple[PyTree, bool]:

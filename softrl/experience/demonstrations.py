@@ -1,7 +1,6 @@
 """Demonstrations from a file: `.npz` with the keys of D4RL, of Minari, or of another library that is known here."""
 
 import io
-import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,13 +9,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from softrl.envs import boxes
 from softrl.errors import BatchError, ConfigError, TensorError
 from softrl.experience.adapters import ADAPTERS, adapted, renamed
 from softrl.experience.batches import Rows, checked_rows
 from softrl.numpy_policy import nested
 from softrl.storage import durable
 from softrl.tensors import named
-from softrl.types import Continuous, EnvSpec, Spec, Transition
+from softrl.types import EnvSpec, Spec, Transition
 
 
 def read(path: str | Path, spec: Spec | EnvSpec) -> Rows:
@@ -54,7 +54,8 @@ def write(path: str | Path, rows: Transition, spec: Spec | EnvSpec) -> int:
     kept = np.swapaxes(rows.valid, 0, 1)
     rows = jax.tree.map(lambda x: np.swapaxes(x, 0, 1)[kept], rows)
     flags = {"rewards": rows.reward, "terminals": rows.terminated, "timeouts": rows.truncated}
-    arrays = named({"actions": _own(rows.action, spec), "observations": rows.obs, "next_observations": rows.next_obs})
+    actions = boxes.own(spec.action, rows.action)
+    arrays = named({"actions": actions, "observations": rows.obs, "next_observations": rows.next_obs})
     for name, x in arrays.items():
         if not isinstance(x, np.ndarray):
             raise ConfigError(
@@ -65,15 +66,6 @@ def write(path: str | Path, rows: Transition, spec: Spec | EnvSpec) -> int:
     with durable.explained("write", Path(path)):
         durable.write_atomically(Path(path), content.getvalue())
     return len(rows.reward)
-
-
-def _own(action: np.ndarray, spec: Spec | EnvSpec) -> np.ndarray:
-    """Actions within [−1, 1] as within the robot's own bounds."""
-    kind = spec.action
-    if not isinstance(kind, Continuous) or kind.low is None:
-        return action
-    low, high = np.float32(kind.low)[None], np.float32(kind.high)[None]
-    return low + 0.5 * (np.clip(action, -1.0, 1.0) + 1.0) * (high - low)
 
 
 def _loaded(path: str | Path) -> dict[str, np.ndarray]:
@@ -106,19 +98,5 @@ def _episodes(arrays: dict[str, Any], spec: Spec | EnvSpec, action: str, *, flat
 
 def _rows(given: dict[str, Any], names: str, obs: str, action: str, reward: str, spec: Spec | EnvSpec) -> Rows:
     if action in given:
-        given = given | {reward: np.zeros(len(given[action]), np.float32), action: _unit(given[action], spec, action)}
+        given = given | {reward: np.zeros(len(given[action]), np.float32)}
     return checked_rows(spec, adapted(given, names))
-
-
-def _unit(action: np.ndarray, spec: Spec | EnvSpec, name: str) -> np.ndarray:
-    """Actions within the robot's own bounds as within [−1, 1]."""
-    kind = spec.action
-    if not isinstance(kind, Continuous) or kind.low is None or action.shape[1:] != kind.shape:
-        return action
-    low, high = np.float64(kind.low)[None], np.float64(kind.high)[None]
-    scaled = 2.0 * (action - low) / (high - low) - 1.0
-    if action.size and not np.abs(scaled).max() <= 1.0 + 1e-5 and math.isfinite(float(np.abs(scaled).max())):
-        raise BatchError(
-            name, f"numbers within {kind.low} and {kind.high}", f"{action.min():.6g} to {action.max():.6g}"
-        )
-    return np.clip(scaled, -1.0, 1.0)

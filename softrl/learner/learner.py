@@ -11,6 +11,7 @@ import numpy as np
 from softrl import export as exporting
 from softrl.agents.spaces import spec_of
 from softrl.config import Seed, change, exclusive, flat, replaced, setting
+from softrl.envs import boxes
 from softrl.errors import BatchError, ConfigError, DivergedError, require_known
 from softrl.experience.adapters import adapted, renamed
 from softrl.experience.batches import checked_obs, checked_rows
@@ -179,7 +180,8 @@ class Learner:
             self._hypers = replaced(self._hypers, {name: changed[name] for name in numbers})
 
     def act(self, obs: Any, deterministic: bool = False) -> np.ndarray:
-        """Actions in [−1, 1] for one observation, `[A]`, or for a batch of them, `[B, A]`.
+        """Actions for one observation, `[A]`, or for a batch of them, `[B, A]`, as `add` takes them: within the bounds
+        of `action_spec`, [−1, 1] where it has none.
 
         Args:
           obs: as `obs_spec` says; what only the critic sees may be missing.
@@ -192,7 +194,7 @@ class Learner:
             for width, part in pieces(checked):
                 acts, action = self._programs.act[width](self._state, filled(part, width), np.bool_(deterministic))
                 self._state = self._state._replace(acts=acts)
-                actions.append(np.array(action)[: len(jax.tree.leaves(part)[0])])
+                actions.append(boxes.own(self.spec.action, np.array(action))[: len(jax.tree.leaves(part)[0])])
         return actions[0][0] if single else np.concatenate(actions)
 
     def policy(self) -> PublishedPolicy:

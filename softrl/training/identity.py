@@ -15,6 +15,7 @@ from softrl.agents import algorithm
 from softrl.config import change, to_json
 from softrl.envs import Source, packages
 from softrl.envs.domain_randomization import named
+from softrl.envs.source import spelled
 from softrl.errors import CheckpointError, ConfigError
 from softrl.storage import directory
 from softrl.training import specs
@@ -26,7 +27,7 @@ PACKAGES = ("softrl", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def identity(assembled: Assembled) -> dict[str, Any]:
-    """What `config.json` holds: the config, members with settings of their own, environments, and `surroundings`."""
+    """What `config.json` holds: config, members with settings of their own, environments, functions, `surroundings`."""
     members, evaluation = assembled.members, assembled.evaluation_source
     own = {} if members is None else {"members": [dict(member) for member in members]}
     environment = {**_known(assembled.source), **specs.written(assembled.program.env.spec)}
@@ -34,7 +35,10 @@ def identity(assembled: Assembled) -> dict[str, Any]:
         environment["randomize"] = named(assembled.functions["randomize"])
     if evaluation is not None:
         environment["evaluation"] = {"name": evaluation.name, **_known(evaluation)}
-    return {"config": to_json(assembled.config), **own, "environment": environment, **surroundings()}
+    prior = assembled.functions.get("log_prior")
+    functions = {"log_prior": None if prior is None else spelled(prior)}
+    known = {"config": to_json(assembled.config), **own, "environment": environment, "functions": functions}
+    return known | surroundings()
 
 
 def read(run: str | Path) -> dict[str, Any]:
@@ -119,15 +123,16 @@ def agree(out: Path, assembled: Assembled) -> list[str]:
     config, now, before = assembled.config, identity(assembled), read(out)
     old = read_config(before["config"])
     _refuse_other(out, to_json(change(old, steps=config.training.steps)), now["config"])
-    if "environment" in before:  # older versions did not write it
-        _refuse_other(out, before["environment"], now["environment"])
+    for part in ("environment", "functions"):
+        if part in before:  # older versions did not write it
+            _refuse_other(out, before[part], now[part])
     if directory.differences({"members": before.get("members")}, {"members": now.get("members")}):
         raise ConfigError(f"{out} holds a run with other members; use the same members, or another --out")
     if config.training.steps < old.training.steps:
         raise ConfigError(
             f"{out} was meant for {old.training.steps} steps; steps may grow, not shrink to {config.training.steps}"
         )
-    own = {"config", "environment", "members"}
+    own = {"config", "environment", "functions", "members"}
     grown = ["config.training.steps"] if _follows_steps(config) and config.training.steps != old.training.steps else []
     return grown + [
         name for name in directory.differences(before, now) if name.split(".")[0] not in own and specs.at(before, name)

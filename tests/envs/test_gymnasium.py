@@ -1,5 +1,7 @@
 """Gymnasium behind the host's door: true last observations, replayable seeds, bad numbers kept out."""
 
+import functools
+
 import gymnasium
 import jax
 import numpy as np
@@ -92,6 +94,22 @@ class Impatient(Counter):
         return obs, reward, False, self.steps == 2, {}
 
 
+class Reusing(Counter):
+    """Writes every observation into the same array, on death too."""
+
+    def __init__(self, falls_at: int = 0):
+        super().__init__(falls_at)
+        self.seen = np.zeros(2)
+
+    def reset(self, *, seed=None, options=None):
+        self.seen[:], info = super().reset(seed=seed)
+        return self.seen, info
+
+    def step(self, action):
+        self.seen[:], *rest = super().step(action)
+        return self.seen, *rest
+
+
 class Sensors(Counter):
     """Dictionary observations."""
 
@@ -144,6 +162,17 @@ def test_a_time_limit_keeps_the_last_observation_and_is_not_death():
     assert not after.terminated.any()
     np.testing.assert_array_equal(after.final_obs[:, 0], 3.0)
     np.testing.assert_array_equal(after.obs[:, 0], 0.0)
+
+
+@pytest.mark.parametrize(("vectorization", "falls"), [("sync", 0), ("sync", 3), ("async", 3)])
+def test_the_last_observation_of_an_environment_that_reuses_its_array_is_not_the_next_ones_first(vectorization, falls):
+    config = EnvConfig(env="own", backend=vectorization, num_envs=2, episode_length=3)
+    env = make_env(config, functools.partial(Reusing, falls))
+    env.reset(0)
+    after = stepped(env, np.ones((3, 2, 1)))[-1]
+    np.testing.assert_array_equal(after.final_obs, [[3.0, 10.0]] * 2)
+    np.testing.assert_array_equal(after.obs[:, 0], 0.0)
+    env.close()
 
 
 def test_death_at_the_time_limit_is_death():

@@ -3,11 +3,14 @@
 import jax
 import numpy as np
 import pytest
+from gymnasium.spaces import Box
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import softrl
 from softrl.agents.spaces import spec_of
+from softrl.envs import boxes
+from softrl.errors import BatchError, ConfigError
 from softrl.experience.batches import checked_obs, checked_rows
 from tests.learner.small import ACTIONS, ASYMMETRIC, OBS, learner, rows
 
@@ -110,6 +113,34 @@ MALFORMED = {
 }
 
 
+def test_actions_come_within_the_robots_own_bounds_and_are_learnt_from_within_ours():
+    spec = spec_of(np.zeros(OBS, np.float32), Box(np.float32([-2.0, 1000.0, 3.0]), np.float32([2.0, 1001.0, 3.0])))
+    pushed = rows(3) | {"action": np.float32([[-2.0, 1000.0, 3.0], [0.0, 1000.5, 3.0], [2.000001, 1001.0, 3.0]])}
+    np.testing.assert_allclose(checked_rows(spec, pushed).action, [[-1, -1, 0], [0, 0, 0], [1, 1, 0]], atol=1e-6)
+    np.testing.assert_array_equal(boxes.own(spec.action, np.float32([[1.0, 1.0, 0.0]])), [[2.0, 1001.0, 3.0]])
+    pushed["action"][1, 0] = 2.1
+    with pytest.raises(BatchError, match="numbers from") as caught:
+        checked_rows(spec, pushed)
+    assert list(caught.value.rows) == [1]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        softrl.Continuous(2, (1.0, -1.0), (-1.0, 1.0)),
+        softrl.Continuous(2, (-1.0, np.nan), (1.0, 1.0)),
+        softrl.Continuous(2, (-1.0, -np.inf), (1.0, 1.0)),
+        softrl.Continuous(2, (-1.0,), (1.0, 1.0)),
+        softrl.Continuous(0),
+        softrl.Discrete(0),
+        Box(-np.inf, np.inf, (2,)),
+    ],
+)
+def test_actions_that_cannot_be_are_refused_before_anything_is_compiled(action):
+    with pytest.raises(ConfigError, match=r"action_spec: (softrl scales|action needs|an action is)"):
+        spec_of(np.zeros(OBS, np.float32), action)
+
+
 def test_discrete_actions_that_there_are_not_are_refused_with_their_rows():
     spec = softrl.spec_of(jax.ShapeDtypeStruct((1,), "float32"), softrl.Discrete(3))
     rows = {
@@ -119,7 +150,7 @@ def test_discrete_actions_that_there_are_not_are_refused_with_their_rows():
         "terminated": np.zeros(4, bool),
     }
     for wrong in (-1, 3):
-        with pytest.raises(softrl.BatchError, match=rf"whole numbers from 0 to 2.*{wrong}.*rows? 1"):
+        with pytest.raises(BatchError, match=rf"whole numbers from 0 to 2.*{wrong}.*rows? 1"):
             checked_rows(spec, rows | {"action": np.array([0, wrong, 2, 1])})
 
 
@@ -132,7 +163,7 @@ def test_malformed_batches_leave_the_learner_equal_to_one_that_never_saw_them():
                 one.add(rows(3, seed=number, obs=ASYMMETRIC), demonstrations=number % 20 == 0)
                 one.step()
         before = abused.state_sha256()
-        with pytest.raises(softrl.BatchError) as error:
+        with pytest.raises(BatchError) as error:
             abused.add(batch, demonstrations=number % 2 == 0)
         assert field is None or error.value.field == field, f"{name}: {error.value}"
         assert error.value.expected and error.value.got, name
@@ -145,14 +176,14 @@ def test_malformed_batches_leave_the_learner_equal_to_one_that_never_saw_them():
 def test_an_error_names_the_bad_rows_and_no_others():
     batch = rows(6)
     batch["obs"][[1, 4], 0] = np.nan
-    with pytest.raises(softrl.BatchError) as error:
+    with pytest.raises(BatchError) as error:
         checked_rows(spec_of(np.zeros(OBS, np.float32), ACTIONS), batch)
     assert (error.value.field, error.value.rows) == ("obs", (1, 4))
     assert str(error.value) == "obs: expected finite float32 numbers, got nan (rows 1, 4)"
 
 
 def test_a_list_of_bad_rows_stays_short():
-    with pytest.raises(softrl.BatchError) as error:
+    with pytest.raises(BatchError) as error:
         checked_rows(spec_of(np.zeros(OBS, np.float32), ACTIONS), {**rows(100), "action": np.full((100, ACTIONS), 3.0)})
     assert len(error.value.rows) == 8
 
@@ -175,7 +206,7 @@ def test_whatever_comes_in_is_refused_as_a_batch_error_or_is_a_batch(batch):
     spec = spec_of(np.zeros(OBS, np.float32), ACTIONS)
     try:
         checked = checked_rows(spec, batch)
-    except softrl.BatchError:
+    except BatchError:
         return
     assert len(checked.reward) >= 1
     assert np.isfinite(checked.obs).all()
@@ -211,5 +242,5 @@ def test_acting_needs_only_what_the_actor_sees():
     ],
 )
 def test_acting_on_a_malformed_observation_is_refused(obs):
-    with pytest.raises(softrl.BatchError):
+    with pytest.raises(BatchError):
         checked_obs(SPEC, obs)

@@ -2,6 +2,7 @@
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -9,6 +10,9 @@ from softrl import cli, preset
 from softrl.config import change, flat
 from softrl.reporting.table import gather, runs
 from softrl.sweep import batch, spec
+from softrl.training import identity
+from softrl.training.assemble import assemble
+from tests import wanderer
 from tests.sweep import tiny as sweeps
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -58,3 +62,35 @@ def made_of(result):
     """The settings of a preset with a result's own, without those that are no part of an algorithm."""
     own = preset(result.task, name=result.preset, algorithm=result.algorithm, platform="cpu")
     return {name: value for name, value in flat(change(own, **result.setting)).items() if name not in runs.NOT_ITS_OWN}
+
+
+def run_of(directory, config, **pieces):
+    """A run's directory as training leaves it, with one evaluation, that nobody trained."""
+    identity.write(directory, assemble(config, **pieces))
+    record = {"env_steps": 64, "updates": 1, "eval": {"return_mean": [1.0], "stochastic_return_mean": [1.0]}}
+    (directory / "metrics.jsonl").write_text(json.dumps(record) + "\n")
+    return gather.read(directory)[0]
+
+
+def test_other_arguments_of_an_environment_are_another_task_and_no_other_seed(tmp_path):
+    for name, kwargs in (("plain", "{}"), ("paid", '{"forward_reward_weight": 2}')):
+        (tmp_path / name).mkdir()
+        run_of(tmp_path / name, change(preset("gym/HalfCheetah-v5"), env_kwargs=kwargs))
+    paid, plain = gather.read(tmp_path)
+    assert paid.task == "gym/HalfCheetah-v5 (forward_reward_weight 2)" and plain.task == "gym/HalfCheetah-v5"
+    assert (paid.preset, paid.setting) == (plain.preset, plain.setting) == ("tuned", {})
+
+
+def prior(obs, action):
+    return -jnp.sum(action**2, axis=-1)
+
+
+def test_runs_in_an_environment_that_lived_in_a_process_are_told_apart_by_their_settings(tmp_path):
+    found = [
+        run_of(tmp_path, change(preset(walker := wanderer.continuous()), **changes), env=walker, **pieces)
+        for changes, pieces in (({}, {}), ({"gamma": 0.5}, {}), ({}, {"log_prior": prior}))
+    ]
+    assert [one.preset for one in found] == ["tuned"] * 3
+    (plain, short, priced) = (dict(one.setting) for one in found)
+    assert short == plain | {"gamma": 0.5}
+    assert priced == plain | {"log_prior": "tests.reporting.test_table_of_runs.prior"}

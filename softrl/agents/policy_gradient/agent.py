@@ -15,7 +15,7 @@ from softrl.agents.policy_gradient.actions import kind_of
 from softrl.agents.policy_gradient.config import PolicyGradientConfig, PolicyGradientHypers
 from softrl.agents.policy_gradient.state import Parts, PolicyGradientState
 from softrl.agents.policy_gradient.update import update
-from softrl.agents.prior import LogPrior, log_uniform
+from softrl.agents.prior import LogPrior, log_uniform, require_sound
 from softrl.algorithm import Agent
 from softrl.types import EnvSpec, Spec
 
@@ -29,7 +29,9 @@ def build(config: PolicyGradientConfig, spec: Spec | EnvSpec, *, log_prior: LogP
       log_prior: a log density over actions whose KL replaces the entropy. The target entropy then bounds −KL(π ‖ prior)
         + A log 2 (of n discrete actions + log n).
     Returns: `Agent` with `PolicyGradientState`, `PolicyGradientInfo` and `Policy`.
+    Raises: ConfigError for a prior of another form.
     """
+    require_sound(log_prior, spec)
     parts = parts_of(config, spec, log_prior)
     choose = from_distribution(*parts.kind.policy)
     return Agent(

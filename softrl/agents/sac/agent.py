@@ -12,7 +12,7 @@ from softrl.agents.carry import stateless, uniform_actions
 from softrl.agents.critics import critic_layers
 from softrl.agents.observations import size
 from softrl.agents.policy import Policy, act, from_distribution, observe
-from softrl.agents.prior import LogPrior, log_uniform, of_action
+from softrl.agents.prior import LogPrior, log_uniform, of_action, require_sound
 from softrl.agents.sac.actions import kind_of
 from softrl.agents.sac.carry import remembering
 from softrl.agents.sac.config import SACConfig
@@ -53,8 +53,9 @@ def build(config: SACConfig, spec: Spec | EnvSpec, *, log_prior: LogPrior | None
         entropy then bounds −KL(π ‖ prior) + A log 2 (of n discrete actions + log n). The uniform prior takes that much
         times α from every step: where episodes cannot terminate that leaves the best policy as it was, where they can
         it is a cost of living.
-    Returns: `Agent` with `SACState`, `SACInfo` and `Policy`.
+    Returns: `Agent` with `SACState`, `SACInfo` and `Policy`. Raises: ConfigError for a prior of another form.
     """
+    require_sound(log_prior, spec)
     base = 0.0 if log_prior is None and config.action_prior == "lebesgue" else log_uniform(spec.action)
     constant = partial(_constant_prior, spec.action, base)
     prior = constant if log_prior is None else partial(of_action, log_prior, spec.action)

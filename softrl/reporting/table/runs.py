@@ -1,13 +1,13 @@
 """Run directories and sweeps as results: `config.json` and `metrics.jsonl`, or `sweep.json` and the ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from softrl.agents import algorithm
-from softrl.config import flat
+from softrl.config import change, flat
 from softrl.errors import SoftRLError
 from softrl.presets import preset
 from softrl.reporting.report.read_run import at, own_of
@@ -15,6 +15,7 @@ from softrl.reporting.table.results import Result
 from softrl.storage import metrics
 from softrl.sweep import folder, ledger, results
 from softrl.training import identity
+from softrl.training.config import Config
 from softrl.training.config import read as read_config
 
 NOT_ITS_OWN = ("steps", "seed", "seeds", "eval_every", "eval_episodes", "chunk_steps", "data_shards", "member_map")
@@ -34,6 +35,9 @@ def of_run(run: Path) -> list[Result]:
     about, records = identity.read(run), metrics.read(run / "metrics.jsonl")
     config = about["config"]
     name, setting = named(config)
+    functions = {"randomize": about.get("environment", {}).get("randomize"), **about.get("functions", {})}
+    setting |= {what: function for what, function in functions.items() if function is not None}
+    env = read_config(config).env
     found = []
     for index, own in enumerate(own_of(about) if records else ()):
         curve = {
@@ -46,7 +50,7 @@ def of_run(run: Path) -> list[Result]:
         found.append(
             Result(
                 suite="",
-                task=config["env"]["env"],
+                task=_task(env.env, env.kwargs),
                 algorithm=config.get("algorithm", "sac"),
                 preset=name,
                 seed=own["seed"],
@@ -82,14 +86,16 @@ def of_sweep(directory: Path) -> list[Result]:
         }
         result = Result(
             suite="",
-            task=config.env.env,
+            task=_task(config.env.env, config.env.kwargs),
             algorithm=config.algorithm,
             preset=sweep.about["preset"],
             seed=row.member.seed,
             steps=config.training.steps,
             curve=_arrays(curve),
             about=surroundings(sweep.about),
-            setting={name: value for name, value in row.changes.items() if name not in ("env", "algorithm")},
+            setting={
+                name: value for name, value in row.changes.items() if name not in ("env", "env_kwargs", "algorithm")
+            },
         )
         found.append(result)
     return found
@@ -97,23 +103,38 @@ def of_sweep(directory: Path) -> list[Result]:
 
 def named(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The preset that a run's config comes from and what differs: of the algorithm's, on a CPU or an accelerator, the
-    one that differs in the fewest settings. Empty where the environment is not to be had here.
-
-    Args: `config`: of config.json.
+    one that differs in the fewest settings. Args: `config`: of config.json.
     """
-    nearest: tuple[str, dict[str, Any]] | None = None
+    own = flat(read_config(config))
     try:
-        own = flat(read_config(config))
-        for name in algorithm(own["algorithm"]).presets:
-            for platform in ("cpu", "gpu"):
-                kwargs = {"env_kwargs": own["env_kwargs"]}
-                from_it = flat(preset(own["env"], algorithm=own["algorithm"], platform=platform, name=name, **kwargs))
-                changed = {key: own[key] for key in own if key not in NOT_ITS_OWN and own[key] != from_it[key]}
-                if nearest is None or len(changed) < len(nearest[1]):
-                    nearest = name, changed
-    except SoftRLError:  # an environment of one's own that lived in a process, or whose library is not here
-        pass
-    return nearest or ("", {})
+        bases = list(_presets(own))
+    except SoftRLError:  # an environment that lived in a process, or whose library is not here
+        bases = list(_presets_by_name(own))
+    left_out = {*NOT_ITS_OWN, "env_kwargs"}  # which are the task's
+    differing = [
+        (name, {key: own[key] for key in own if key not in left_out and own[key] != base[key]}) for name, base in bases
+    ]
+    return min(differing, key=lambda one: len(one[1]))
+
+
+def _presets(own: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in algorithm(own["algorithm"]).presets:
+        for platform in ("cpu", "gpu"):
+            known = {"algorithm": own["algorithm"], "env_kwargs": own["env_kwargs"]}
+            yield name, flat(preset(own["env"], platform=platform, name=name, **known))
+
+
+def _presets_by_name(own: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Presets for an environment that cannot be looked up: what it prefers itself is not in them."""
+    for name, settings in algorithm(own["algorithm"]).presets.items():
+        for device in ("cpu", "accelerator", "host"):
+            yield name, flat(change(Config(algorithm=own["algorithm"]), **settings(own["env"], device)))
+
+
+def _task(env: str, kwargs: Mapping[str, Any]) -> str:
+    """An environment with its arguments, which make another task of it."""
+    told = ", ".join(f"{name} {value}" for name, value in kwargs.items())
+    return f"{env} ({told})" if told else env
 
 
 def surroundings(about: Mapping[str, Any]) -> dict[str, Any]:
