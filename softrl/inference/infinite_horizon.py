@@ -1,6 +1,7 @@
 """Discounted soft control on tables: value iteration, policy evaluation and policy iteration."""
 
 import functools
+import warnings
 from typing import NamedTuple
 
 import jax
@@ -67,6 +68,8 @@ def soft_value_iteration(
       gamma: γ in [0, 1). temperature: α > 0, in reward units.
       tol: the contractions stop within `tol` of the fixed point in the sup norm (never closer than rounding allows).
       mode, discount: "variational" or "optimistic"; "absorbing" or "scaled", which matters in the optimistic mode only.
+      max_iterations: values of a γ near 1 need some log(tol (1 − γ)) / log γ; where they have fewer, a RuntimeWarning
+        says so (known values only), and `soft_policy_iteration` needs about ten.
     Raises:
       ValueError: a bad model or setting, or an infinite discounted evidence (known values only; under a transformation
         `residual` stays large).
@@ -79,7 +82,9 @@ def soft_value_iteration(
     problem = _validate(mdp, gamma, temperature, tol)
     if kind == "absorbing":
         _check_evidence(*problem[:3])
-    return _fixed_point((*problem, max_iterations, None), kind)
+    return _told(
+        _fixed_point((*problem, max_iterations, None), kind), max_iterations, tol, "soft_policy_iteration, or "
+    )
 
 
 def soft_policy_iteration(
@@ -105,7 +110,7 @@ def soft_policy_iteration(
         log_policy = soft.log_policy(jnp.zeros_like(mdp.reward), 1.0, mdp.log_prior)
     else:
         log_policy = _validate_policy(mdp, log_policy)
-    return _fixed_point((mdp, *settings, max_iterations, log_policy), "variational")
+    return _told(_fixed_point((mdp, *settings, max_iterations, log_policy), "variational"), max_iterations, tol)
 
 
 def soft_policy_evaluation(
@@ -123,6 +128,17 @@ def soft_policy_evaluation(
     """
     mdp, gamma, temperature, _ = _validate(mdp, gamma, temperature, 1.0)
     return _evaluate(mdp, _validate_policy(mdp, log_policy), gamma, temperature)
+
+
+def _told(values: SoftValues, max_iterations: int, tol: jax.Array | float, other: str = "") -> SoftValues:
+    """The values; a warning where they are known and there were too few iterations. `other`: what else may help."""
+    count, error, limit = (checks.known(x) for x in (values.iterations, values.residual, tol))
+    if count is not None and limit is not None and np.any((count >= max_iterations) & ~(error <= limit)):
+        said = (
+            f"no fixed point after {max_iterations:,} iterations: residual {np.max(error):.3g}, tol {np.max(limit):.3g}"
+        )
+        warnings.warn(f"{said}; take {other}more max_iterations", RuntimeWarning, stacklevel=3)
+    return values
 
 
 @functools.partial(jax.jit, static_argnames="kind")

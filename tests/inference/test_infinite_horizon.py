@@ -42,7 +42,19 @@ def test_each_iteration_contracts_by_gamma():
 
 
 def _after(count):
-    return inference.soft_value_iteration(MDP, gamma=GAMMA, temperature=TEMPERATURE, max_iterations=count)
+    with pytest.warns(RuntimeWarning, match="no fixed point after"):
+        return inference.soft_value_iteration(MDP, gamma=GAMMA, temperature=TEMPERATURE, max_iterations=count)
+
+
+def test_values_that_have_not_converged_are_not_given_without_a_word():
+    near_one = {"gamma": 0.9999, "temperature": TEMPERATURE}
+    exact = inference.soft_policy_iteration(MDP, **near_one)
+    with pytest.warns(
+        RuntimeWarning, match=r"after 1,000 iterations: residual .*soft_policy_iteration, or more"
+    ) as told:
+        early = inference.soft_value_iteration(MDP, **near_one, max_iterations=1_000)
+    assert told[0].filename == __file__, "it names the caller's line"
+    assert np.abs(early.v - exact.v).max() > 1.0
 
 
 def test_policy_iteration_improves_monotonically_to_the_same_fixed_point():
