@@ -30,6 +30,7 @@ class SweepWatcher:
         self.best, self.best_member = -math.inf, ""
         self.batch: tuple[str, ...] = ()
         self.groups: dict[str, list[str]] = {}
+        self.inexact: set[str] = set()
         self.begun: set[str] = set()
         self.compiled_s: list[float] = []
 
@@ -43,6 +44,7 @@ class SweepWatcher:
         plan: Plan = event["plan"]
         self.members = plan.members
         self.groups = {one.group.id: [member.id for member in one.group.members] for one in plan.groups}
+        self.inexact = {member for one in plan.groups if not one.exact for member in self.groups[one.group.id]}
         for line in text(plan):
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         total = sum(group.env_steps for group in plan.groups)
@@ -55,6 +57,8 @@ class SweepWatcher:
         if event["lines"]:
             self._take(event["lines"])
             self.progress.note(f"going on with {len(self.steps):,} members that have begun")
+            if self.inexact & {member for member in self.steps if member not in self.ended}:
+                self.progress.note("those whose environments cannot be put back begin new episodes")
             self._show()
 
     def _lines(self, event: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The driver of a sweep: plan, let a launcher train what can run, keep the ledger, write the table; again until done.
 
-The driver's own state is on the disk: kill it at any moment, start it again, and it ends with the same table.
+The driver's own state is on the disk: kill it at any moment, start it again, and it goes on.
 """
 
 import contextlib
@@ -50,6 +50,9 @@ def run(
     listener: Listener = lambda event: None,
 ) -> Outcome:
     """Trains a sweep, or goes on with it: the same call after any kill ends with the same results.csv, bit for bit.
+
+    Members in environments on the host that have no snapshot begin new episodes where they are killed, as the plan
+    says: those that were at work then have other numbers.
 
     Args:
       source: a TOML file or a mapping of the same form; see `softrl.sweep.spec`.

@@ -33,7 +33,9 @@ class GroupPlan(NamedTuple):
     group: with its members in batches. batches: how many. members: that will be trained, a sampler's included.
     member_bytes: of one member's state, replay included. per_device: members that fit on a device. checkpoint_bytes:
     of a batch, uncompressed. env_steps: of all members together. alone: whether a batch is of one member by nature,
-    since its simulator is on the host. seconds: about, None without a calibration.
+    since its simulator is on the host. exact: whether a batch that is killed goes on to the bit; where a host's
+    environments cannot be put back to where they were, they begin new episodes. seconds: about, None without a
+    calibration.
     """
 
     group: Group
@@ -44,6 +46,7 @@ class GroupPlan(NamedTuple):
     checkpoint_bytes: int
     env_steps: int
     alone: bool
+    exact: bool
     seconds: float | None = None
 
 
@@ -99,7 +102,8 @@ def _group_plan(
     # On a CPU a checkpoint's copy and the lanes' are in the same memory; a gather holds the population twice.
     copies = 1 + 2 * cpu + isinstance(spec.search, Pbt | Halving)
     fits = 2**31 if free is None else int(MARGIN * free / (copies * size))
-    alone = isinstance(assembled.program.env, HostEnv)
+    env = assembled.program.env
+    alone = isinstance(env, HostEnv)
     if alone:
         fits = min(1, fits)  # a simulator on the host steps for one member
     if fits < 1:
@@ -110,7 +114,8 @@ def _group_plan(
     count, total, steps = _cost(spec, group)
     width = wanted if begun else _width(spec.search, group, count, wanted, fits * devices, devices, cpu)
     group = split(group._replace(config=change(group.config, seeds=width)), width)
-    return GroupPlan(group, math.ceil(total / width), total, size, fits, size * width, steps, alone)
+    exact = not alone or env.snapshot_size > 0
+    return GroupPlan(group, math.ceil(total / width), total, size, fits, size * width, steps, alone, exact)
 
 
 def _member_bytes(assembled: Assembled) -> int:

@@ -39,6 +39,8 @@ def text(plan: Plan) -> list[str]:
     steps = sum(one.env_steps for one in plan.groups)
     free = "unknown" if plan.memory is None else units.size(plan.memory)
     lines.append(f"{steps:,} environment steps; memory of a device: {free}, devices: {plan.devices}")
+    if inexact := sorted({one.group.config.env.env for one in plan.groups if not one.exact}):
+        lines.append(f"after a kill members at work begin new episodes: {', '.join(inexact)} cannot be put back")
     if plan.seconds is not None:
         lines.append(f"about {units.duration(plan.seconds)}, compilation included")
     return lines

@@ -77,6 +77,14 @@ def test_what_cannot_fit_is_refused_with_what_does():
         )
 
 
+def test_a_plan_says_which_members_end_with_other_numbers_after_a_kill():
+    said = "after a kill members at work begin new episodes: gym/MountainCarContinuous-v0 cannot be put back"
+    robots = ["gym/MountainCarContinuous-v0", "gym/InvertedPendulum-v5"]
+    words = {"seeds": 1, "axes": {"env": robots}}
+    assert said in planned(words)
+    assert not any("after a kill" in line for line in planned(words | {"axes": {"env": robots[1:]}}))
+
+
 def test_a_plan_tells_what_a_search_will_cost():
     halving = tiny.spec(
         {"critic_lr": {**LR, "n": 9}}, steps=128 * 9, search={"method": "halving", "eta": 3, "rungs": 3}
