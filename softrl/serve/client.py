@@ -94,6 +94,7 @@ class Client:
         self._channel = _channel(address, tls_ca)
         self._stopped = threading.Event()
         self._policy: NumpyPolicy | None = None
+        self._life = 0
         self._unanswered: protocol.PushRequest | None = None
         try:
             reply = self._call("Join", protocol.JoinRequest(actor=actor, session=self._session), protocol.JoinReply)
@@ -145,10 +146,11 @@ class Client:
         Raises: ServerError as `push`.
         """
         have = self._policy
-        request = protocol.PullRequest(version=have.version if have else 0, has_policy=have is not None)
+        known = {} if have is None else {"version": have.version, "has_policy": True, "life": self._life}
+        request = protocol.PullRequest(**known)
         reply = self._call("Pull", request, protocol.PullReply)
         if reply.policy:
-            self._policy = NumpyPolicy.load(reply.policy)
+            self._policy, self._life = NumpyPolicy.load(reply.policy), reply.life
         return self._policy
 
     def close(self) -> None:

@@ -16,8 +16,8 @@ _FIELDS = {
         ("names", "string"),
     ),
     "PushReply": (("rows", "uint64"), ("repeated", "bool"), ("version", "uint64")),
-    "PullRequest": (("version", "uint64"), ("has_policy", "bool")),
-    "PullReply": (("version", "uint64"), ("policy", "bytes")),
+    "PullRequest": (("version", "uint64"), ("has_policy", "bool"), ("life", "uint64")),
+    "PullReply": (("version", "uint64"), ("policy", "bytes"), ("life", "uint64")),
 }
 """Every message's fields in the order of their numbers, from 1."""
 

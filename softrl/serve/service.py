@@ -1,5 +1,6 @@
 """The calls of protocol.proto: bytes in, a reply or a status out."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,12 +28,14 @@ _STATUS: dict[type[Exception], tuple[grpc.StatusCode, str]] = {
 
 @dataclass
 class Service:
-    """Where calls arrive. published: the version and bytes of the last policy file that was asked for."""
+    """Where calls arrive. published: the version and bytes of the last policy file that was asked for. life: a number
+    that no other process of a server has."""
 
     shared: SharedLearner
     metrics: Metrics
     max_bytes: int
     published: tuple[int, bytes] = field(default=(-1, b""))
+    life: int = field(default_factory=lambda: secrets.randbits(63) + 1)
 
 
 def handlers(service: Service) -> grpc.GenericRpcHandler:
@@ -78,11 +81,11 @@ def _push(service: Service, data: bytes):
 def _pull(service: Service, data: bytes):
     request = protocol.PullRequest.FromString(data)
     version = service.shared.version
-    if request.has_policy and request.version == version:
-        return protocol.PullReply(version=version)
+    if request.has_policy and (request.version, request.life) == (version, service.life):
+        return protocol.PullReply(version=version, life=service.life)
     if service.published[0] != version:
         policy = service.shared.learner.actor()  # waits for the end of the learner's present call
         service.published = (policy.version, encode(policy))
     service.metrics.pulls.inc()
     sent, policy_file = service.published
-    return protocol.PullReply(version=sent, policy=policy_file)
+    return protocol.PullReply(version=sent, policy=policy_file, life=service.life)

@@ -42,7 +42,14 @@ def read_file(path: str | Path, flag: str = "") -> bytes:
 
 
 def encode_transitions(transitions: Mapping[str, Any]) -> bytes:
-    """Transitions, dictionary observations as `obs/NAME`, as safetensors bytes."""
+    """Transitions, dictionary observations as `obs/NAME`, as safetensors bytes.
+
+    Raises: BatchError: they are no arrays by name.
+    """
+    if hasattr(transitions, "_asdict"):
+        transitions = transitions._asdict()
+    if not isinstance(transitions, Mapping):
+        raise BatchError("transitions", "a mapping of arrays", f"a {type(transitions).__name__}")
     return tensors.encode({name: _array(name, value) for name, value in tensors.named(transitions).items()})
 
 

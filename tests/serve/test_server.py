@@ -264,6 +264,36 @@ def test_pulled_policies_act_as_the_learner_does_and_are_sent_once_a_version(lea
         np.testing.assert_allclose(second(obs), learner.act(obs, deterministic=True), atol=1e-5)
 
 
+def test_a_policy_that_a_killed_server_counted_to_is_not_taken_for_the_next_servers(learner):
+    """Both servers count to one version, from the same save, by other rows."""
+    learner.save()
+
+    def serve(address: str):
+        learner.restore()  # as after a kill
+        return server.running(learner, learner.directory, access(address, None, None, None), QUIET)
+
+    def pulled(running, seed: int):
+        learner.add(rows(seed, 1, 128))
+        with shared_learner.learning(running.shared):
+            learner.step(3)
+        return client.pull()
+
+    with serve("127.0.0.1:0") as running:
+        client = Client(running.address, "outliving")
+        first = pulled(running, 0)
+        learner.restore()  # so that its end saves nothing new
+    with client, serve(running.address) as running:
+        second = pulled(running, 1)
+        obs = np.ones((1, 3), np.float32)
+        assert first.version == second.version and (first(obs) != second(obs)).any()
+        np.testing.assert_allclose(second(obs), learner.act(obs, deterministic=True), atol=1e-5)
+
+
+def test_a_push_of_nothing_is_refused_in_words(open_server):
+    with Client(open_server.address, "nothing") as client, pytest.raises(BatchError, match="a mapping of arrays"):
+        client.push(None)
+
+
 def test_a_push_longer_than_the_limit_is_refused_on_both_sides(open_server):
     with Client(open_server.address, "long", patience=0) as client:
         with pytest.raises(ServerError, match="push fewer rows"):
