@@ -16,8 +16,9 @@ class ExportOptions:
 
     run: tyro.conf.Positional[str]
     """Export the policy of the run or the learner in this directory, or the policy zoo/NAME of the zoo."""
-    format: str = "onnx"
-    """Write onnx, stablehlo (for `jax.export`) or safetensors (for NumPy, with softrl.numpy_policy)."""
+    format: str | None = None
+    """Write onnx, stablehlo (for `jax.export`) or safetensors (for NumPy, with softrl.numpy_policy); by default what
+    --out ends with, or else onnx."""
     out: str | None = None
     """Write to this file, by default <what>.<format> in that directory; here for one of the zoo."""
     what: str = "policy"
@@ -53,10 +54,9 @@ class ServeOptions:
 def export(argv: list[str]) -> int:
     """`softrl export`."""
     options = tyro.cli(ExportOptions, args=argv, prog="softrl export", description="Write a policy as a file.")
-    from softrl.export import require_format
+    from softrl.export import chosen_format
 
-    require_format(options.format)
-    done = _exported(options, Path(options.run), options.format)
+    done = _exported(options, Path(options.run), chosen_format(options.format, options.out))
     print(f"{done.path}: {done.bytes:,} bytes")
     print(f"max difference from the live policy over {done.observations:,} observations: {done.difference:.2g}")
     return 0

@@ -17,7 +17,7 @@ from softrl.agents.observations import inputs, whole
 from softrl.config import change
 from softrl.envs import found, found_by
 from softrl.errors import CheckpointError, ConfigError, SoftRLError, TensorError, require_known
-from softrl.export import Exported, export
+from softrl.export import Exported, chosen_format, export
 from softrl.numpy_policy import observed
 from softrl.reporting import show
 from softrl.reporting.curve import curve
@@ -113,7 +113,7 @@ class Run:
         """Writes what the best policy does, drawn and not by its mode, in whole episodes: an .npz with D4RL's keys.
 
         Args: `path`: by default demonstrations.npz as `export` says; `seed`: of the episodes.
-        Returns: the file, which `--algorithm airl --demonstrations` and `Learner.add_demonstrations` take.
+        Returns: the file, which `--algorithm airl --demonstrations` takes, and `Learner.add(…, names="d4rl")`.
         """
         path = self._place(path, "demonstrations.npz")
         show.demonstrated(self.assembled, self.best_policy, path, episodes=episodes, seed=seed)
@@ -125,14 +125,15 @@ class Run:
         newest = algorithm(self.config.algorithm).keeps == "newest"
         return (self.metrics[-1] if newest else max(self.metrics, key=_best_return))["updates"]
 
-    def export(self, path: str | Path | None = None, format: str = "onnx", what: str = "policy") -> Exported:
+    def export(self, path: str | Path | None = None, format: str | None = None, what: str = "policy") -> Exported:
         """Writes the best policy's mode as a file: onnx, stablehlo or safetensors, in the robot's own bounds.
 
-        Args: `path`: by default <what>.<format> in the run's directory, or here where it has none; `what`: another
-          network that its algorithm has learned with it, a `reward` say, as onnx or safetensors.
+        Args: `path`: by default <what>.<format> in the run's directory, or here where it has none; `format`: by default
+          what `path` ends with, or else onnx; `what`: another network that its algorithm has learned with it, a
+          `reward` say, as onnx or safetensors.
         Returns: the file, its size, and how far its actions are from this run's. Raises: as `softrl.export.write`.
         """
-        path = self._place(path, f"{what}.{format}")
+        path = self._place(path, f"{what}.{chosen_format(format)}")
         return export(self.assembled, self.best_policy, path, format=format, version=self.version, what=what)
 
     def _place(self, path: str | Path | None, name: str) -> Path:

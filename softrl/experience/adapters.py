@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from softrl.errors import BatchError, require_known, suggestion
+from softrl.errors import BatchError, TensorError, require_known, suggestion
+from softrl.numpy_policy import nested
 
 
 class Names(NamedTuple):
@@ -52,10 +53,12 @@ ADAPTERS: dict[str, Names] = {
 def adapted(batch: Mapping[str, Any], names: str) -> Mapping[str, Any]:
     """A batch with another library's keys as softrl's; flags become bool, rewards of whole numbers float32.
 
-    Args: `names`: a key of `ADAPTERS`, or `softrl` for no change.
+    Args: `batch`: an entry of a dictionary may also be called `observations/NAME`, as in a file; `names`: a key of
+      `ADAPTERS`, or `softrl` for no change.
     Raises: BatchError in that library's words: unknown or missing key, a flag that is neither 0 nor 1. ConfigError:
       unknown `names`.
     """
+    batch = _grouped(batch)
     if names == "softrl":
         return batch
     require_known("names", names, ["softrl", *ADAPTERS])
@@ -81,6 +84,16 @@ def adapted(batch: Mapping[str, Any], names: str) -> Mapping[str, Any]:
     if theirs.truncated is not None and theirs.truncated in batch:
         ours["truncated"] = _flag(theirs.truncated, batch)
     return ours
+
+
+def _grouped(batch: Any) -> Any:
+    """Entries that are called `observations/NAME` as those of a dictionary."""
+    if not isinstance(batch, Mapping) or not any("/" in str(name) for name in batch):
+        return batch
+    try:
+        return nested({tuple(str(name).split("/")): entry for name, entry in batch.items()})
+    except TensorError as error:
+        raise BatchError("transitions", "each name once", str(error)) from None
 
 
 def renamed(error: BatchError, names: str) -> BatchError:

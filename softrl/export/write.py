@@ -53,7 +53,13 @@ class Exported(NamedTuple):
 
 
 def export(
-    assembled: Assembled, policy: PyTree, path: str | Path, *, format: str, version: int = 0, what: str = "policy"
+    assembled: Assembled,
+    policy: PyTree,
+    path: str | Path,
+    *,
+    format: str | None,
+    version: int = 0,
+    what: str = "policy",
 ) -> Exported:
     """Writes a run's policy, as `write`.
 
@@ -71,15 +77,15 @@ def export(
     return write(live, path, format=format)
 
 
-def write(live: Live, path: str | Path, *, format: str) -> Exported:
+def write(live: Live, path: str | Path, *, format: str | None) -> Exported:
     """Writes the deterministic policy, its observation normaliser and action scaling included.
 
-    Args: `format`: one of `FORMATS`.
+    Args: `format`: see `chosen_format`.
     Raises:
       ConfigError: unknown format, or a library that it needs is missing. ExportError: the bytes do not act as the
         live policy does; nothing is written. CheckpointError: the file cannot be written.
     """
-    require_format(format)
+    format = chosen_format(format, path)
     if live.computes is not None and format == "stablehlo":
         raise ConfigError("stablehlo files act: write a network that does not as onnx or safetensors")
     path = Path(path)
@@ -91,10 +97,19 @@ def write(live: Live, path: str | Path, *, format: str) -> Exported:
     return Exported(path, len(data), largest, check.ROWS)
 
 
-def require_format(format: str) -> None:
-    """Raises: ConfigError for a format that is not one of `FORMATS`, with the nearest."""
+def chosen_format(format: str | None, path: str | Path | None = None) -> str:
+    """The format that is asked for; without one that of the file's suffix, where it is one's, otherwise onnx.
+
+    Raises: ConfigError for one that is not of `FORMATS`, with the nearest, or that the suffix contradicts.
+    """
+    suffix = "" if path is None else Path(path).suffix.removeprefix(".")
+    if format is None:
+        return suffix if suffix in FORMATS else "onnx"
     if format not in FORMATS:
         raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {format!r}{suggestion(format, FORMATS)}")
+    if suffix in FORMATS and suffix != format:
+        raise ConfigError(f"{path} would hold {format}: name the file .{format}, or ask for the format {suffix}")
+    return format
 
 
 def member_policy(run_directory: str | Path, assembled: Assembled, member: int) -> tuple[PyTree, int]:

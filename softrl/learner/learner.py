@@ -209,9 +209,10 @@ class Learner:
         """
         return self._live().plain
 
-    def export(self, path: str | Path, format: str = "onnx") -> Exported:
+    def export(self, path: str | Path, format: str | None = None) -> Exported:
         """Writes the present policy's mode as a file: onnx, stablehlo or safetensors, in the robot's own bounds.
 
+        Args: `format`: by default what `path` ends with, or else onnx.
         Returns: the file, its size, and how far its actions are from this learner's.
         Raises: as `softrl.export.write`; nothing is written then.
         """

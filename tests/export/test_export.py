@@ -261,6 +261,16 @@ def test_any_member_of_a_run_can_be_exported(run_directory, tmp_path):
         export.member_policy(run_directory, run.assembled, 2)
 
 
+def test_a_files_suffix_is_its_format_and_nothing_else(run_directory, tmp_path):
+    run = load(run_directory)
+    done = run.export(tmp_path / "p.safetensors")
+    obs = np.ones((2, *run.assembled.program.env.spec.obs.shape), np.float32)
+    np.testing.assert_allclose(NumpyPolicy.load(done.path)(obs), run.policy(obs), atol=check.LIMIT)
+    with pytest.raises(ConfigError, match=r"x\.onnx would hold safetensors: name the file \.safetensors, or ask"):
+        run.export(tmp_path / "x.onnx", "safetensors")
+    assert not (tmp_path / "x.onnx").exists()
+
+
 def test_onnx_says_what_it_is(run_directory, tmp_path):
     run = load(run_directory)
     run.export(tmp_path / "p.onnx")

@@ -74,6 +74,18 @@ def test_the_rest_arrives_unchanged(case):
     np.testing.assert_array_equal(ours["next_obs"], expected)
 
 
+def test_a_file_of_dictionary_observations_is_a_batch(tmp_path):
+    arrays = {"actions": ACTION, "rewards": REWARD, "terminals": np.zeros(4, bool)}
+    arrays |= {f"{group}/state": x for group, x in (("observations", OBS), ("next_observations", NEXT))}
+    np.savez(tmp_path / "rows.npz", **arrays)
+    with np.load(tmp_path / "rows.npz") as file:
+        found = adapted(file, "d4rl")
+    np.testing.assert_array_equal(found["obs"]["state"], OBS)
+    np.testing.assert_array_equal(found["next_obs"]["state"], NEXT)
+    with pytest.raises(softrl.BatchError, match="each name once"):
+        adapted({**arrays, "observations": OBS}, "d4rl")
+
+
 def test_every_library_has_a_case():
     assert {names for names, _, _ in CASES.values()} == set(ADAPTERS)
 
