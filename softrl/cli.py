@@ -251,7 +251,7 @@ def _eval(argv: list[str]) -> int:
     seed = setting("seed", options.seed, Seed)
     episodes = setting("episodes", options.episodes, Annotated[int, Within(1)])
     run = load(options.run)
-    show.print_returns(run.config, run.evaluate(episodes=episodes, seed=seed))
+    show.print_returns(run.assembled, run.evaluate(episodes=episodes, seed=seed))
     return 0
 
 

@@ -268,8 +268,10 @@ def observed(inputs: Sequence[Input], obs: Any) -> tuple[list[np.ndarray], bool]
             raise TensorError(f"{said} must be {list(shape)} or a batch of it, got {got}") from None
         batch = x.shape[: x.ndim - len(shape)]
         batches.add(batch)
-        if x.shape[x.ndim - len(shape) :] != shape or len(batch) > 1 or len(batches) > 1:
+        if x.shape[x.ndim - len(shape) :] != shape or len(batch) > 1:
             raise TensorError(f"{said} must be {list(shape)} or a batch of it, got {list(x.shape)}")
+        if len(batches) > 1:
+            raise TensorError(f"{said}: expected a single one or as many rows as before it, got {list(x.shape)}")
         parts.append(x.reshape(-1, *shape))
     return parts, not batch
 

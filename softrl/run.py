@@ -58,7 +58,7 @@ class Run:
 
     def __repr__(self) -> str:
         lines = [
-            f"Run of {self.config.algorithm} on {show.title(self.config)}",
+            f"Run of {self.config.algorithm} on {show.title(self.assembled)}",
             show.summary(self.metrics),
             f"meant for {self.config.training.steps:,} steps; settings in .config, numbers in .metrics",
             f"in {self.directory}" if self.directory else "in memory only: give softrl.train out=… to keep it",
@@ -90,7 +90,7 @@ class Run:
 
     def plot(self, path: str | Path | None = None) -> Path:
         """Draws the learning curve as .png, .svg or .pdf. Returns: `path`, by default curve.png as `export` says."""
-        return curve(self.metrics, self._place(path, "curve.png"), title=show.title(self.config))
+        return curve(self.metrics, self._place(path, "curve.png"), title=show.title(self.assembled))
 
     def evaluate(self, *, episodes: int = 128, seed: int = 0) -> Evaluation:
         """Undiscounted returns and lengths of episodes of the best policy, NumPy arrays of `episodes` each.

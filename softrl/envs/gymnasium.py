@@ -251,10 +251,15 @@ def _film(maker: Maker, act: Callable, config: EnvConfig, *, seed: int, steps: i
 
 def _drawing(maker: Maker, env: Any, config: EnvConfig) -> Any:
     """The environment in a form that draws itself."""
-    takes = maker.func is not _limited or "render_mode" in inspect.signature(maker.args[0]).parameters
+    takes = maker.func is not _limited or _takes(maker.args[0], "render_mode")
     if not takes or "rgb_array" not in env.metadata.get("render_modes", ()):
         raise ConfigError(f"{config.env} has no body to film, and cannot be made with render_mode='rgb_array'")
     return maker(config.episode_length, render_mode="rgb_array")
+
+
+def _takes(function: Callable[..., Any], name: str) -> bool:
+    parameters = inspect.signature(function).parameters.values()
+    return any(p.name == name or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def _played(env: Any, act: Callable, config: EnvConfig, seed: int, steps: int, look: Callable[[], Any]) -> list[Any]:

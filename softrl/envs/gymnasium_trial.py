@@ -1,6 +1,7 @@
 """One Gymnasium environment tried before anything is compiled: whether it keeps to the API and to its own spaces."""
 
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,7 @@ def tried(name: str, env: Any, its: Boxes) -> bool:
     _require_in_space(name, "reset", its, obs, env.observation_space)
     obs, reward, *_ = env.step(boxes.given(its, np.zeros((1, *its.action.shape), its.action.dtype))[0])
     _require_in_space(name, "step", its, obs, env.observation_space)
-    if np.size(reward) != 1 or not np.isfinite(number(reward)):
+    if not _is_number(reward):
         raise ConfigError(f"{name}: the reward of a step must be one finite number, got {reward!r}")
     return np.ndim(reward) == 0
 
@@ -36,6 +37,13 @@ def tried(name: str, env: Any, its: Boxes) -> bool:
 def number(reward: Any) -> float:
     """A reward that is an array of one number as that number."""
     return np.asarray(reward, np.float64).item()  # of None NaN
+
+
+def _is_number(reward: Any) -> bool:
+    try:
+        return np.size(reward) == 1 and math.isfinite(number(reward))
+    except (TypeError, ValueError):
+        return False
 
 
 def _users(env: Any) -> Any:

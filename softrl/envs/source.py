@@ -169,4 +169,9 @@ def called(name: str, function: Callable[..., Any], kwargs: dict[str, Any]) -> A
         raise ConfigError(f"{name} cannot be made with the arguments {kwargs}: {error}") from None
     except ValueError:  # built in, without a signature
         pass
-    return function(**kwargs)
+    try:
+        return function(**kwargs)
+    except TypeError as error:  # of what it hands them on to
+        if "unexpected keyword argument" in str(error) and any(f"'{key}'" in str(error) for key in kwargs):
+            raise ConfigError(f"{name} cannot be made with the arguments {kwargs}: {error}") from error
+        raise

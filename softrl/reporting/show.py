@@ -67,9 +67,14 @@ class RunWatcher:
         every = "a vector step" if horizon == 1 else f"every {horizon} vector steps"
         about = algorithm(config.algorithm).summary(config.agent, assembled.hypers.agent, spec)
         self.note(
-            f"{title(config)}: {spec.num_envs} environments, {updates}{falling} updates {every} "
+            f"{title(assembled)}: {spec.num_envs} environments, {updates}{falling} updates {every} "
             f"({updates / horizon / spec.num_envs:.3g} a transition), {about}"
         )
+        starts, made = assembled.program.learning_starts * spec.num_envs, config.chunks * config.chunk_transitions
+        if made != config.training.steps:
+            self.note(f"{made:,} steps for {config.training.steps:,}, in whole chunks of {config.chunk_transitions:,}")
+        if starts >= made:
+            self.note(f"nothing will be learned: learning_starts is {starts:,} of {made:,} steps")
         self.program = f"{config.algorithm} {config.env.env} {config.env.backend} {jax.local_devices()[0].device_kind}"
         before = compilation.last_seconds(self.program)
         took = "" if before is None else f", which took {before:.0f} s the last time"
@@ -102,7 +107,7 @@ def report(
     Args: `policy`: the one to film; `out`: the run's directory; `note`: prints a line.
     """
     note(summary(records))
-    note(f"curve       {curve(records, out / 'curve.png', title=title(assembled.config))}")
+    note(f"curve       {curve(records, out / 'curve.png', title=title(assembled))}")
     if video:
         try:
             note(f"video       {film(assembled, policy, out / 'replay.mp4', note=note)}")
@@ -129,14 +134,24 @@ def summary(records: list[dict[str, Any]]) -> str:
     )
 
 
-def title(config: Config) -> str:
+def title(trained: Assembled) -> str:
     """A run in a few words: robot, backend, seeds."""
-    env, training = config.env, config.training
+    config = trained.config
+    env = config.env
     named = [env.env, *filter(None, [physics(env.env, env.backend)])]
-    last = training.seed + training.seeds - 1
-    seeds = f"seed {training.seed}" if training.seeds == 1 else f"seeds {training.seed} to {last}"
     learner = [] if config.algorithm == Config.algorithm else [config.algorithm]
-    return ", ".join([*named, *learner, seeds])
+    return ", ".join([*named, *learner, _seeds(trained)])
+
+
+def _seeds(trained: Assembled) -> str:
+    first, count = trained.config.training.seed, trained.config.training.seeds
+    seeds = list(range(first, first + count)) if trained.members is None else [m["seed"] for m in trained.members]
+    if count == 1:
+        return f"seed {seeds[0]}"
+    if seeds == list(range(seeds[0], seeds[0] + count)):
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    own = list(map(str, dict.fromkeys(seeds)))
+    return f"{count} members, " + (f"seeds {', '.join(own)}" if len(own) <= 4 else f"{len(own):,} seeds")
 
 
 def evaluated(trained: Assembled, policy: PyTree, *, episodes: int, seed: int) -> Evaluation:
@@ -165,9 +180,9 @@ def demonstrated(trained: Assembled, policy: PyTree, path: Path, *, episodes: in
     return demonstrations.write(path, rows, env.spec)
 
 
-def print_returns(config: Config, result: Evaluation) -> None:
+def print_returns(trained: Assembled, result: Evaluation) -> None:
     """Prints what `evaluated` found."""
-    print(f"{title(config)}: the best policy, {len(result.deterministic_return)} episodes each")
+    print(f"{title(trained)}: the best policy, {len(result.deterministic_return)} episodes each")
     part = eval_part(result)
     for name, prefix in (("deterministic", ""), ("stochastic", "stochastic_")):
         mean, std, length = (part[prefix + number] for number in ("return_mean", "return_std", "length_mean"))

@@ -74,7 +74,8 @@ class SweepWatcher:
         self.progress.note(f"Ray: {event['nodes']} machines, {cpus:g} CPUs, {gpus:g} GPUs")
 
     def _lost(self, event: dict[str, Any]) -> None:
-        self.progress.note(f"{'/'.join(event['directory'].parts[-2:])} was lost and goes on: {event['cause']}")
+        where = "/".join(event["directory"].parts[-2:])
+        self.progress.note(f"{where} {event['became']} and goes on: {event['cause']}")
 
     def _compiled(self, event: dict[str, Any]) -> None:
         self.compiled_s.append(event["seconds"])

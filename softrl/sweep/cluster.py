@@ -22,6 +22,9 @@ POLL_S = 1.0
 RETRIES = 8
 """Times that a batch is handed out again although the last attempt got it no further."""
 
+FAILURES = 1
+"""Times that it is where that was an error of its own, which is likely to come again."""
+
 GRACE_S = 60.0
 """Seconds that running batches have to save after a signal."""
 
@@ -58,7 +61,8 @@ def supervise(
     """Has batches trained by a cluster until all are finished or `request` asks to stop.
 
     Args: `report`, `request`, `listener`: as of `softrl.sweep.local.launch`. `most`: tasks handed out at a time.
-    Raises: SoftRLError for a batch that cannot be, or that was lost `RETRIES` times in a row without getting further.
+    Raises: SoftRLError for a batch that cannot be, or that too many times in a row was lost or failed without getting
+      further.
     """
     waiting, running, seen = deque(directories), {}, {}
     failures = {directory: (0, progress(directory)) for directory in directories}
@@ -95,14 +99,19 @@ def _ended(
     count, before = failures[directory]
     now = progress(directory)
     count = 1 if now != before else count + 1
-    if count > RETRIES:
+    if count > (FAILURES if result.state == "failed" else RETRIES):
         raise SoftRLError(
-            f"{directory} was lost {count} times in a row without getting further; the last time: "
+            f"{directory} {_became(result)} {count} times in a row without getting further; the last time: "
             f"{result.cause or result.state}; the same command goes on"
         )
     failures[directory] = (count, now)
-    listener({"event": "lost", "directory": directory, "cause": result.cause or result.state, "failures": count})
+    told = {"became": _became(result), "cause": result.cause or result.state, "failures": count}
+    listener({"event": "lost", "directory": directory, **told})
     return False
+
+
+def _became(result: TaskResult) -> str:
+    return "failed" if result.state == "failed" else "was lost"
 
 
 def progress(directory: Path) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The best setting of a sweep, and the command line that trains it alone."""
 
 import json
+import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,14 +43,16 @@ def best(out: str | Path, task: str | None = None) -> Best:
 
 
 def bests(out: str | Path) -> dict[str, Best]:
-    """The winner of every task in which a member has finished, by its name.
+    """The winner of every task in which a member has finished with a finite return, by its name.
 
-    Raises: CheckpointError where there is no sweep, or no member has come to its end.
+    Raises: CheckpointError where there is no sweep, or no such member.
     """
     out = Path(out)
     sweep = folder.read(out)
     ended = [row for row in results.gather(sweep.members, ledger.read(out)) if row.status in ("done", "diverged")]
     tasks = {task: rows for task, rows in by_task(ended, sweep.about["env"]).items() if any(map(_is_done, rows))}
+    if not tasks and any(row.status == "done" for row in ended):
+        raise CheckpointError(f"no member of {out} has ended with a finite return: look at what its environment pays")
     if not tasks:
         raise CheckpointError(f"no member of {out} has finished yet; go on with `softrl sweep`")
     return {task: _winner(out, sweep, task, rows) for task, rows in tasks.items()}
@@ -70,7 +73,7 @@ def by_task(rows: list[Result], env: str = "") -> dict[str, list[Result]]:
 
 
 def _is_done(row: Result) -> bool:
-    return row.status == "done"
+    return row.status == "done" and math.isfinite(row.final_return)
 
 
 def _winner(out: Path, sweep: folder.Sweep, task: str, rows: list[Result]) -> Best:
@@ -78,7 +81,10 @@ def _winner(out: Path, sweep: folder.Sweep, task: str, rows: list[Result]) -> Be
     first = next(cell for cell in table(rows) if any(row.changes == cell.setting for row in done))
     mine = [row for row in done if row.changes == first.setting]
     top = max(mine, key=lambda row: (row.final_return, -row.member.seed))
-    words = command(sweep.about, first.setting, [row.member.seed for row in mine], top.member.seed)
+    group = next(group for group in sweep.groups if group.id == top.member.group)
+    alone = group.config.training.seeds == 1  # on the host a run has one seed
+    seeds = [top.member.seed] if alone else [row.member.seed for row in mine]
+    words = command(sweep.about, first.setting, seeds, top.member.seed)
     return Best(task, first, top, words, folder.batch_directory(out, top.member.group, _last_batch(out, top)))
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,8 @@ RESULT = "result: "
 class TaskResult(NamedTuple):
     """What became of a batch: plain words, so that they travel between processes.
 
-    state: `finished`; `stopped`, saved before the end because a signal asked to; `refused`, it cannot be, see cause.
+    state: `finished`; `stopped`, saved before the end because a signal asked to; `refused`, it cannot be, see cause;
+    `failed`, by an error that is none of softrl's, of a user's environment say.
     """
 
     state: str
@@ -41,6 +43,9 @@ def run_batch(directory: str) -> TaskResult:
         return TaskResult("finished" if batch.train(path) else "stopped")
     except SoftRLError as error:
         return TaskResult("refused", str(error))
+    except Exception as error:
+        traceback.print_exc()
+        return TaskResult("failed", f"{type(error).__name__}: {error}")
 
 
 def main() -> None:

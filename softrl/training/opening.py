@@ -61,14 +61,15 @@ def opened(
     began = time.perf_counter()
     abstract = abstract_run(assembled) if programs is None else programs.abstract
     size = memory.check_fits(abstract, replay=abstract.learner.replay, mesh=mesh_of(assembled))
-    listener({"event": "assembled", "assembled": assembled, "memory": size})
     with contextlib.ExitStack() as stack:
-        restored = None
+        restored, changed = None, []
         if out is not None:
             stack.enter_context(directory.claim(out))
             changed = identity.agree(out, assembled)
-            if changed:
-                listener({"event": "changed", "names": changed})
+        listener({"event": "assembled", "assembled": assembled, "memory": size})
+        if changed:
+            listener({"event": "changed", "names": changed})
+        if out is not None:
             restored = restored_run(out, abstract)
             identity.write(out, assembled)
         if programs is None:

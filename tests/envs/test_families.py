@@ -228,6 +228,14 @@ class NaNReward(Torque):
         return np.zeros(2, np.float32), float("nan"), False, False, {}
 
 
+class WordyReward(NaNReward):
+    """A first reward in words."""
+
+    def step(self, action):
+        """Nothing."""
+        return np.zeros(2, np.float32), "high", False, False, {}
+
+
 class Actionless(gymnasium.Env):
     """A space is missing."""
 
@@ -276,6 +284,7 @@ def bad_state() -> softrl.Simulator:
         ),
         (shared, "shared gives the same PendulumEnv at every call.*make a new one"),
         (lambda: NaNReward(), "reward of a step must be one finite number, got nan"),
+        (lambda: WordyReward(), "reward of a step must be one finite number, got 'high'"),
         (lambda: Actionless(), "Actionless without action_space, made by"),
     ],
 )
@@ -335,6 +344,9 @@ def test_arguments_reach_what_makes_the_environment_and_others_are_refused(monke
             make_env(EnvConfig(**config))
     with pytest.raises(ConfigError, match="is one already"):
         make_env(EnvConfig(env_kwargs={"mass": 1.0}), PointMass())
+    handing_on = lambda **more: gymnasium.make("Pendulum-v1", **more)
+    with pytest.raises(ConfigError, match=r"cannot be made with the arguments \{'gravity': 5.0\}: .*'gravity'"):
+        make_env(EnvConfig(env_kwargs={"gravity": 5.0}), handing_on)
     for wrong in ("[1]", "{", {"f": print}, {"x": float("nan")}, 3):
         with pytest.raises(ConfigError, match="arguments by name"):
             EnvConfig(env_kwargs=wrong)

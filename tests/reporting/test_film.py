@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import softrl
+from experiments.environments import thermostat
 from softrl.envs import EnvConfig, found
 from softrl.reporting.film import film
 from softrl.training.assemble import assemble
@@ -61,6 +62,12 @@ def test_what_draws_itself_is_filmed_as_it_draws(tmp_path):
     with Image.open(path) as picture:
         assert picture.n_frames > 2
         assert picture.size == (64, 48)
+
+
+def test_what_a_function_makes_is_filmed_where_it_hands_render_mode_on(tmp_path):
+    made = assemble(tiny.config(backend="sync", n_step=1), env=lambda **more: thermostat.Thermostat(**more))
+    with Image.open(film(made, policy(made), tmp_path / "replay.gif", steps=8)) as picture:
+        assert picture.n_frames > 2
 
 
 def test_a_brax_environment_of_ones_own_is_filmed(tmp_path):

@@ -7,6 +7,8 @@ from rich.console import Console
 
 from softrl.reporting import show
 from softrl.reporting.progress import LINES, Progress, number
+from softrl.training.assemble import assemble
+from tests import tiny
 
 
 def plain():
@@ -103,3 +105,33 @@ def test_steps_that_were_left_out_and_evaluations_that_are_not_finite_are_told()
     line = {"env_steps": 64, "timing": {"wall_s": 1.0}, "health": {"quarantined": [3, 4]}}
     told = show.summary([line | {"eval": {"return_mean": [np.nan]}}, line | {"eval": {"return_mean": [5.0]}}])
     assert told == "return 5.0 (best 5.0) after 64 steps, 1 s; 7 steps were left out, of non-finite numbers"
+
+
+def told(config, members=None) -> str:
+    """What the plan of a run says."""
+    console = plain()
+    assembled = assemble(config, members=members)
+    with Progress.open(1, "probe", console=console) as progress:
+        show.RunWatcher(progress)({"event": "assembled", "assembled": assembled, "memory": "a run of 1 MiB"})
+    return console.file.getvalue()
+
+
+def test_a_run_that_ends_before_learning_starts_says_so():
+    assert "nothing will be learned: learning_starts is 512 of 256 steps" in told(
+        tiny.config(steps=256, learning_starts=512)
+    )
+    assert "nothing will be learned" not in told(tiny.config())
+
+
+def test_steps_that_are_no_whole_chunks_are_told():
+    config = tiny.config()
+    chunk = config.chunk_transitions
+    assert f"{chunk:,} steps for {chunk - 1:,}, in whole chunks of {chunk:,}" in told(tiny.config(steps=chunk - 1))
+    assert "whole chunks" not in told(tiny.config(steps=2 * chunk))
+
+
+def test_a_title_has_the_seeds_that_the_members_have():
+    assert "seeds 0 to 1:" in told(tiny.config(seed=0, seeds=2))
+    assert "2 members, seeds 7, 3:" in told(tiny.config(seeds=2), [{"seed": 7}, {"seed": 3}])
+    assert "2 members, seeds 7:" in told(tiny.config(seeds=2), [{"seed": 7}, {"seed": 7, "gamma": 0.5}])
+    assert "6 members, 5 seeds:" in told(tiny.config(seeds=6), [{"seed": s} for s in (9, 9, 1, 2, 3, 4)])

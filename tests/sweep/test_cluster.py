@@ -49,7 +49,7 @@ def supervised(tmp_path, script, *, request=None, on_report=lambda where, what: 
     """What was reported, and the events."""
     directories = [tmp_path / name for name in script.attempts]
     for where in directories:
-        where.mkdir()
+        where.mkdir(parents=True)
     reports, events = [], []
 
     def report(where, what):
@@ -83,6 +83,15 @@ def test_a_batch_that_gets_nowhere_is_given_up_with_the_reason(tmp_path):
         supervised(tmp_path, script)
     assert script.submitted.count("a") == cluster.RETRIES + 1
     assert script.stopped == ["b"], "what still runs is asked to save"
+
+
+def test_an_error_of_the_users_own_that_comes_again_is_not_tried_nine_times(tmp_path):
+    failed = TaskResult("failed", "ZeroDivisionError: in my reward")
+    script = Script(a=[failed, "finished"])
+    _, events = supervised(tmp_path, script)
+    assert [event["became"] for event in events] == ["failed"], "it may have been the machine's"
+    with pytest.raises(SoftRLError, match=r"failed 2 times in a row .*ZeroDivisionError: in my reward"):
+        supervised(tmp_path / "again", Script(a=[failed] * 9))
 
 
 def test_a_batch_that_cannot_be_is_said_at_once(tmp_path):

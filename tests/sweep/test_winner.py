@@ -1,13 +1,16 @@
 """The best of a sweep: one for each task, since returns of two robots say nothing of each other."""
 
 import contextlib
+import math
 import re
+import shutil
 
 import pytest
 
 from softrl import cli, sweep
 from softrl.errors import ConfigError
 from softrl.reporting.report import data, page
+from softrl.sweep import folder, results
 from softrl.sweep.ledger import Ledger
 from tests.sweep import tiny
 
@@ -40,6 +43,24 @@ def test_the_command_line_and_the_page_show_a_best_of_each_task(out, capsys):
     assert [member.task for member in data.bests(told.members)] == ["probe/bounded-lq", "probe/constant-reward"]
     html = page.html(told)
     assert "Best member of each robot" in html and "best return" not in html
+
+
+def test_returns_that_are_no_numbers_have_no_winner(out, tmp_path, capsys):
+    copy = shutil.copytree(out, tmp_path / "sweep")
+    ids = [row.member.id for row in results.gather(folder.read(copy).members, [])]
+    with contextlib.closing(Ledger(copy)) as ledger:
+        about = {"kind": "evaluation", "step": 10**6, "return_mean": math.nan}
+        ledger.add([{"key": f"{member}/last", "member": member, **about} for member in ids])
+    with pytest.raises(SystemExit) as left:
+        cli.main(["best", str(copy)])
+    assert left.value.code == 2 and "no member of" in (said := capsys.readouterr().err) and "finite return" in said
+
+
+def test_members_that_train_alone_are_won_by_a_command_of_one_seed(tmp_path):
+    """As those of a simulator on the host, which refuses several."""
+    alone = sweep.run(tiny.spec({"gamma": [0.9]}, seeds=2, steps=256), tmp_path, per_batch=1).directory
+    best = sweep.best(alone)
+    assert "--seeds" not in best.command and best.command.endswith(f"--seed {best.member.member.seed}")
 
 
 @pytest.mark.usefixtures("compiled_once")
