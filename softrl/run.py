@@ -15,7 +15,7 @@ from softrl.agents import algorithm
 from softrl.agents.carry import afresh
 from softrl.agents.observations import inputs, whole
 from softrl.config import change
-from softrl.envs import found, found_by
+from softrl.envs import boxes, found, found_by
 from softrl.errors import CheckpointError, ConfigError, SoftRLError, TensorError, require_known
 from softrl.export import Exported, chosen_format, export
 from softrl.numpy_policy import observed
@@ -71,7 +71,8 @@ class Run:
 
         Args: `obs`: one observation or a batch `[B, ...]`, arrays or lists; what only the critic sees may be missing.
           `key`: to sample; without it the mode.
-        Returns: `[A]` or `[B, A]` in (−1, 1).
+        Returns: `[A]` or `[B, A]` within the robot's own bounds, those of a `Box` of more axes in one row; of one of n
+          `[]` or `[B]`, 0 … n − 1.
         Raises: ConfigError naming an observation that is missing or has another shape.
         """
         spec = self.assembled.program.env.spec
@@ -86,7 +87,8 @@ class Run:
 
     @functools.cached_property
     def _act(self):
-        return jax.jit(lambda policy, obs, key: afresh(self.assembled.program.agent, policy, obs, key))
+        agent, kind = self.assembled.program.agent, self.assembled.program.env.spec.action
+        return jax.jit(lambda policy, obs, key: boxes.own(kind, afresh(agent, policy, obs, key)))
 
     def plot(self, path: str | Path | None = None) -> Path:
         """Draws the learning curve as .png, .svg or .pdf. Returns: `path`, by default curve.png as `export` says."""

@@ -126,13 +126,13 @@ def given(boxes: Boxes, action: np.ndarray) -> np.ndarray:
     return own(boxes.action, action).reshape(len(action), *boxes.shape)
 
 
-def own(kind: Action, action: np.ndarray) -> np.ndarray:
-    """An agent's actions, in [−1, 1] (clipped), within the robot's own bounds, float32; one of n as it is."""
+def own(kind: Action, action: Any) -> Any:
+    """An agent's actions `[N, A]` in [−1, 1] (clipped), of NumPy or JAX, within the robot's own bounds; one of n as it
+    is."""
     if isinstance(kind, Discrete) or kind.low is None:
         return action
-    low, high = np.float32(kind.low), np.float32(kind.high)
-    unit = 0.5 * (np.clip(action, -1.0, 1.0) + 1.0)
-    return (low + unit * (high - low)).astype(np.float32)
+    low, high = np.float32(kind.low)[None], np.float32(kind.high)[None]
+    return (low + 0.5 * (action.clip(-1.0, 1.0) + 1.0) * (high - low)).astype(np.float32)
 
 
 def cast(boxes: Boxes, obs: PyTree) -> PyTree:

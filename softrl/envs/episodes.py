@@ -8,8 +8,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from softrl.envs import boxes
 from softrl.envs.pruned import pruned
-from softrl.types import Continuous, Env, EnvSpec, EnvState, PyTree, Simulator, selectors
+from softrl.types import Env, EnvSpec, EnvState, PyTree, Simulator, selectors
 
 
 def episodes(
@@ -60,7 +61,7 @@ def _next(simulator: Simulator, spec: EnvSpec, state: EnvState) -> PyTree:
 
 
 def _step(simulator: Simulator, spec: EnvSpec, state: EnvState, action: jax.Array) -> EnvState:
-    sim, obs, reward, terminated = jax.vmap(simulator.step)(state.sim, _scaled(simulator, action))
+    sim, obs, reward, terminated = jax.vmap(simulator.step)(state.sim, boxes.own(simulator.action, action))
     valid = _finite_rows((obs, reward), spec.num_envs)
     steps = state.steps + 1
     terminated = terminated & valid
@@ -78,15 +79,6 @@ def _step(simulator: Simulator, spec: EnvSpec, state: EnvState, action: jax.Arra
         )
     reward, steps = jnp.where(valid, reward, 0.0), jnp.where(ended, 0, steps)
     return EnvState(obs, reward, terminated, truncated, final_obs, valid, sim, state.key, episode, steps, state.bank)
-
-
-def _scaled(simulator: Simulator, action: jax.Array) -> jax.Array:
-    """Actions as the simulator takes them."""
-    kind = simulator.action
-    if not isinstance(kind, Continuous) or kind.low is None:
-        return action
-    low, high = jnp.float32(kind.low)[None], jnp.float32(kind.high)[None]
-    return low + 0.5 * (jnp.clip(action, -1.0, 1.0) + 1.0) * (high - low)
 
 
 def fresh(simulator: Simulator, num_envs: int, key: jax.Array, episode: jax.Array) -> tuple[PyTree, PyTree]:
