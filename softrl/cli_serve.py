@@ -36,7 +36,8 @@ class ServeOptions:
     obs: str
     """An observation has this shape: 17, or 3x4, or by the names of a dictionary state=17,privileged_state=23."""
     actions: str
-    """An action is this: 6 for so many numbers, each in [-1, 1], or discrete=4 for one of so many choices."""
+    """An action is this: 6 for so many numbers, each in [-1, 1], 6@-2:2 for as many from -2 to 2, 2@-2:2,0:1 with
+    bounds for each, or discrete=4 for one of so many choices."""
     address: str = "127.0.0.1:50051"
     """Listen at this address; beyond loopback a token and TLS are required."""
     token_file: str | None = None

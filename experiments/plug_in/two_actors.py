@@ -20,14 +20,9 @@ from softrl.serve.client import Client
 PULL_EVERY, PUSH_EVERY = 100, 20
 
 
-def make_env() -> gymnasium.Env:
-    """Pendulum with actions in [-1, 1], as the learner has them."""
-    return gymnasium.wrappers.RescaleAction(gymnasium.make("Pendulum-v1"), -1.0, 1.0)
-
-
 def actor(address: str, name: str, steps: int, seed: int) -> None:
     """Acts by the newest policy, pushes what happens, tells its returns."""
-    env, rng, rows, score = make_env(), np.random.default_rng(seed), [], 0.0
+    env, rng, rows, score = gymnasium.make("Pendulum-v1"), np.random.default_rng(seed), [], 0.0
     with Client(address, name) as client:
         obs, _ = env.reset(seed=seed)
         for step in range(steps):
@@ -49,7 +44,7 @@ def actor(address: str, name: str, steps: int, seed: int) -> None:
 
 def evaluate(address: str, episodes: int) -> float:
     """Mean return of the newest policy by its mode."""
-    env, returns = make_env(), []
+    env, returns = gymnasium.make("Pendulum-v1"), []
     with Client(address, "judge") as client:
         policy = client.pull()
     for episode in range(episodes):
@@ -75,7 +70,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         out = options.out or str(Path(scratch) / "learner")
         settings = ["--width", "64", "--learning-starts", "500", "--gamma", "0.98", "--replay-capacity", "100000"]
-        command = [sys.executable, "-m", "softrl.cli", "serve", "--out", out, "--obs", "3", "--actions", "1"]
+        command = [sys.executable, "-m", "softrl.cli", "serve", "--out", out, "--obs", "3", "--actions", "1@-2:2"]
         with subprocess.Popen(
             [*command, *settings, "--address", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
         ) as server:

@@ -45,15 +45,29 @@ def serve(options: Any, config: ServeConfig, learner_config: LearnerConfig) -> i
 
 
 def action_spec(text: str) -> Continuous | Discrete:
-    """`6` as so many numbers, `discrete=4` as one of so many.
+    """`6` as so many numbers in [−1, 1], `6@-2:2` as so many from −2 to 2, `2@-2:2,0:1` with bounds for each,
+    `discrete=4` as one of so many.
 
     Raises: ConfigError for anything else.
     """
-    entry = _ENTRY.fullmatch(text.strip())
+    shape, at, bounds = text.strip().partition("@")
+    entry = _ENTRY.fullmatch(shape)
     known = entry is not None and entry[1] in (None, "discrete") and "x" not in entry[2]
-    if not known or int(entry[2]) < (1 if entry[1] is None else 2):
-        raise ConfigError(f"actions must be A ≥ 1 numbers, like 6, or one of n ≥ 2, like discrete=4; got {text!r}")
-    return Continuous(int(entry[2])) if entry[1] is None else Discrete(int(entry[2]))
+    pairs = [part.split(":") for part in bounds.split(",")] if at else []
+    try:
+        if not known or (at and entry[1]) or int(entry[2]) < (1 if entry[1] is None else 2):
+            raise ValueError
+        size, each = int(entry[2]), [(float(low), float(high)) for low, high in pairs]
+        if len(each) not in (0, 1, size):
+            raise ValueError
+    except ValueError:
+        raise ConfigError(
+            "actions must be A ≥ 1 numbers, like 6, or with bounds, 6@-2:2 or 2@-2:2,0:1, or one of n ≥ 2, like "
+            f"discrete=4; got {text!r}"
+        ) from None
+    if entry[1] is not None:
+        return Discrete(size)
+    return Continuous(size, *zip(*(each * size if len(each) == 1 else each), strict=True)) if at else Continuous(size)
 
 
 def obs_spec(text: str) -> Any:

@@ -4,7 +4,8 @@ import jax
 import pytest
 
 from softrl.errors import ConfigError
-from softrl.serve.command import obs_spec
+from softrl.serve.command import action_spec, obs_spec
+from softrl.types import Continuous, Discrete
 from tests.refused import explained
 
 SERVE = ["serve", "--out", "run", "--obs", "3", "--actions", "2"]
@@ -32,6 +33,19 @@ def test_bad_input_is_explained_and_leaves_nothing_behind(arguments, words, tmp_
     monkeypatch.chdir(tmp_path)
     explained(arguments, words, capsys)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_actions_are_described_by_their_number_and_bounds():
+    assert action_spec("6") == Continuous(6)
+    assert action_spec("2@-2:2") == Continuous(2, (-2.0, -2.0), (2.0, 2.0))
+    assert action_spec("2@-2:2,0:.5") == Continuous(2, (-2.0, 0.0), (2.0, 0.5))
+    assert action_spec("discrete=4") == Discrete(4)
+
+
+@pytest.mark.parametrize("text", ["", "2@", "2@1", "2@1:2:3", "3@-1:1,0:1", "discrete=4@-1:1", "2x2", "a=2", "2@a:b"])
+def test_what_is_no_action_is_refused(text):
+    with pytest.raises(ConfigError, match="actions must be A ≥ 1 numbers, like 6, or with bounds"):
+        action_spec(text)
 
 
 def test_observations_are_described_by_their_shapes():
