@@ -182,7 +182,8 @@ def train(
       evaluation_env: another one, as `env`, to evaluate in.
       out: directory of the run; the same config in the same directory resumes it, bit for bit. None keeps it in memory.
       progress_fn: called after every evaluation.
-      from_run: start from this finished run's learner: parameters, optimisers, temperature and statistics.
+      from_run: start from this finished run's learner: parameters, optimisers, temperature and statistics. A run in
+        `out` that began otherwise is refused.
       randomize: `(key, model) -> model`, domain randomisation of an environment of Brax's or Playground's kind by a
         function of your own, drawn anew for every episode of training; `domain_randomization` is by what comes with it.
       log_prior: `(obs, action) -> log density`, a finite action prior of your own, for `obs` as the environment gives
@@ -210,7 +211,10 @@ def train(
     watching = {"progress": progress, "sinks": sinks, "progress_fn": progress_fn, "listener": listener}
     with watched(config, out, **watching) as (tell, note):
         assembled = assemble(config, **pieces, members=members)
-        start = None if from_run is None else inherit(assembled, from_run)
+        start = None
+        if from_run is not None:
+            assembled = assembled._replace(origin=str(Path(from_run).resolve()))
+            start = inherit(assembled, from_run)
         run = _trained(assembled, out, tell, start=start)
         if out is not None and run.stopped_by is None:
             _leave(run, note, video)

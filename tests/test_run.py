@@ -18,7 +18,7 @@ from softrl import cli
 from softrl import run as running
 from softrl.config import change
 from softrl.run import load, train
-from softrl.storage import metrics
+from softrl.storage import durable, metrics
 from softrl.training import evaluate as evaluation
 from softrl.training import opening, programs
 from tests import tiny
@@ -291,6 +291,17 @@ def test_a_run_inherits_a_learner_and_starts_its_own_clock(tmp_path):
     assert new.metrics[0]["env_steps"] == 0
 
 
+def test_a_run_that_is_there_is_not_said_to_have_begun_from_another(tmp_path):
+    old, other = (train(tiny.config(seed=seed), out=tmp_path / f"old{seed}").directory for seed in (1, 2))
+    new = train(tiny.config(steps=256), out=tmp_path / "new", from_run=old)
+    for same in ({"from_run": old}, {}, {"from_run": old}):
+        assert train(tiny.config(steps=256), out=tmp_path / "new", **same).metrics == new.metrics
+    with pytest.raises(softrl.ConfigError, match=r"did not begin from .*old2"):
+        train(tiny.config(steps=256), out=tmp_path / "new", from_run=other)
+    with pytest.raises(softrl.ConfigError, match=r"old1 holds a run that did not begin from .*old2"):
+        train(tiny.config(seed=1), out=old, from_run=other)
+
+
 def test_a_learner_of_other_shapes_is_refused_before_anything_is_compiled_or_written(tmp_path):
     train(tiny.config(), out=tmp_path / "old")
     events = []
@@ -350,6 +361,38 @@ def test_config_json_names_what_the_numbers_depend_on(tmp_path):
 def test_diverging_everywhere_ends_with_an_error_that_says_what_to_do():
     with pytest.raises(softrl.DivergedError, match="lower the learning rates"):
         train(tiny.config(critic_lr=1e30, steps=4096))
+
+
+def test_a_run_of_which_every_member_froze_says_so_again_when_it_is_called_again(tmp_path):
+    config = tiny.config(critic_lr=1e30, steps=tiny.config().chunk_transitions * 15, eval_every=10**6)
+    for _ in range(2):
+        with pytest.raises(softrl.DivergedError, match="every member stopped learning"):
+            train(config, out=tmp_path)
+
+
+def test_an_error_says_no_step_saved_whose_save_failed(tmp_path, monkeypatch):
+    free, room = durable.free_bytes, iter([True] * 3)
+    monkeypatch.setattr(durable, "free_bytes", lambda path: free(path) if next(room, False) else 0)
+    with pytest.raises(softrl.CheckpointError, match="no space left") as caught:
+        train(tiny.config(steps=2048), out=tmp_path)
+    there = max(int(path.name) for path in (tmp_path / "checkpoints").iterdir() if path.name.isdigit())
+    assert f"saved up to {there * tiny.config().env.num_envs:,} steps" in caught.value.__notes__[0]
+
+
+def test_the_rate_of_the_first_line_after_a_stop_is_of_the_chunks_made_since(tmp_path):
+    """Chunks of the process before took no time of this one's."""
+    config, chunks = tiny.config(steps=2048, eval_every=1024), []
+
+    def stop(event):
+        chunks.append(event["event"] == "chunk")
+        if chunks[-1] and sum(chunks) == 1024 // config.chunk_transitions - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert train(config, out=tmp_path, listener=stop).stopped_by == signal.SIGTERM
+    rates = []
+    told = lambda event: rates.append(event["env_steps_per_s"]) if event["event"] == "chunk" else None
+    line = train(config, out=tmp_path, listener=told).metrics[1]
+    assert line["timing"]["env_steps_per_s"] == pytest.approx(rates[0])
 
 
 def test_two_processes_in_one_directory_are_refused(user_environment, tmp_path, capsys):

@@ -62,7 +62,7 @@ def _next(simulator: Simulator, spec: EnvSpec, state: EnvState) -> PyTree:
 
 def _step(simulator: Simulator, spec: EnvSpec, state: EnvState, action: jax.Array) -> EnvState:
     sim, obs, reward, terminated = jax.vmap(simulator.step)(state.sim, boxes.own(simulator.action, action))
-    valid = _finite_rows((obs, reward), spec.num_envs)
+    valid = finite_rows((obs, reward), spec.num_envs)
     steps = state.steps + 1
     terminated = terminated & valid
     truncated = (steps >= spec.episode_length) & ~terminated & valid
@@ -88,7 +88,8 @@ def fresh(simulator: Simulator, num_envs: int, key: jax.Array, episode: jax.Arra
     return jax.vmap(simulator.reset)(keys, index)
 
 
-def _finite_rows(tree: PyTree, num_envs: int) -> jax.Array:
+def finite_rows(tree: PyTree, num_envs: int) -> jax.Array:
+    """`[N]`: in which rows of `[N, ...]` leaves all numbers are finite."""
     finite = jnp.ones(num_envs, jnp.bool_)
     for leaf in jax.tree.leaves(tree):
         if jnp.issubdtype(leaf.dtype, jnp.inexact):
@@ -99,7 +100,8 @@ def _finite_rows(tree: PyTree, num_envs: int) -> jax.Array:
 def _select(mask: jax.Array, yes: PyTree, no: PyTree) -> PyTree:
     def pick(a, b):
         if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(pick(jax.random.key_data(a), jax.random.key_data(b)))
+            data = pick(jax.random.key_data(a), jax.random.key_data(b))
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(a))
         return jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - 1)), a, b)
 
     return jax.tree.map(pick, yes, no)

@@ -70,6 +70,4 @@ def _whole(reading: Reading, kept: PyTree) -> PyTree:
 
 def _anything(leaf: Any) -> jax.Array:
     """In place of what nobody reads."""
-    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return jax.random.wrap_key_data(jnp.zeros(jax.eval_shape(jax.random.key_data, leaf).shape, jnp.uint32))
     return jnp.zeros(leaf.shape, leaf.dtype)

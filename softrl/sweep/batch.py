@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from softrl.config import change, flat, to_json
 from softrl.errors import CheckpointError, ConfigError, DivergedError
-from softrl.storage import durable
+from softrl.storage import durable, metrics
 from softrl.sweep import pbt
 from softrl.sweep.groups import Member
 from softrl.training import signals
@@ -24,7 +25,7 @@ from softrl.training.assemble import Assembled, assemble, with_members
 from softrl.training.compilation import use_compilation_cache
 from softrl.training.config import Config
 from softrl.training.config import read as read_config
-from softrl.training.opening import opened, restored_run
+from softrl.training.opening import Past, opened, restored_run
 from softrl.training.programs import RunPrograms, abstract_run, compile_programs, for_members
 from softrl.training.session import Listener, advance
 from softrl.training.state import RunState
@@ -122,9 +123,11 @@ def train(directory: Path, listener: Listener = lambda event: None, request: sig
     ready = prepare(job.config)
     assembled = with_members(ready.assembled._replace(config=job.config), slots(job))
     programs = for_members(ready.programs, assembled)
-    start = None if job.start is None else functools.partial(_continued, directory, job)
+    start, past = None, None
+    if job.start is not None:
+        start, past = functools.partial(_continued, directory, job), _past(_before(directory, job))
     between = None if job.search is None else pbt.between(job.search, job.ranges, len(job.members), job.config)
-    going = {"programs": programs, "start": start, "between": between, "save_every_s": SAVE_EVERY_S}
+    going = {"programs": programs, "start": start, "past": past, "between": between, "save_every_s": SAVE_EVERY_S}
     with contextlib.ExitStack() as stack:
         request = request or stack.enter_context(signals.graceful())
         session = stack.enter_context(opened(assembled, directory, listener, **going))
@@ -155,12 +158,21 @@ def slots(job: Job) -> list[dict[str, Any]]:
     return own + [own[-1]] * (job.config.training.seeds - len(own))
 
 
+def _before(directory: Path, job: Job) -> Path:
+    return directory.parent / job.start["batch"]
+
+
+def _past(before: Path) -> Past:
+    """What the rung before leaves to a later one: the seconds that it took."""
+    return Past([], [], -np.inf, None, metrics.read(before / "metrics.jsonl")[-1]["timing"]["wall_s"])
+
+
 def _continued(directory: Path, job: Job, run: RunState) -> RunState:
     """The run of a later rung: its members' states gathered from where they were at the end of the one before."""
-    before = directory.parent / job.start["batch"]
+    before = _before(directory, job)
     restored = restored_run(before, abstract_run(assemble(read(before).config)))
     if restored is None:
         raise CheckpointError(f"{before} has no checkpoint for {directory} to continue; delete {directory} and rerun")
     state, index = restored.state, jnp.asarray(job.start["slots"])
     batched = jax.tree.map(lambda x: x[index], state._replace(clock=()))
-    return batched._replace(clock=state.clock)
+    return jax.device_put(batched._replace(clock=state.clock), jax.tree.map(lambda x: x.sharding, run))

@@ -135,7 +135,7 @@ def _report(
         about = {"group": job.group, "batch": job.batch, "members": _ended(spec, sweep, job)}
         new += ledger.add([{"key": scheduling.finished(job.group, job.batch), "kind": "batch", **about}])
         if not keep:
-            _forget(where, spec, job)
+            _forget(where, spec, sweep, job)
         results.write(out, results.gather(sweep.members, ledger.lines()))
     if new:
         listener({"event": "lines", "lines": new})
@@ -143,20 +143,20 @@ def _report(
 
 def _ended(spec: Spec, sweep: Sweep, job: batch.Job) -> list[str]:
     """Members that a finished batch has brought to their end: of successive halving, only the last rung's."""
+    return [member.id for member in job.members] if _is_last(spec, sweep, job) else []
+
+
+def _is_last(spec: Spec, sweep: Sweep, job: batch.Job) -> bool:
     group = next(group for group in sweep.groups if group.id == job.group)
-    last = not isinstance(spec.search, Halving) or job.config.training.steps >= group.config.training.steps
-    return [member.id for member in job.members] if last else []
+    return not isinstance(spec.search, Halving) or job.config.training.steps >= group.config.training.steps
 
 
-def _forget(where: Path, spec: Spec, job: batch.Job) -> None:
+def _forget(where: Path, spec: Spec, sweep: Sweep, job: batch.Job) -> None:
     """Deletes the states that nothing will continue; the best policy stays. A rung's are what the next begins with."""
-    if isinstance(spec.search, Halving):
-        if job.start is None:
-            return
-        where = where.parent / job.start["batch"]
-    path = where / "checkpoints"
-    if path.exists():
-        for step in folders.steps(path):
+    before = [where.parent / job.start["batch"]] if job.start else []
+    for batch_directory in [*before, where] if _is_last(spec, sweep, job) else before:
+        path = batch_directory / "checkpoints"
+        for step in folders.steps(path) if path.exists() else ():
             folders.delete(path / str(step))
 
 

@@ -1,6 +1,6 @@
 """From the metrics of a batch, one line for all its members, to the ledger's lines, one for each."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ def ingest(directory: Path, ledger: Ledger) -> list[dict[str, Any]]:
     path = directory / "metrics.jsonl"
     if not path.exists():
         return []
-    return ledger.add(lines(batch.read(directory), metrics.read(path)))
+    job = batch.read(directory)
+    lost = {line["member"] for line in ledger.lines() if line["kind"] == "diverged"} if job.start else set()
+    return ledger.add(lines(job, metrics.read(path), lost))
 
 
-def lines(job: batch.Job, records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The ledger's lines that follow from these records of a batch, oldest first."""
-    found, frozen, entry = [], set(), algorithm(job.config.algorithm)
+def lines(job: batch.Job, records: Iterable[dict[str, Any]], lost: Collection[str] = ()) -> list[dict[str, Any]]:
+    """The ledger's lines that follow from these records of a batch, oldest first. `lost`: members that had diverged."""
+    found, frozen, entry = [], set(lost), algorithm(job.config.algorithm)
     for record in records:
         numbers, updates, health = kept(record, entry), record["updates"], record["health"]
         for slot, member in enumerate(job.members):

@@ -84,7 +84,11 @@ def exploit_and_explore(
 
     Args: `run`: M members; `hypers`: `[M]` leaves; `parents`: `[M]`; `ranges`: hyperparameter -> (low, high).
     """
+    spread = jax.tree.map(lambda x: x.sharding, run)
     moved, gathered, scale = _copied(run, hypers, parents, key, factor)
+    # A gather forgets how members were spread over devices; hyperparameters belong to none.
+    moved = jax.device_put(moved, spread)
+    gathered, scale = jax.tree.map(jnp.asarray, jax.device_get((gathered, scale)))
     known = flat(gathered)
     values = {
         name: jnp.clip(known[name] * row, low, high).astype(jnp.float32)

@@ -5,6 +5,7 @@
 Simulators on the host train one member a batch, and an update of one member keeps one core busy and hardly two.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -131,4 +132,7 @@ class Processes:
     def stop(self, tasks: Sequence[Process]) -> None:
         """Each finishes its chunk and saves."""
         for task in tasks:
+            with contextlib.suppress(OSError):  # it has ended
+                task.process.stdin.write(b".")
+                task.process.stdin.flush()
             task.process.terminate()

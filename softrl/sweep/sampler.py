@@ -36,7 +36,7 @@ def propose(out: Path, search: Optuna, sweep: Sweep, ledger: Ledger) -> list[dic
     lines, new = ledger.lines(), []
     try:
         for group in sweep.groups:
-            mine = [line for line in lines if line["kind"] == "member" and line["group"] == group.id]
+            mine = _whole([x for x in lines if x["kind"] == "member" and x["group"] == group.id], search, sweep)
             if any(finished(group.id, line["batch"]) not in ledger.keys for line in mine):
                 continue
             study = _study(optuna, path, group, sweep, mine, lines)
@@ -49,6 +49,15 @@ def propose(out: Path, search: Optuna, sweep: Sweep, ledger: Ledger) -> list[dic
         for leftover in (path, path.with_name(path.name + ".lock")):
             leftover.unlink(missing_ok=True)
     return added
+
+
+def _whole(mine: list[dict[str, Any]], search: Optuna, sweep: Sweep) -> list[dict[str, Any]]:
+    """A group's proposals, without a last batch of which a power cut left a part: it is asked for again, and is the
+    same."""
+    start = sum(line["batch"] != mine[-1]["batch"] for line in mine)
+    seeds = len(sweep.seeds)
+    wanted = min(search.batch, search.trials - start // seeds) * seeds
+    return mine if len(mine) - start >= wanted else mine[:start]
 
 
 def ready_batches(out: Path, sweep: Sweep, ledger: Ledger) -> list[Path]:
@@ -89,14 +98,19 @@ def _asked(optuna: Any, study: Any, search: Optuna, group: Group, sweep: Sweep, 
         # A sampler for each trial: its draws are addressed, not taken from a stream that a kill would rewind.
         dice = random.Random(f"{search.seed}/{group.id}/{trial}").getrandbits(32)
         study.sampler = optuna.samplers.TPESampler(seed=dice, constant_liar=True)
-        # Six digits, as everywhere in a sweep's axes.
-        params = {name: float(f"{x:.6g}") if isinstance(x, float) else x for name, x in study.ask(space).params.items()}
+        asked = study.ask(space).params
+        params = {axis.name: _readable(axis, asked[axis.name]) for axis in sweep.axes if axis.name in asked}
         changes = in_order(sweep.axes, {**group.changes, **params})
         for j, seed in enumerate(seeds):
             name = f"{group.id}-{names[trial * len(seeds) + j]}"
             about = {"group": group.id, "batch": batches[done // search.batch], "seed": seed, "changes": changes}
             new.append({"key": name, "kind": "member", "member": name, **about})
     return new
+
+
+def _readable(axis: Axis, value: Any) -> Any:
+    """A drawn value to six digits, as everywhere in a sweep's axes, within its bounds; a listed one as it is."""
+    return min(max(float(f"{value:.6g}"), axis.low), axis.high) if axis.drawn else value
 
 
 def _space(optuna: Any, axes: Sequence[Axis]) -> dict[str, Any]:

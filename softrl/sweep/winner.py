@@ -16,7 +16,8 @@ from softrl.sweep.statistics import Cell, cells
 class Best(NamedTuple):
     """The winner of one task. cell: of its table, the one with the highest interquartile mean. member: its best run.
 
-    command: trains it. directory: run directory of the batch that the member was in; its best policy is there.
+    command: trains it. directory: run directory of the batch that the member was in; the policy in there is that of the
+    batch's best evaluation, which may be another member's.
     """
 
     task: str

@@ -56,8 +56,10 @@ def main() -> None:
 
 
 def _end_with_input() -> None:
-    os.read(sys.stdin.fileno(), 1)  # nothing is ever written; a buffered read would hold a lock that Python's end needs
-    os.kill(os.getpid(), signal.SIGTERM)
+    # Not a buffered read, which would hold a lock that Python's end needs. A byte says that the driver has asked this
+    # process to end already: a second signal would end it before it has saved.
+    if not os.read(sys.stdin.fileno(), 1):
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _wait_until_free(path: Path) -> None:

@@ -27,7 +27,8 @@ class Assembled(NamedTuple):
 
     hypers: resolved for this robot, plain numbers. evaluation: its own Env. members: what each has of its own, as given
     to `assemble`; None: seeds that follow one another, hyperparameters as the config's. source: where the environments
-    come from; evaluation_source: those to evaluate in, None: the same. functions: `randomize` and `log_prior`.
+    come from; evaluation_source: those to evaluate in, None: the same. functions: `randomize` and `log_prior`. origin:
+    the run whose learner this one begins with, where it is given.
     """
 
     config: Config
@@ -38,6 +39,7 @@ class Assembled(NamedTuple):
     source: Source | None = None
     evaluation_source: Source | None = None
     functions: Mapping[str, Any] = {}
+    origin: str | None = None
 
 
 def assemble(

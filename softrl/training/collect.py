@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from softrl.clock import Counter, Purpose, at
+from softrl.envs.episodes import finite_rows
 from softrl.training.state import LearnerState, Program, Rollout, RunState
 from softrl.types import EnvState, Hypers, PyTree, Transition
 
@@ -28,9 +29,11 @@ def collect(program: Program, run: RunState, hypers: Hypers) -> tuple[RunState, 
     """
     learner, clock = run.learner, run.clock
     key = at(learner.key, clock.step, Purpose.ACT)
+    known = finite_rows(run.env.obs, program.env.spec.num_envs)  # a reset, too, can give what is not finite
+    obs = _where(known, run.env.obs)
 
     def act(carry):
-        return program.agent.act(program.agent.policy(learner.agent), carry, run.env.obs, key)
+        return program.agent.act(program.agent.policy(learner.agent), carry, obs, key)
 
     def explore(carry):
         action, carry = program.agent.explore(carry, key)
@@ -40,14 +43,19 @@ def collect(program: Program, run: RunState, hypers: Hypers) -> tuple[RunState, 
     ready = clock.step.at_least(program.learning_starts)
     action, carry, extras = jax.lax.cond(ready, act, explore, run.rollout.carry)
     env = program.env.step(_refreshed(program, run), action)
-    transition = Transition(
-        run.env.obs, action, env.reward, env.terminated, env.truncated, env.final_obs, env.valid, extras
-    )
-    bad = jnp.sum(~env.valid, dtype=jnp.uint32)
+    terminated, truncated, valid = (flag & known for flag in (env.terminated, env.truncated, env.valid))
+    final_obs = _where(known, env.final_obs)
+    transition = Transition(obs, action, env.reward, terminated, truncated, final_obs, valid, extras)
+    bad = jnp.sum(~valid, dtype=jnp.uint32)
     learner, carry = remember(program, learner, carry, clock.step, transition, hypers, quarantined=bad)
     rollout, info = _account(run.rollout._replace(carry=carry), run, transition)
     clock = clock._replace(step=clock.step.plus(1))
     return RunState(clock, learner, env, rollout), info
+
+
+def _where(rows: jax.Array, tree: PyTree) -> PyTree:
+    """The rows `[N]` of `[N, ...]` leaves, and zeros for the others."""
+    return jax.tree.map(lambda x: jnp.where(rows.reshape(-1, *[1] * (x.ndim - 1)), x, jnp.zeros_like(x)), tree)
 
 
 def remember(

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from softrl.clock import Clock, Purpose, at
+from softrl.envs import boxes
 from softrl.envs.host import HostEnv, HostStep
 from softrl.numpy_policy import NumpyPolicy
 from softrl.training.assemble import Assembled, acting
@@ -141,12 +142,14 @@ def evaluate(env: HostEnv, policy: NumpyPolicy, seed: int = 0) -> Evaluation:
     total, length, alive = np.zeros(count), np.zeros(count, np.int32), np.ones(count, bool)
     words = np.asarray([0, seed], np.uint32)
     for step in range(env.spec.episode_length):
+        obs, known = _known(obs, count)
         modes, others = (jax.tree.map(lambda x, part=part: x[part], obs) for part in (slice(half), slice(half, None)))
         noise = policy.draw_noise(generator(words, step, EVALUATE), half)
         after = env.step(np.concatenate([policy.act(modes), policy.act(others, noise)]))
-        total += np.where(alive, np.where(after.valid, after.reward, np.nan), 0.0)
+        valid = after.valid & known
+        total += np.where(alive, np.where(valid, after.reward, np.nan), 0.0)
         length += alive
-        alive &= ~(after.terminated | after.truncated) & after.valid
+        alive &= ~(after.terminated | after.truncated) & valid
         obs = after.obs
         if not alive.any():
             break
@@ -176,7 +179,8 @@ def _rejoined(hosted: Hosted, run: RunState, step: int) -> RunState:
         hosted.obs = jax.tree.map(lambda x: x[0], run.env.obs)
         env.restore(run.env.sim[0], hosted.obs)
         return run
-    hosted.obs = env.reset(int(run.env.key[0, 1] & 0x7FFFFFFF) + step)
+    # Not `seed + step`, which would be the first seeds of another run.
+    hosted.obs = env.reset(int(np.random.SeedSequence([*run.env.key[0], step]).generate_state(1)[0] & 0x7FFFFFFF))
     zeros = jax.tree.map(np.zeros_like, (run.rollout.episode_return, run.rollout.episode_length))
     key = at(run.learner.key[0], run.clock.step, Purpose.CARRY)
     carry = joined(hosted.assembled.program.agent.carry(env.spec.num_envs, key))
@@ -196,13 +200,25 @@ def _collect(
     warming = steps.start < program.learning_starts
     draws = (noise.explore if warming else noise.draws)(policy, random, *lead)
     for draw in draws:
-        action = draw if warming else policy.act(hosted.obs, draw)
+        obs, known = _known(hosted.obs, program.env.spec.num_envs)
+        action = draw if warming else policy.act(obs, draw)
         after = program.env.step(action)
-        rows.append(Transition(hosted.obs, action, *after[1:4], after.final_obs, after.valid))
+        if not known.all():
+            flags = {name: getattr(after, name) & known for name in ("terminated", "truncated", "valid")}
+            after = after._replace(**flags, final_obs=_known(after.final_obs, len(known))[0])
+        rows.append(Transition(obs, action, *after[1:4], after.final_obs, after.valid))
         hosted.obs = after.obs
         tally.count(after)
         noise.seen(after)
     return jax.tree.map(lambda *x: np.stack(x), *rows), after
+
+
+def _known(obs: PyTree, num_envs: int) -> tuple[PyTree, np.ndarray]:
+    """Observations with zeros for the rows that are not finite, which a reset, too, can give, and which rows are."""
+    known = boxes.finite(obs, np.zeros(num_envs))
+    if known.all():
+        return obs, known
+    return jax.tree.map(lambda x: np.where(known.reshape(-1, *[1] * (x.ndim - 1)), x, np.zeros_like(x)), obs), known
 
 
 def _environment(hosted: Hosted, old: EnvState, tally: Tally, after: HostStep) -> EnvState:

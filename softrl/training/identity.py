@@ -38,7 +38,7 @@ def identity(assembled: Assembled) -> dict[str, Any]:
     prior = assembled.functions.get("log_prior")
     functions = {"log_prior": None if prior is None else spelled(prior)}
     known = {"config": to_json(assembled.config), **own, "environment": environment, "functions": functions}
-    return known | surroundings()
+    return known | {"from": assembled.origin} | surroundings()
 
 
 def read(run: str | Path) -> dict[str, Any]:
@@ -109,8 +109,11 @@ def _version(package: str) -> str:
 
 
 def write(out: Path, assembled: Assembled) -> None:
-    """Writes a run's `config.json`."""
-    directory.write_config(out, identity(assembled))
+    """Writes a run's `config.json`. What it began from stays, whether or not that is said again."""
+    about = identity(assembled)
+    if about["from"] is None and (out / "config.json").exists():
+        about["from"] = read(out).get("from")
+    directory.write_config(out, about)
 
 
 def agree(out: Path, assembled: Assembled) -> list[str]:
@@ -126,13 +129,17 @@ def agree(out: Path, assembled: Assembled) -> list[str]:
     for part in ("environment", "functions"):
         if part in before:  # older versions did not write it
             _refuse_other(out, before[part], now[part])
+    if "from" in before and now["from"] not in (None, before["from"]):
+        raise ConfigError(
+            f"{out} holds a run that did not begin from {now['from']}: leave that out to go on, or use another --out"
+        )
     if directory.differences({"members": before.get("members")}, {"members": now.get("members")}):
         raise ConfigError(f"{out} holds a run with other members; use the same members, or another --out")
     if config.training.steps < old.training.steps:
         raise ConfigError(
             f"{out} was meant for {old.training.steps} steps; steps may grow, not shrink to {config.training.steps}"
         )
-    own = {"config", "environment", "functions", "members"}
+    own = {"config", "environment", "from", "functions", "members"}
     grown = ["config.training.steps"] if _follows_steps(config) and config.training.steps != old.training.steps else []
     return grown + [
         name for name in directory.differences(before, now) if name.split(".")[0] not in own and specs.at(before, name)

@@ -13,7 +13,7 @@ import numpy as np
 from softrl.config import replaced
 from softrl.envs import boxes
 from softrl.envs.host import HostEnv
-from softrl.errors import ConfigError
+from softrl.errors import CheckpointError, ConfigError
 from softrl.storage import checkpoint, directory, metrics
 from softrl.training import identity, memory
 from softrl.training.assemble import Assembled
@@ -50,15 +50,16 @@ def opened(
 
     Args:
       out: its directory; None keeps it in memory.
-      programs: compiled already, for members of the same number; None compiles.
+      programs: compiled already, for members of the same number, whose seconds count as this run's; None compiles.
       start: makes the first state of a new run from the one that `programs.init` returns.
-      past: of a run in memory that goes on. between, save_every_s: see `Session`.
+      past: of a run in memory that goes on, or of the one that a new one continues. between, save_every_s: see
+        `Session`.
     Raises:
       ConfigError: it does not fit into memory, or another run is in `out`; nothing is changed. Or its environments
         begin with numbers that are not finite.
       CheckpointError: `out` is in use, damaged or refuses.
     """
-    began = time.perf_counter()
+    began = time.perf_counter() - (0.0 if programs is None else programs.seconds)
     abstract = abstract_run(assembled) if programs is None else programs.abstract
     size = memory.check_fits(abstract, replay=abstract.learner.replay, mesh=mesh_of(assembled))
     with contextlib.ExitStack() as stack:
@@ -112,8 +113,12 @@ def _telling_what_is_saved(session: Session) -> Iterator[Session]:
     try:
         yield session
     except Exception as error:
-        if session.saved_step >= 0:
-            steps = session.saved_step * session.assembled.config.env.num_envs
+        store = session.store
+        if store is not None:
+            with contextlib.suppress(CheckpointError):  # of the last one, which may be the error itself
+                checkpoint.wait(store)
+        if store is not None and store.latest is not None:
+            steps = store.latest * session.assembled.config.env.num_envs
             error.add_note(f"{session.directory} is saved up to {steps:,} steps; the same call goes on from there")
         raise
 

@@ -106,7 +106,8 @@ def _over_episodes(returns: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray
     whole = ~np.isnan(returns)
     count = np.where(whole.any(-1), whole.sum(-1), np.nan)
     mean = np.where(whole, returns, 0.0).sum(-1) / count
-    spread = np.where(whole, returns - mean[..., None], 0.0)
+    with np.errstate(invalid="ignore"):  # infinite returns have no spread
+        spread = np.where(whole, returns - mean[..., None], 0.0)
     return mean, np.sqrt((spread**2).sum(-1) / count), np.where(whole, lengths, 0.0).sum(-1) / count
 
 

@@ -42,8 +42,9 @@ class Session:
     """A run in the hands of one process; the mutable edge around pure functions.
 
     run: its present state. directory: None for a run in memory only. records: all lines so far. tallies: chunks since
-    the last line. best: return of the best-evaluated policy. wall_before: seconds of earlier sessions. between: see
-    `Between`. save_every_s: evaluations that follow a checkpoint sooner than this leave none; a kill costs that much.
+    the last line. best: return of the best-evaluated policy. wall_before: seconds of earlier sessions. trained,
+    trained_s, updates: chunks of this session since the last line, their seconds and updates. between: see `Between`.
+    save_every_s: evaluations that follow a checkpoint sooner than this leave none; a kill costs that much.
     """
 
     assembled: Assembled
@@ -59,6 +60,7 @@ class Session:
     best_policy: PyTree = None
     wall_before: float = 0.0
     started: float = field(default_factory=time.perf_counter)
+    trained: int = 0
     trained_s: float = 0.0
     updates: int = 0
     saved_step: int = -1
@@ -85,7 +87,7 @@ def advance(session: Session, request: Request, listener: Listener) -> None:
     config = session.assembled.config
     if not session.records:
         _evaluate(session, listener)
-    elif session.chunk % config.eval_chunks == 0:
+    elif _evaluates(session):
         _stop_if_all_frozen(session)
     while session.chunk < config.chunks and request.requested is None:
         _train(session, listener)
@@ -124,6 +126,7 @@ def _train(session: Session, listener: Listener) -> None:
     session.run, info = session.programs.chunk(session.run, session.programs.hypers)
     jax.block_until_ready(info)
     seconds = time.perf_counter() - started
+    session.trained += 1
     session.trained_s += seconds
     session.updates += int(session.run.clock.update) - before
     session.tallies.append(records.tally(info))
@@ -146,7 +149,7 @@ def _evaluate(session: Session, listener: Listener, *, last: bool = False) -> No
     policies = session.programs.publish(session.run.learner.agent)
     evaluation = jax.block_until_ready(session.programs.evaluate(policies, CHOOSING))
     config = session.assembled.config
-    steps = config.chunk_transitions * len(session.tallies) * config.training.seeds
+    steps = config.chunk_transitions * session.trained * config.training.seeds
     seconds = max(session.trained_s, 1e-9)
     timing = {
         "wall_s": session.wall_s,
@@ -162,7 +165,7 @@ def _evaluate(session: Session, listener: Listener, *, last: bool = False) -> No
     if session.between is not None and not last:
         session.run, hypers, line["search"] = session.between(session.run, session.programs.hypers, line)
         session.programs = session.programs._replace(hypers=hypers)
-    session.tallies, session.trained_s, session.updates = [], 0.0, 0
+    session.tallies, session.trained, session.trained_s, session.updates = [], 0, 0.0, 0
     session.records.append(line)
     if session.log is not None:
         session.offset = metrics.write(session.log, line)

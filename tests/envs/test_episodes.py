@@ -176,3 +176,22 @@ def test_more_environments_do_not_change_those_that_were_there():
         for n in (2, NUM_ENVS)
     )
     np.testing.assert_array_equal(small(jax.random.key(0)).obs["x"], large(jax.random.key(0)).obs["x"][:2])
+
+
+@pytest.mark.parametrize("kind", ["threefry2x32", "rbg"])
+def test_a_simulator_may_keep_keys_of_any_kind_over_the_ends_of_episodes(kind):
+    def reset(key, index):
+        own = jax.random.key(index, impl=kind)
+        return own, jax.random.uniform(own, (1,))
+
+    def step(own, action):
+        own = jax.random.fold_in(own, 1)
+        return own, jax.random.normal(own, (1,)), jnp.float32(0.0), jnp.bool_(False)
+
+    _, start, step = make(Simulator(reset, step, Continuous(1)), stagger=False)
+    state = start(jax.random.key(0))
+    for _ in range(LENGTH):
+        state = step(state, still())
+    assert state.truncated.all()
+    first = [jax.random.key_data(jax.random.key(index, impl=kind)) for index in range(NUM_ENVS)]
+    np.testing.assert_array_equal(jax.random.key_data(state.sim), first)

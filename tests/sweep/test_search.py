@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from softrl.config import change
-from softrl.sweep import batch, halving, ledger
+from softrl.reporting.report import page
+from softrl.sweep import batch, halving, ingest, ledger
 from softrl.sweep.driver import run
 from softrl.sweep.groups import expand
 from softrl.sweep.pbt import exploit_and_explore, ranked_parents
@@ -14,6 +15,7 @@ from softrl.sweep.scheduling import ranges_of
 from softrl.sweep.search import Halving
 from softrl.sweep.spec import load
 from softrl.training.assemble import assemble, member_hypers
+from softrl.training.records import EVALUATED
 from tests import tiny as one
 from tests.sweep import tiny
 
@@ -197,6 +199,63 @@ def test_a_copy_has_its_parents_whole_state_but_its_own_keys():
     assert moved.agent.critic_lr[:2].tolist() == hypers.agent.critic_lr[:2].tolist()
     assert float(moved.agent.critic_lr[2]) in (np.float32(5e-4), np.float32(1.5e-3))
     assert float(moved.agent.gamma[2]) == float(hypers.agent.gamma[1])
+
+
+@pytest.mark.parametrize("words", [PBT, pytest.param(HALVING, marks=pytest.mark.slow)], ids=["pbt", "halving"])
+def test_a_search_goes_on_where_members_are_spread_over_devices(words, tmp_path):
+    """A gather forgets the sharding, which a compiled chunk insists on."""
+    base = words["base"] | {"num_envs": 4, "data_shards": 2, "replay_shards": 2, "steps": 512}
+    rows = run(words | {"base": base}, tmp_path).results
+    assert {row.status for row in rows} <= {"done", "stopped"} and len(rows) == 4
+
+
+def test_seconds_of_a_halved_member_grow_over_its_rungs_compilation_included(tmp_path):
+    run(HALVING, tmp_path)
+    survivor = next(line["member"] for line in reversed(ledger.read(tmp_path)) if line["kind"] == "evaluation")
+    looks = [line for line in kinds(ledger.read(tmp_path), "evaluation") if line["member"] == survivor]
+    wall = [line["timing"]["wall_s"] for line in sorted(looks, key=lambda line: line["step"])]
+    assert wall == sorted(wall) and wall[0] > looks[0]["timing"]["compile_s"] > 0.0
+    told = page.read(tmp_path)
+    assert told.seconds == pytest.approx(wall[-1]), "rungs of one batch each, one after the other"
+    assert not list(tmp_path.glob("groups/*/*/checkpoints/[0-9]*")), "nothing will go on from there"
+
+
+def test_what_had_diverged_before_a_rung_has_no_evaluations_after_its_end():
+    members = expand(load(HALVING))[0].members
+    job = batch.Job("g0", "r1", load(HALVING).config, members[:2], start={"batch": "r0", "slots": [0, 1]})
+    per = {name: [0.0, 0.0] for name in EVALUATED}
+    record = {"env_steps": 512, "updates": 9, "eval": per, "train": {}, "timing": {"wall_s": 1.0}}
+    record["health"] = {"code": [1, 0], "quarantined": [0, 0]}
+    assert {line["member"] for line in ingest.lines(job, [record], {members[0].id})} == {members[1].id}
+
+
+def test_a_listed_value_of_optunas_is_trained_as_it_is_listed_and_a_drawn_one_is_in_its_range(tmp_path):
+    pytest.importorskip("optuna")
+    exact = 0.00033333333
+    words = tiny.spec(
+        {"critic_lr": [exact, 1e-3], "gamma": {"uniform": [0.9, 0.90000001]}},
+        steps=256,
+        search={"method": "optuna", "trials": 6, "batch": 3},
+    )
+    rows = run(words, tmp_path).results
+    assert {row.changes["critic_lr"] for row in rows} == {exact, 1e-3}
+    assert all(0.9 <= row.changes["gamma"] <= 0.90000001 for row in rows)
+
+
+def test_proposals_of_which_a_power_cut_left_a_part_are_asked_for_again(tmp_path):
+    pytest.importorskip("optuna")
+    calm = run(OPTUNA, tmp_path / "calm").results
+
+    def cut(event):
+        if event["event"] == "lines":
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(OPTUNA, tmp_path / "cut", listener=cut)
+    path = tmp_path / "cut" / "ledger.jsonl"
+    first, second, *_ = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + second[:20])
+    assert repr(run(OPTUNA, tmp_path / "cut").results) == repr(calm)
 
 
 def test_ranges_are_those_of_the_axes():

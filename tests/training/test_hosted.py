@@ -4,10 +4,12 @@ import multiprocessing
 import re
 
 import chex
+import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gymnasium.spaces import Box
 
 import softrl
 from softrl.agents.noise import NOISES, NoiseState, draw_in_numpy, seen
@@ -86,6 +88,31 @@ def test_without_snapshots_a_resumed_run_never_joins_two_episodes(tmp_path):
     valid = np.asarray(resumed.state.learner.replay.valid[0])
     np.testing.assert_array_equal(np.flatnonzero(~valid[:80, 0]), [39])  # the newest row when it was stopped
     assert resumed.metrics[-1]["env_steps"] == 160
+
+
+class NaNReset(gymnasium.Env):
+    """Its third reset shows what is no number; steps never do."""
+
+    observation_space, action_space = Box(-10.0, 10.0, (2,)), Box(-1.0, 1.0, (1,))
+    resets, x = 0, np.zeros(2, np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x, self.resets = self.np_random.uniform(-1, 1, 2).astype(np.float32), self.resets + 1
+        return np.where(self.resets == 3, np.float32(np.nan), self.x), {}
+
+    def step(self, action):
+        assert np.isfinite(action).all()
+        self.x = np.float32(0.9) * self.x + np.float32(0.1) * action
+        return self.x, -float(self.x @ self.x), False, False, {}
+
+
+def test_a_reset_that_gives_nan_spoils_its_row_and_nothing_that_learns():
+    done = softrl.train(config(env="own", steps=160, eval_every=160, episode_length=10), env=lambda: NaNReset())
+    health, learner = done.metrics[-1]["health"], done.state.learner
+    assert health["quarantined"] == [2] and health["skipped"] == [0], "a row of each of two environments"
+    for leaf in jax.tree.leaves((learner.agent, learner.replay)):
+        assert np.all(np.isfinite(np.asarray(leaf, np.float64)))
 
 
 def test_stored_successors_are_the_environments_own():

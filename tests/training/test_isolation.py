@@ -1,12 +1,14 @@
 """Failure is a value: a broken environment or a diverging member changes nothing else by one bit."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from softrl.envs import probes
 from softrl.training.assemble import member_hypers
 from softrl.training.health import PATIENCE
+from softrl.types import Continuous, Simulator
 from tests import tiny
 
 CHUNKS = 5
@@ -36,6 +38,32 @@ def test_learning_beside_a_nan_environment_stays_finite_and_counts_exactly(monke
     assert invalid[:, np.arange(64) != 3].sum() == 0
     assert invalid.sum() == int(learner.health.quarantined[0]) > 0
     assert int(learner.health.skipped[0]) == 0
+
+
+def nan_resets() -> Simulator:
+    """One first observation in seven is NaN, of later episodes than the first; what follows it is finite."""
+
+    def reset(key, index):
+        x = jax.random.uniform(key, (1,), minval=-1.0, maxval=1.0)
+        return x, jnp.where(jax.random.bernoulli(jax.random.fold_in(key, 9), 0.15), jnp.nan, x)
+
+    def step(x, action):
+        x = 0.9 * x + 0.1 * action
+        return x, x, -jnp.square(x[0]), jnp.bool_(False)
+
+    return Simulator(reset, step, Continuous(1))
+
+
+def test_a_reset_that_gives_nan_spoils_its_row_and_nothing_that_learns(monkeypatch):
+    """The row begins with what is not finite and ends with what is: nobody may learn from it."""
+    monkeypatch.setitem(probes.PROBES, "nan-resets", nan_resets)
+    config = tiny.config(env="probe/nan-resets", num_envs=64, replay_size=64 * 128, learning_starts=64 * 40)
+    learner = tiny.trained(config, CHUNKS).run.learner
+    for leaf in jax.tree.leaves((learner.agent, learner.replay)):
+        assert np.all(np.isfinite(np.asarray(leaf, np.float64)))
+    invalid = ~np.asarray(learner.replay.valid)[0, : 16 * CHUNKS]
+    assert invalid.sum() == int(learner.health.quarantined[0]) > 20 and int(learner.health.skipped[0]) == 0
+    assert not np.asarray(learner.replay.obs)[0, : 16 * CHUNKS][invalid].any()
 
 
 @pytest.mark.parametrize("how", [pytest.param("sequential", marks=pytest.mark.slow), "vmap"])

@@ -90,14 +90,14 @@ def _about(about: Mapping[str, Any], sweep: folder.Sweep) -> str:
 
 
 def _seconds(lines: list[dict[str, Any]], rows: list[results.Result]) -> float | None:
-    """Wall clock of all batches added up, of each the latest that one of its members was evaluated, and of compiling
-    each group's program."""
+    """Wall clock of all batches added up, of each the latest that one of its members was evaluated; compiling a
+    program, which is in that of every batch of it, counts once."""
     batch = {row.member.id: (row.member.group, row.member.batch) for row in rows}
-    longest: dict[tuple[str, str], float] = {}
-    compiled: dict[str, float] = {}
+    longest: dict[tuple[str, str], tuple[float, float]] = {}
     for line in lines:
-        if line["kind"] == "evaluation" and "wall_s" in line.get("timing", {}):
+        if line["kind"] == "evaluation" and "wall_s" in (timing := line.get("timing", {})):
             key = batch.get(line["member"], ("", ""))
-            longest[key] = max(longest.get(key, 0.0), float(line["timing"]["wall_s"]))
-            compiled[key[0]] = max(compiled.get(key[0], 0.0), float(line["timing"].get("compile_s", 0.0)))
-    return sum(longest.values()) + sum(compiled.values()) if longest else None
+            longest[key] = max(longest.get(key, (0.0, 0.0)), (timing["wall_s"], timing.get("compile_s", 0.0)))
+    programs = {(group, compiled) for (group, _), (_, compiled) in longest.items()}
+    waited = sum(compiled for _, compiled in programs)
+    return sum(wall - compiled for wall, compiled in longest.values()) + waited if longest else None
