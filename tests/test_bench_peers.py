@@ -187,6 +187,18 @@ def test_a_bar_over_rows_that_are_missing_is_not_measured_and_never_passed(capsy
     assert capsys.readouterr().out.count("not measured") == 4
 
 
+def test_a_pair_is_compared_by_the_difference_of_means_and_one_that_is_missing_is_not_measured():
+    def runs(*returns):
+        return [{"curve": {"env_steps": [0, peers.STEPS], "return": [0.0, value]}} for value in returns]
+
+    ours, theirs = ((name, "Hopper-v5") for name in peers.PUBLISHED_PAIR)
+    known = {peers.Task(*ours): runs(1.0, 3.0), peers.Task(*theirs): runs(10.0, 10.0)}
+    (found,) = peers.differences(known).values()
+    assert (found.point, found.low, found.high) == (-8.0, -9.0, -7.0)
+    cheetah, hopper, walker = peers.alike(known)
+    assert not hopper.met and math.isnan(cheetah.got) and math.isnan(walker.got) and not cheetah.met
+
+
 def test_words_choose_tasks_and_unknown_ones_are_refused():
     chosen = seeds.chosen(peers.TASKS, ["SBX", "Ant"])
     assert {task.robot for task in chosen} == {"Ant-v5"} and [task.contestant for task in chosen] == [*peers.SBX]

@@ -30,6 +30,7 @@ from benchmarks.report import Bar
 from benchmarks.runs import watch
 from benchmarks.turns import Contestant
 from softrl.reporting.table import published
+from softrl.sweep.statistics import Interval, bootstrap
 
 STEPS, SECONDS = 100_000, 600.0
 """Where the bars are stated."""
@@ -46,6 +47,12 @@ ALIKE = ("cores", "every", "episodes")
 
 ENDING = ("softrl sample-efficient",)
 """Contestants whose rates fall along the run, which must know its length and ends there."""
+
+PUBLISHED_PAIR = ("softrl classic", "rl-baselines3-zoo SAC")
+"""The published algorithm twice, with one warm-up and one set of rates."""
+
+PAIRED = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5")
+"""Robots on which softrl's must not be behind."""
 
 RACED = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5")
 """Robots of the bar at the clock."""
@@ -119,7 +126,8 @@ def run(options: argparse.Namespace) -> dict:
         print(f"failed: {name}: {why}")
     by_steps, by_clock = (_means(known, axis, value) for axis, value in (("env_steps", STEPS), ("clock_s", SECONDS)))
     files = {task.name: [run["seed"] for run in runs] for task, runs in known.items()}
-    return result | {"seeds": files, "failed": failed, "bars": report.bars(claims(by_steps, by_clock))}
+    bars = report.bars(claims(by_steps, by_clock) + alike(known))
+    return result | {"seeds": files, "failed": failed, "bars": bars}
 
 
 def starts(episodes: int) -> list[int]:
@@ -215,6 +223,8 @@ def _tables(known: Mapping[Task, list[dict[str, Any]]], options: argparse.Namesp
         ["", "robots", steps, "least robot", seconds],
         rows,
     )
+    rows = [[robot, one.point, one.low, one.high] for robot, one in differences(known).items()]
+    report.table(f"{' less '.join(PUBLISHED_PAIR)}, {STEPS:,} steps", ["", "mean", "95 % from", "to"], rows)
     absent = [task.name for task, runs in known.items() if not runs]
     if absent:
         print(f"\nnot measured yet: {', '.join(absent)}")
@@ -227,6 +237,21 @@ def _row(task: Task, runs: list[dict[str, Any]], options: argparse.Namespace) ->
         row += [statistics.fmean(returns), min(returns), max(returns)]
     rates = [curves.updates_per_s(run["curve"], options.steps) for run in runs]
     return [*row, statistics.fmean(_values(runs, "clock_s", "env_steps", options.steps)), statistics.fmean(rates)]
+
+
+def differences(known: Mapping[Task, list[dict[str, Any]]]) -> dict[str, Interval]:
+    """Robot -> mean return after 100,000 steps of softrl's `classic` less that of Stable-Baselines3's SAC by the same
+    settings, with its bootstrap interval; where both were run."""
+    found = {}
+    for robot in PAIRED:
+        ours, theirs = (
+            np.asarray(_values(known.get(Task(name, robot), []), "return", "env_steps", STEPS))
+            for name in PUBLISHED_PAIR
+        )
+        if len(ours) and len(theirs):
+            apart = lambda a, b: a[0].mean(-1) - b[0].mean(-1)
+            found[robot] = bootstrap(apart, [ours], [theirs])
+    return found
 
 
 def shares(means: Means, contestant: str, robots: list[str] | tuple[str, ...] = tuple(BEST)) -> np.ndarray:
@@ -245,4 +270,14 @@ def claims(by_steps: Means, by_clock: Means) -> list[Bar]:
         Bar(f"{name} at {STEPS:,} steps, share of the best published, least", float(efficient.min()), 0.5),
         Bar(f"{name} at {STEPS:,} steps, HalfCheetah-v5", by_steps.get((name, "HalfCheetah-v5"), math.nan), 8_500.0),
         Bar(f"softrl tuned at {SECONDS:g} s, times the best of SBX, mean of four robots", float(tuned / best), 2.0),
+    ]
+
+
+def alike(known: Mapping[Task, list[dict[str, Any]]]) -> list[Bar]:
+    """The bars of `differences`: none that is surely negative."""
+    apart, (ours, theirs) = differences(known), PUBLISHED_PAIR
+    highs = {robot: apart[robot].high if robot in apart else math.nan for robot in PAIRED}
+    return [
+        Bar(f"{ours} less {theirs}, {robot}, upper end of the 95 % interval", high, 0.0)
+        for robot, high in highs.items()
     ]
