@@ -153,8 +153,7 @@ def _write(store: Store, step: int, meta: dict[str, Any], table: tuple[leaves.Le
         return
     try:
         with durable.explained(f"delete what checkpoint {step} replaces in", store.directory):
-            for old in folders.steps(store.directory)[store.keep :]:
-                folders.delete(store.directory / str(old))
+            folders.keep_newest(store.directory, store.keep)
     except CheckpointError as error:
         store.failure = error
 

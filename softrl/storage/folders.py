@@ -43,6 +43,12 @@ def _is_damaged(path: Path) -> bool:
     return False
 
 
+def keep_newest(directory: Path, count: int) -> None:
+    """Deletes all steps of `directory` but the newest `count`."""
+    for step in steps(directory)[count:]:
+        delete(directory / str(step))
+
+
 def delete(path: Path) -> None:
     """Deletes one checkpoint, its manifest first: interrupted, it leaves an unfinished save and not a damaged one."""
     if path.is_symlink() or not path.is_dir():

@@ -155,9 +155,8 @@ def _forget(where: Path, spec: Spec, sweep: Sweep, job: batch.Job) -> None:
     """Deletes the states that nothing will continue; the best policy stays. A rung's are what the next begins with."""
     before = [where.parent / job.start["batch"]] if job.start else []
     for batch_directory in [*before, where] if _is_last(spec, sweep, job) else before:
-        path = batch_directory / "checkpoints"
-        for step in folders.steps(path) if path.exists() else ():
-            folders.delete(path / str(step))
+        if (path := batch_directory / "checkpoints").exists():
+            folders.keep_newest(path, 0)
 
 
 def _require_finished(waiting: list[Path], ledger: Ledger) -> None:

@@ -106,8 +106,7 @@ def _report(tune: Any, session: Session, event: dict[str, Any]) -> None:
         return
     checkpoint.wait(session.store)
     home = session.directory / "checkpoints"
-    for old in folders.steps(home)[1:]:
-        folders.delete(home / str(old))
+    folders.keep_newest(home, 1)
     record, entry = event["record"], algorithm(session.assembled.config.algorithm)
     told = {name: record[name] for name in ("env_steps", "updates")} | {"diverged": all(record["health"]["code"])}
     told |= {name: float(np.mean(values)) for name, values in kept(record, entry).items()}

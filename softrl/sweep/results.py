@@ -42,6 +42,14 @@ def gather(members: tuple[Member, ...], lines: list[dict[str, Any]]) -> list[Res
     return [_result(member, mine.get(member.id, []), member.id in finished) for member in (*members, *added)]
 
 
+def evaluations(lines: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """A ledger's evaluations by member, of each from the first to the last."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in sorted(_of(lines, "evaluation"), key=lambda line: line["step"]):
+        found.setdefault(line["member"], []).append(line)
+    return found
+
+
 def proposed(line: dict[str, Any]) -> Member:
     """The member of a ledger's line of kind `member`."""
     return Member(line["member"], line["group"], line["batch"], line["seed"], line["changes"])
@@ -52,20 +60,20 @@ def _of(lines: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 
 def _result(member: Member, lines: list[dict[str, Any]], finished: bool) -> Result:
-    evaluations = sorted(_of(lines, "evaluation"), key=lambda line: line["step"])
+    looks = evaluations(lines).get(member.id, [])
     lineage = sorted(_of(lines, "lineage"), key=lambda line: line["step"])
     revived = lineage[-1]["step"] if lineage else -1  # it went on with the state of a member that was well
     ends = [line for line in _of(lines, "diverged") if line["step"] > revived] + _of(lines, "stopped")
-    status, cause = ("done" if finished else "training" if evaluations else "waiting"), ""
+    status, cause = ("done" if finished else "training" if looks else "waiting"), ""
     if ends:
         status, cause = ends[0]["kind"], ends[0]["cause"]
     changes = dict(member.changes)
     for line in lineage:
         changes |= line["changes"]
-    if not evaluations:
+    if not looks:
         return Result(member, changes, status, cause, math.nan, math.nan, 0, 0)
-    last = evaluations[-1]
-    best = max(evaluations, key=lambda line: line["return_mean"] if math.isfinite(line["return_mean"]) else -math.inf)
+    last = looks[-1]
+    best = max(looks, key=lambda line: line["return_mean"] if math.isfinite(line["return_mean"]) else -math.inf)
     return Result(member, changes, status, cause, last["return_mean"], best["return_mean"], last["step"], best["step"])
 
 

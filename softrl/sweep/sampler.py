@@ -75,12 +75,12 @@ def _study(optuna: Any, path: Path, group: Group, sweep: Sweep, mine: list[dict]
     rows = {row.member.id: row for row in results.gather((), lines)}
     for i in range(0, len(mine), len(sweep.seeds)):
         runs = mine[i : i + len(sweep.seeds)]
-        score = statistics.interval([[rows[run["member"]].final_return for run in runs]]).point
-        failed = score != score
+        scores = statistics.finite(rows[run["member"]].final_return for run in runs)
+        failed = not scores.size
         trial = optuna.trial.create_trial(
             params={name: runs[0]["changes"][name] for name in space},
             distributions=space,
-            value=None if failed else score,
+            value=None if failed else float(statistics.interquartile_mean(scores)),
             state=optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE,
             user_attrs={"members": [run["member"] for run in runs]},
         )

@@ -22,11 +22,8 @@ def read(directory: Path) -> Report:
     sweep, lines = folder.read(directory), ledger.read(directory)
     about = sweep.about
     series = _series(sweep)
-    evaluations: dict[str, list[dict[str, Any]]] = {}
+    evaluations = results.evaluations(lines)
     ends = {line["member"]: line["step"] for line in lines if line["kind"] in ("diverged", "stopped")}
-    for line in lines:
-        if line["kind"] == "evaluation":
-            evaluations.setdefault(line["member"], []).append(line)
     gathered = results.gather(sweep.members, lines)
     members = (_member(row, evaluations.get(row.member.id, []), ends, about["env"], series) for row in gathered)
     homes = (folder.batch_directory(directory, row.member.group, row.member.batch) for row in gathered)
@@ -48,7 +45,6 @@ def read(directory: Path) -> Report:
 def _member(
     row: results.Result, evaluations: list[dict[str, Any]], ends: Mapping[str, int], env: str, series: Iterable[str]
 ) -> Member:
-    evaluations = sorted(evaluations, key=lambda line: line["step"])
     looks = {name: [line.get(name) for line in evaluations] for name in ("return_mean", "return_std", *series)}
     return Member(
         id=row.member.id,

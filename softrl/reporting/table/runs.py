@@ -67,14 +67,10 @@ def of_sweep(directory: Path) -> list[Result]:
     """The members of a sweep that have an evaluation; their setting is what the axes say."""
     sweep, lines = folder.read(directory), ledger.read(directory)
     configs = {group.id: group.config for group in sweep.groups}
-    evaluations: dict[str, list[dict[str, Any]]] = {}
-    for line in lines:
-        if line["kind"] == "evaluation":
-            evaluations.setdefault(line["member"], []).append(line)
-    found = []
+    evaluations, found = results.evaluations(lines), []
     for row in results.gather(sweep.members, lines):
         config = configs[row.member.group]
-        looks = sorted(evaluations.get(row.member.id, []), key=lambda line: line["step"])
+        looks = evaluations.get(row.member.id, [])
         if not looks:
             continue
         curve = {
