@@ -76,6 +76,8 @@ def change(config: T, **flat_values: Any) -> T:
     Raises: ConfigError naming an unknown field with the nearest known one, or a value that does not fit.
     Example: `change(config, gamma=0.97, num_envs=128)`.
     """
+    if not is_dataclass(config) or isinstance(config, type):
+        raise ConfigError(f"softrl.change takes a config, such as softrl.preset('brax/ant') gives; got {config!r}")
     known = _hints(config)
     for name in flat_values:
         if name not in known:

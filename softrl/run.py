@@ -200,6 +200,8 @@ def train(
       ConfigError: a setting that cannot be, or one that differs from the run in `out`; nothing is changed.
       CheckpointError: the disk is full, read-only or damaged. DivergedError: every member froze.
     """
+    if not isinstance(config, Config):
+        raise ConfigError(f"softrl.train takes a config, such as softrl.preset('brax/ant') gives; got {config!r}")
     use_compilation_cache()
     if from_run is not None:
         zoo.refuse(from_run)

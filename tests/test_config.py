@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import softrl
 from softrl.agents import ALGORITHMS
 from softrl.config import Was, Within, change, checked, flat, from_json, to_json, today
 from softrl.errors import ConfigError
@@ -42,6 +43,12 @@ def names(config) -> list[str]:
         for field, value in values.items()
         for name in (names(value) if dataclasses.is_dataclass(value) else [field])
     ]
+
+
+def test_a_name_in_place_of_a_config_is_refused_with_what_makes_one():
+    for call in (softrl.train, lambda name: softrl.change(name, gamma=0.9)):
+        with pytest.raises(softrl.ConfigError, match=r"takes a config, such as softrl.preset\('brax/ant'\) gives"):
+            call("brax/ant")
 
 
 def test_a_field_is_found_by_its_plain_name_in_whatever_part_it_lives():

@@ -178,7 +178,7 @@ def _make_policy(agent: Agent, params: Params, deterministic: bool = False) -> C
     def policy(obs: PyTree, key: jax.Array) -> tuple[jax.Array, dict[str, Any]]:
         single = jax.tree.leaves(obs)[0].ndim == jax.tree.leaves(params.statistics.mean)[0].ndim
         batch = jax.tree.map(lambda x: x[None], obs) if single else obs
-        if not jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if not deterministic and not jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
             key = jax.random.wrap_key_data(key)
         action = afresh(agent, params, batch, None if deterministic else key)
         return (action[0] if single else action), {}

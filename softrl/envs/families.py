@@ -98,6 +98,11 @@ def register(name: str, env: Any) -> None:
     _REGISTERED[name] = env
 
 
+def registered(name: str) -> bool:
+    """Whether `register` has given something this name in this process."""
+    return name in _REGISTERED
+
+
 def found(env: Any, kwargs: dict[str, Any] | None = None) -> Source:
     """The source of environments that a name or an object stands for.
 

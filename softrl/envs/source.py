@@ -92,6 +92,9 @@ def _require_sound(simulator: Simulator, name: str) -> None:
                 f"{name}: {leaf} is {before.get(leaf, 'missing')} after reset and {now.get(leaf, 'missing')} after "
                 f"step{more}: make them alike"
             )
+    seen = jax.tree.leaves(obs)
+    if not seen or not all(leaf.size for leaf in seen):
+        raise ConfigError(f"{name}: each part of an observation must hold a number, got {_leaves('obs', obs)}")
     reward, terminated = after[2:]
     if reward.shape != () or terminated.shape != () or terminated.dtype != np.bool_:
         raise ConfigError(

@@ -18,7 +18,7 @@ from softrl.reporting.curve import curve
 from softrl.reporting.film import film
 from softrl.reporting.progress import Progress
 from softrl.training import compilation, hosted
-from softrl.training.assemble import Assembled, acting, assemble
+from softrl.training.assemble import Assembled, acting, assemble, idle
 from softrl.training.config import Config
 from softrl.training.demonstrate import demonstrate, demonstrate_on_host
 from softrl.training.evaluate import Evaluation, evaluate, evaluation_key
@@ -70,11 +70,11 @@ class RunWatcher:
             f"{title(assembled)}: {spec.num_envs} environments, {updates}{falling} updates {every} "
             f"({updates / horizon / spec.num_envs:.3g} a transition), {about}"
         )
-        starts, made = assembled.program.learning_starts * spec.num_envs, config.chunks * config.chunk_transitions
+        made = config.chunks * config.chunk_transitions
         if made != config.training.steps:
             self.note(f"{made:,} steps for {config.training.steps:,}, in whole chunks of {config.chunk_transitions:,}")
-        if starts >= made:
-            self.note(f"nothing will be learned: learning_starts is {starts:,} of {made:,} steps")
+        if why := idle(assembled):
+            self.note(why)
         self.program = f"{config.algorithm} {config.env.env} {config.env.backend} {jax.local_devices()[0].device_kind}"
         before = compilation.last_seconds(self.program)
         took = "" if before is None else f", which took {before:.0f} s the last time"

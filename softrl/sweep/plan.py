@@ -17,7 +17,7 @@ from softrl.sweep.groups import Group, expand, split
 from softrl.sweep.search import Halving, Optuna, Pbt, Search
 from softrl.sweep.spec import Spec
 from softrl.training import memory
-from softrl.training.assemble import Assembled, assemble, resolve
+from softrl.training.assemble import Assembled, assemble, idle, resolve
 from softrl.training.programs import abstract_run
 from softrl.training.state import init_run
 
@@ -34,8 +34,8 @@ class GroupPlan(NamedTuple):
     member_bytes: of one member's state, replay included. per_device: members that fit on a device. checkpoint_bytes:
     of a batch, uncompressed. env_steps: of all members together. alone: whether a batch is of one member by nature,
     since its simulator is on the host. exact: whether a batch that is killed goes on to the bit; where a host's
-    environments cannot be put back to where they were, they begin new episodes. seconds: about, None without a
-    calibration.
+    environments cannot be put back to where they were, they begin new episodes. idle: why nothing would be
+    learned, empty where something is. seconds: about, None without a calibration.
     """
 
     group: Group
@@ -47,6 +47,7 @@ class GroupPlan(NamedTuple):
     env_steps: int
     alone: bool
     exact: bool
+    idle: str
     seconds: float | None = None
 
 
@@ -115,7 +116,9 @@ def _group_plan(
     width = wanted if begun else _width(spec.search, group, count, wanted, fits * devices, devices, cpu)
     group = split(group._replace(config=change(group.config, seeds=width)), width)
     exact = not alone or env.snapshot_size > 0
-    return GroupPlan(group, math.ceil(total / width), total, size, fits, size * width, steps, alone, exact)
+    return GroupPlan(
+        group, math.ceil(total / width), total, size, fits, size * width, steps, alone, exact, idle(assembled)
+    )
 
 
 def _member_bytes(assembled: Assembled) -> int:

@@ -53,5 +53,5 @@ def _line(one: GroupPlan) -> str:
     return (
         f"  {one.group.id}{': ' + static if static else ''}: {one.members:,} members in {one.batches:,} batches of "
         f"{width:,}; {units.size(one.member_bytes)} a member, at most {one.per_device:,} on a device; checkpoint "
-        f"{units.size(one.checkpoint_bytes)}{about}"
+        f"{units.size(one.checkpoint_bytes)}{about}{one.idle and '; ' + one.idle}"
     )

@@ -91,6 +91,13 @@ def assemble(
     return assembled if members is None else with_members(assembled, members)
 
 
+def idle(assembled: Assembled) -> str:
+    """Why nothing would be learned in a run, in words; empty where something is."""
+    config = assembled.config
+    steps, starts = config.chunks * config.chunk_transitions, assembled.program.learning_starts * config.env.num_envs
+    return f"nothing will be learned: learning_starts is {starts:,} of {steps:,} steps" if starts >= steps else ""
+
+
 def _randomize(config: Config, given: Any) -> Any:
     if not config.env.domain_randomization:
         return given

@@ -13,7 +13,7 @@ import jax
 from softrl import __version__
 from softrl.agents import algorithm
 from softrl.config import change, to_json
-from softrl.envs import Source, packages
+from softrl.envs import Source, found, packages, registered
 from softrl.envs.domain_randomization import named
 from softrl.envs.source import spelled
 from softrl.errors import CheckpointError, ConfigError
@@ -70,12 +70,19 @@ def lasting(run: Path, about: Mapping[str, Any], *, env: bool, evaluation_env: b
     environment = about.get("environment", {})
     evaluation = environment.get("evaluation")
     for what, given, known in (("env", env, environment), ("evaluation_env", evaluation_env, evaluation or {})):
-        if known.get("only_in_process") and not given:
+        if known.get("only_in_process") and not given and not _is_here(about, what, known["source"]):
             raise ConfigError(
                 f"{run}: its environment, {known['source']}, was only there in the process that trained: give it again "
                 f"from Python, {what}=…; what is named as my_module:make_env is found again"
             )
     return None if evaluation is None else evaluation["name"]
+
+
+def _is_here(about: Mapping[str, Any], what: str, source: str) -> bool:
+    """Whether this process has the same environment by its name."""
+    config = read_config(about["config"]).env
+    named, kwargs = (config.env, config.kwargs) if what == "env" else (about["environment"]["evaluation"]["name"], {})
+    return registered(named) and found(named, kwargs).of == source
 
 
 def surroundings() -> dict[str, Any]:

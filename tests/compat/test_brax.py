@@ -64,6 +64,7 @@ def test_a_policy_acts_on_one_observation_or_many(trained, environment):
     many, extras = policy(obs, jax.random.PRNGKey(0))
     assert many.shape == (3, environment.action_size)
     assert extras == {}
+    np.testing.assert_array_equal(policy(obs, None)[0], many)  # of which nothing is drawn
     one, _ = policy(obs[0], jax.random.key(0))
     np.testing.assert_allclose(one, many[0], atol=1e-6)  # a batch of one is another matrix product
     drawn, _ = make_policy(params)(obs, jax.random.PRNGKey(0))

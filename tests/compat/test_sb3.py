@@ -28,6 +28,11 @@ def test_it_steps_learns_and_acts_in_the_environments_bounds(model):
     np.testing.assert_array_equal(model.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0])
 
 
+def test_what_gymnasiums_reset_gives_is_not_taken_for_an_observation(model):
+    with pytest.raises(softrl.ConfigError, match=r"got \(observation, info\): obs, info = env.reset\(\)"):
+        model.predict((np.zeros(3, np.float32), {}))
+
+
 def test_a_loaded_model_predicts_the_same_and_learns_on(model, tmp_path):
     model.save(tmp_path / "pendulum")
     loaded = SAC.load(tmp_path / "pendulum", env="Pendulum-v1")

@@ -228,6 +228,12 @@ class NaNReward(Torque):
         return np.zeros(2, np.float32), float("nan"), False, False, {}
 
 
+def blind():
+    """Functions whose observation is empty."""
+    step = lambda sim, action: (sim, jnp.zeros(0), jnp.float32(0.0), jnp.bool_(False))
+    return {"reset": lambda key, index: (jnp.zeros(()), jnp.zeros(0)), "step": step}
+
+
 class WordyReward(NaNReward):
     """A first reward in words."""
 
@@ -271,6 +277,10 @@ def bad_state() -> softrl.Simulator:
         (lambda: gymnasium.make_vec("Pendulum-v1", 2), "2 environments at once"),
         (lambda: Torque(), "within ±1e.06"),
         (lambda: 3, "env must be a name, a softrl.Simulator.*got builtins.int"),
+        (
+            lambda: point()._replace(**blind()),
+            r"each part of an observation must hold a number, got {'obs': 'float32\[0\]'}",
+        ),
         (bad_reward, r"without axes; got float32\[1\]"),
         (bad_state, r"state is float32\[1\] after reset and bool\[1\] after step"),
         (Forgetful(), r"the state\[0\].obs\['new'\] is missing after reset and float32\[\] after step"),

@@ -123,10 +123,13 @@ def test_a_registered_name_is_of_one_process_and_of_one_environment(tmp_path, mo
     softrl.register("mine/point", make_env)
     softrl.train(config("mine/point"), out=tmp_path / "run")
     softrl.train(config("mine/point", steps=192), out=tmp_path / "run")  # named again, and the same
+    softrl.load(tmp_path / "run")
+    monkeypatch.setattr(families, "_REGISTERED", {})  # as in another process
     with pytest.raises(softrl.ConfigError, match="was only there in the process"):
         softrl.load(tmp_path / "run")
-    softrl.load(tmp_path / "run", env="mine/point")
     softrl.register("mine/point", lambda: Other())
+    with pytest.raises(softrl.ConfigError, match="was only there in the process"):
+        softrl.load(tmp_path / "run")
     with pytest.raises(softrl.ConfigError, match="another source"):
         softrl.train(config("mine/point", steps=256), out=tmp_path / "run")
 

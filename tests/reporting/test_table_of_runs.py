@@ -1,5 +1,6 @@
 """`softrl table` of what `softrl sweep` and `softrl train` really leave behind."""
 
+import contextlib
 import json
 
 import jax.numpy as jnp
@@ -8,8 +9,11 @@ import pytest
 
 from softrl import cli, preset
 from softrl.config import change, flat
+from softrl.envs import families
 from softrl.reporting.table import gather, runs
-from softrl.sweep import batch, spec
+from softrl.sweep import batch, folder, spec
+from softrl.sweep.ledger import Ledger
+from softrl.sweep.plan import plan
 from softrl.training import identity
 from softrl.training.assemble import assemble
 from tests import wanderer
@@ -64,9 +68,10 @@ def made_of(result):
     return {name: value for name, value in flat(change(own, **result.setting)).items() if name not in runs.NOT_ITS_OWN}
 
 
-def run_of(directory, config, **pieces):
+def run_of(directory, config, how=(), **pieces):
     """A run's directory as training leaves it, with one evaluation, that nobody trained."""
-    identity.write(directory, assemble(config, **pieces))
+    directory.mkdir(exist_ok=True)
+    identity.write(directory, assemble(config, **pieces)._replace(**dict(how)))
     record = {"env_steps": 64, "updates": 1, "eval": {"return_mean": [1.0], "stochastic_return_mean": [1.0]}}
     (directory / "metrics.jsonl").write_text(json.dumps(record) + "\n")
     return gather.read(directory)[0]
@@ -74,11 +79,55 @@ def run_of(directory, config, **pieces):
 
 def test_other_arguments_of_an_environment_are_another_task_and_no_other_seed(tmp_path):
     for name, kwargs in (("plain", "{}"), ("paid", '{"forward_reward_weight": 2}')):
-        (tmp_path / name).mkdir()
         run_of(tmp_path / name, change(preset("gym/HalfCheetah-v5"), env_kwargs=kwargs))
     paid, plain = gather.read(tmp_path)
     assert paid.task == "gym/HalfCheetah-v5 (forward_reward_weight 2)" and plain.task == "gym/HalfCheetah-v5"
     assert (paid.preset, paid.setting) == (plain.preset, plain.setting) == ("tuned", {})
+
+
+def test_runs_that_began_from_another_or_were_judged_elsewhere_are_other_columns(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        families, "_REGISTERED", {"mine/here": wanderer.continuous(), "mine/there": wanderer.continuous()}
+    )
+    config = preset("mine/here")
+    plain, inherited, judged = (
+        run_of(tmp_path / name, config, how=how, **pieces)
+        for name, how, pieces in (
+            ("a", {}, {}),
+            ("b", {"origin": "/runs/old"}, {}),
+            ("c", {}, {"evaluation_env": "mine/there"}),
+        )
+    )
+    assert (plain.setting, inherited.setting, judged.setting) == (
+        {}, {"from": "/runs/old"}, {"evaluation_env": "mine/there"},
+    )  # fmt: skip
+
+
+def test_sweeps_of_other_bases_are_no_seeds_of_one_setting_and_losers_of_a_search_are_left_out(tmp_path):
+    for name, gamma, seeds in (("a", 0.5, [0, 1]), ("b", 0.9, [2, 3])):
+        sweep_of(tmp_path / name, sweeps.spec({"critic_lr": [1e-3]}, seeds=seeds, gamma=gamma, env="probe/death"))
+    found = gather.read(tmp_path)
+    assert [(one.seed, one.setting["gamma"], one.setting["critic_lr"]) for one in found] == [
+        (0, 0.5, 1e-3), (1, 0.5, 1e-3), (2, 0.9, 1e-3), (3, 0.9, 1e-3),
+    ]  # fmt: skip
+    assert all(one.setting["width"] == sweeps.BASE["width"] for one in found), "what the base has beside the preset"
+    halved = sweeps.spec({"critic_lr": [1e-3, 1e-4]}, search={"method": "halving", "eta": 2, "rungs": 2})
+    stopped = {"key": "loser", "kind": "stopped", "member": "m1", "step": 256, "cause": "place 2 of 2"}
+    sweep_of(tmp_path / "halved", halved, [stopped])
+    assert [one.seed for one in gather.read(tmp_path / "halved")] == [0]
+
+
+def sweep_of(out, words, more=()):
+    """A sweep's directory whose members have one evaluation each, that nobody trained."""
+    made = plan(spec.load(words))
+    groups = tuple(one.group for one in made.groups)
+    out.mkdir()
+    folder.agree(out, folder.describe(made.spec, groups, identity.surroundings()))
+    look = {"kind": "evaluation", "step": 256, "updates": 9, "return_mean": 1.0}
+    with contextlib.closing(Ledger(out)) as lines:
+        members = [member for group in groups for member in group.members]
+        lines.add([{"key": f"{member.id}/look", "member": member.id, **look} for member in members])
+        lines.add(list(more))
 
 
 def prior(obs, action):

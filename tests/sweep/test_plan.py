@@ -85,6 +85,12 @@ def test_a_plan_says_which_members_end_with_other_numbers_after_a_kill():
     assert not any("after a kill" in line for line in planned(words | {"axes": {"env": robots[1:]}}))
 
 
+def test_a_plan_says_of_which_groups_nothing_will_be_learned():
+    words = tiny.spec({"learning_starts": [64, 10_000]})
+    (_, learns, idle, *_) = planned(words)
+    assert "nothing will be learned: learning_starts is 10,000 of 512 steps" in idle and "nothing" not in learns
+
+
 def test_a_plan_tells_what_a_search_will_cost():
     halving = tiny.spec(
         {"critic_lr": {**LR, "n": 9}}, steps=128 * 9, search={"method": "halving", "eta": 3, "rungs": 3}

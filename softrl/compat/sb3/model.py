@@ -156,7 +156,12 @@ class SAC:
     def predict(
         self, observation: PyTree, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
-        """Actions in the environment's bounds for one observation or a batch, and `state` as it came in."""
+        """Actions in the environment's bounds for one observation or a batch, and `state` as it came in.
+
+        Raises: ConfigError for what Gymnasium's `reset` gives, an observation and its info.
+        """
+        if isinstance(observation, tuple) and len(observation) == 2 and isinstance(observation[1], dict):
+            raise ConfigError("predict takes an observation, got (observation, info): obs, info = env.reset()")
         action = self.learner.act(boxes.cast(self._boxes, observation), deterministic=deterministic)
         scaled = boxes.given(self._boxes, np.atleast_2d(action))
         return scaled if action.ndim > 1 else scaled[0], state

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from softrl.agents import algorithm
-from softrl.config import change, flat
+from softrl.config import change, flat, to_json
 from softrl.errors import SoftRLError
 from softrl.presets import preset
 from softrl.reporting.report.read_run import at, own_of
@@ -35,8 +35,10 @@ def of_run(run: Path) -> list[Result]:
     about, records = identity.read(run), metrics.read(run / "metrics.jsonl")
     config = about["config"]
     name, setting = named(config)
-    functions = {"randomize": about.get("environment", {}).get("randomize"), **about.get("functions", {})}
-    setting |= {what: function for what, function in functions.items() if function is not None}
+    environment = about.get("environment", {})
+    more = {"randomize": environment.get("randomize"), "from": about.get("from"), **about.get("functions", {})}
+    more["evaluation_env"] = environment.get("evaluation", {}).get("name")
+    setting |= {name: value for name, value in more.items() if value is not None}
     env = read_config(config).env
     found = []
     for index, own in enumerate(own_of(about) if records else ()):
@@ -64,15 +66,19 @@ def of_run(run: Path) -> list[Result]:
 
 
 def of_sweep(directory: Path) -> list[Result]:
-    """The members of a sweep that have an evaluation; their setting is what the axes say."""
+    """The members of a sweep that have an evaluation, but for those that a search stopped on the way; their setting is
+    what the sweep's base has beside a preset and what the axes say."""
     sweep, lines = folder.read(directory), ledger.read(directory)
     configs = {group.id: group.config for group in sweep.groups}
+    known = {group: named(to_json(config)) for group, config in configs.items()}
     evaluations, found = results.evaluations(lines), []
     for row in results.gather(sweep.members, lines):
         config = configs[row.member.group]
         looks = evaluations.get(row.member.id, [])
-        if not looks:
+        if not looks or row.status == "stopped":
             continue
+        name, setting = known[row.member.group]
+        own = {field: value for field, value in row.changes.items() if field not in ("env", "env_kwargs", "algorithm")}
         curve = {
             "env_steps": [line["step"] for line in looks],
             "updates": [line["updates"] for line in looks],
@@ -84,14 +90,12 @@ def of_sweep(directory: Path) -> list[Result]:
             suite="",
             task=_task(config.env.env, config.env.kwargs),
             algorithm=config.algorithm,
-            preset=sweep.about["preset"],
+            preset=name,
             seed=row.member.seed,
             steps=config.training.steps,
             curve=_arrays(curve),
             about=surroundings(sweep.about),
-            setting={
-                name: value for name, value in row.changes.items() if name not in ("env", "env_kwargs", "algorithm")
-            },
+            setting={**setting, **own},
         )
         found.append(result)
     return found
