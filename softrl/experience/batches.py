@@ -55,23 +55,23 @@ def checked_rows(spec: Spec, transitions: Mapping[str, Any]) -> Rows:
 def _unit(kind: Action, action: np.ndarray) -> np.ndarray:
     """Actions as agents have them: within the robot's own bounds as within [−1, 1], one of n as it is."""
     if isinstance(kind, Discrete):
-        _require_within("action", action, 0, kind.n - 1, f"whole numbers from 0 to {kind.n - 1}")
+        _require_within(action, 0, kind.n - 1, f"whole numbers from 0 to {kind.n - 1}")
         return action
     if kind.low is None:
         expected = "numbers in [−1, 1]: give the robot's own low and high with action_spec, or scale actions"
-        _require_within("action", action, -1.0 - _ROUNDING, 1.0 + _ROUNDING, expected)
+        _require_within(action, -1.0 - _ROUNDING, 1.0 + _ROUNDING, expected)
         return np.clip(action, -1.0, 1.0)
     low, high = np.float64(kind.low)[None], np.float64(kind.high)[None]
     slack = _ROUNDING * np.maximum(np.abs(low), np.abs(high))
-    _require_within("action", action, low - slack, high + slack, f"numbers from {kind.low} to {kind.high}")
+    _require_within(action, low - slack, high + slack, f"numbers from {kind.low} to {kind.high}")
     unit = 2.0 * (action - low) / np.where(high > low, high - low, np.inf) - (high > low)  # 0 where there is no choice
     return np.clip(unit, -1.0, 1.0).astype(action.dtype)
 
 
-def _require_within(field: str, given: np.ndarray, low: Any, high: Any, expected: str) -> None:
-    outside = (given < low) | (given > high)
+def _require_within(action: np.ndarray, low: Any, high: Any, expected: str) -> None:
+    outside = (action < low) | (action > high)
     if outside.any():
-        raise BatchError(field, expected, f"{given[outside].flat[0]:.9g}", _rows(outside))
+        raise BatchError("action", expected, f"{action[outside].flat[0]:.9g}", _rows(outside))
 
 
 def checked_obs(spec: Spec, obs: Any) -> tuple[PyTree, bool]:

@@ -18,6 +18,10 @@ from softrl.types import Continuous, Discrete
 
 _ENTRY = re.compile(r"(?:([A-Za-z_][A-Za-z0-9_]*)=)?([0-9]+(?:x[0-9]+)*)", re.ASCII)
 
+_NUMBER = r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e-?[0-9]+)?"
+_PAIR = f"{_NUMBER}:{_NUMBER}"
+_ACTION = re.compile(rf"discrete=(?P<n>[0-9]+)|(?P<size>[0-9]+)(?:@(?P<bounds>{_PAIR}(?:,{_PAIR})*))?", re.ASCII)
+
 
 def serve(options: Any, config: ServeConfig, learner_config: LearnerConfig) -> int:
     """Serves until SIGTERM or SIGINT, then saves. Returns: 0. Args: `options`: `softrl.cli_serve.ServeOptions`.
@@ -50,24 +54,18 @@ def action_spec(text: str) -> Continuous | Discrete:
 
     Raises: ConfigError for anything else.
     """
-    shape, at, bounds = text.strip().partition("@")
-    entry = _ENTRY.fullmatch(shape)
-    known = entry is not None and entry[1] in (None, "discrete") and "x" not in entry[2]
-    pairs = [part.split(":") for part in bounds.split(",")] if at else []
-    try:
-        if not known or (at and entry[1]) or int(entry[2]) < (1 if entry[1] is None else 2):
-            raise ValueError
-        size, each = int(entry[2]), [(float(low), float(high)) for low, high in pairs]
-        if len(each) not in (0, 1, size):
-            raise ValueError
-    except ValueError:
+    entry = _ACTION.fullmatch(text.strip())
+    choices, size, bounds = (entry["n"], int(entry["size"] or 0), entry["bounds"]) if entry else (None, 0, None)
+    pairs = [tuple(map(float, pair.split(":"))) for pair in bounds.split(",")] if bounds else []
+    if entry is None or (size < 1 if choices is None else int(choices) < 2) or len(pairs) not in (0, 1, size):
         raise ConfigError(
             "actions must be A ≥ 1 numbers, like 6, or with bounds, 6@-2:2 or 2@-2:2,0:1, or one of n ≥ 2, like "
             f"discrete=4; got {text!r}"
-        ) from None
-    if entry[1] is not None:
-        return Discrete(size)
-    return Continuous(size, *zip(*(each * size if len(each) == 1 else each), strict=True)) if at else Continuous(size)
+        )
+    if choices is not None:
+        return Discrete(int(choices))
+    each = pairs * size if len(pairs) == 1 else pairs
+    return Continuous(size, *zip(*each, strict=True)) if each else Continuous(size)
 
 
 def obs_spec(text: str) -> Any:

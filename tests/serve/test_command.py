@@ -39,10 +39,13 @@ def test_actions_are_described_by_their_number_and_bounds():
     assert action_spec("6") == Continuous(6)
     assert action_spec("2@-2:2") == Continuous(2, (-2.0, -2.0), (2.0, 2.0))
     assert action_spec("2@-2:2,0:.5") == Continuous(2, (-2.0, 0.0), (2.0, 0.5))
+    assert action_spec("1@-1e-1:1.") == Continuous(1, (-0.1,), (1.0,))
     assert action_spec("discrete=4") == Discrete(4)
 
 
-@pytest.mark.parametrize("text", ["", "2@", "2@1", "2@1:2:3", "3@-1:1,0:1", "discrete=4@-1:1", "2x2", "a=2", "2@a:b"])
+@pytest.mark.parametrize(
+    "text", ["", "2@", "2@1", "2@1:2:3", "3@-1:1,0:1", "discrete=4@-1:1", "2x2", "a=2", "2@a:b", "2@1.2.3:4"]
+)
 def test_what_is_no_action_is_refused(text):
     with pytest.raises(ConfigError, match="actions must be A ≥ 1 numbers, like 6, or with bounds"):
         action_spec(text)
