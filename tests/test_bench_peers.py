@@ -92,7 +92,7 @@ def races(monkeypatch, tmp_path):
     known = softrl.config.to_json(softrl.preset("gym/Hopper-v5"))
 
     def watch(module, wishes, log, enough, environment, **_):
-        ran.append((wishes["preset"] if "preset" in wishes else wishes["algorithm"], wishes["changes"]["seed"]))
+        ran.append((wishes.get("preset") or wishes.get("algorithm") or "first", wishes["changes"]["seed"]))
         if wishes.get("algorithm") == "TQC":
             raise RuntimeError("sbx 0 has no TQC")
         rows = [evaluation(i * 10_000, -123.456789, seconds=60.0 * i, evaluated_s=0.1, updates=i) for i in range(40)]
@@ -100,6 +100,7 @@ def races(monkeypatch, tmp_path):
 
     ran: list = []
     monkeypatch.setattr(peers, "watch", watch)
+    monkeypatch.setattr(peers, "checkout", lambda commit: tmp_path / commit)
 
     def race(*words: str):
         ran.clear()
@@ -113,7 +114,7 @@ def races(monkeypatch, tmp_path):
 
 def test_contestants_of_a_seed_run_back_to_back_and_a_finished_seed_is_not_run_again(races):
     _, ran = races("--seeds", "2")
-    contestants = ["tuned", "sample-efficient", "classic", "SAC", "TQC", "CrossQ", "SAC", "SAC", "SAC"]
+    contestants = ["tuned", "sample-efficient", "classic", "first", "SAC", "TQC", "CrossQ", "SAC", "SAC", "SAC"]
     assert ran == [(name, seed) for seed in (0, 1) for name in contestants]
     _, ran = races("--seeds", "3")
     # TQC fails, so that it is tried again.
@@ -139,7 +140,18 @@ def test_a_seed_s_file_is_small_and_says_what_ran_where(races):
 def test_a_seed_that_is_shorter_than_asked_for_is_run_again(races):
     races("--seeds", "1")
     assert races("--seeds", "1", "--steps", "390000")[1] == [("TQC", 0)]
-    assert len(races("--seeds", "1", "--steps", "400000")[1]) == 9
+    assert len(races("--seeds", "1", "--steps", "400000")[1]) == 10
+
+
+def test_a_race_by_the_clock_stops_with_it_and_stands_in_no_column_of_steps(races, capsys):
+    races("--seeds", "1", "--only", "tuned", "Hopper", "--steps", "0", "--seconds", "120")
+    (path,) = races.folder.glob("softrl_tuned_Hopper-v5_0.json")
+    assert json.loads(path.read_text())["curve"]["env_steps"][-1] < peers.STEPS
+    result, ran = races("--table", "--only", "tuned", "Hopper", "--seconds", "120")
+    table = capsys.readouterr().out
+    assert not ran and not result["failed"]
+    row = next(line for line in table.splitlines() if line.startswith("softrl tuned Hopper-v5"))
+    assert row.split()[3:] == ["0", "-123", "-123", "-123", "1", "1"]
 
 
 @pytest.mark.parametrize("option, had, asked", [("cores", 1, 2), ("every", 10_000, 50_000), ("episodes", 10, 3)])
@@ -171,20 +183,22 @@ def returned(share: float, contestants) -> dict:
 def test_bars_of_peers_are_stated_in_shares_of_published_returns_and_of_the_best_peer():
     by_steps = returned(0.9, ["softrl sample-efficient"]) | {("softrl sample-efficient", "Ant-v5"): 0.4 * 3942.0}
     by_clock = returned(0.6, ["softrl tuned"]) | returned(0.2, peers.SBX) | returned(0.3, ["SBX CrossQ"])
+    by_clock |= returned(0.5, [f"softrl {peers.FIRST}"])
     got = [bar.got for bar in peers.claims(by_steps, by_clock)]
     # Sums and quotients of floats round.
-    np.testing.assert_allclose(got, [(4 * 0.9 + 0.4) / 5, 0.4, 0.9 * 9815.0, 2.0], rtol=1e-12)
+    np.testing.assert_allclose(got, [(4 * 0.9 + 0.4) / 5, 0.4, 0.9 * 9815.0, 2.0, 1.2], rtol=1e-12)
 
 
 def test_a_bar_over_rows_that_are_missing_is_not_measured_and_never_passed(capsys):
     by_steps = returned(2.0, ["softrl sample-efficient"])
-    by_clock = returned(9.0, ["softrl tuned"]) | returned(0.1, peers.SBX)
+    by_clock = returned(9.0, ["softrl tuned"]) | returned(0.1, (*peers.SBX, f"softrl {peers.FIRST}"))
     assert all(bar.met for bar in peers.claims(by_steps, by_clock))
     del by_steps["softrl sample-efficient", "HalfCheetah-v5"], by_clock["SBX TQC", "Ant-v5"]
+    del by_clock[f"softrl {peers.FIRST}", "Hopper-v5"]
     bars = peers.claims(by_steps, by_clock)
     assert all(math.isnan(bar.got) and not bar.met for bar in bars)
     report.bars(bars)
-    assert capsys.readouterr().out.count("not measured") == 4
+    assert capsys.readouterr().out.count("not measured") == 5
 
 
 def test_a_pair_is_compared_by_the_difference_of_means_and_one_that_is_missing_is_not_measured():

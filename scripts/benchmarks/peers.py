@@ -1,10 +1,11 @@
 """`scripts/bench peers`: returns by step and by second on Gymnasium's robots, softrl's presets beside SBX and SB3.
 
-Contestants are softrl's presets for the host, SBX's SAC, TQC, CrossQ and SAC with its SimBa networks, and
-Stable-Baselines3's SAC, by its own settings and by those that rl-baselines3-zoo has for MuJoCo's robots. Each trains
-in one environment on `--cores` cores until it has made `--steps` environment steps and has had `--seconds` seconds,
-both. Every `--every` steps it is evaluated: the mean return of the policy's mode over `--episodes` episodes whose
-starts are the same for everybody, for every seed and every time.
+Contestants are softrl's presets for the host and its first one, by the commit that had it, SBX's SAC, TQC, CrossQ and
+SAC with its SimBa networks, and Stable-Baselines3's SAC, by its own settings and by those that rl-baselines3-zoo has
+for MuJoCo's robots. Each trains in one environment on `--cores` cores until it has made `--steps` environment steps and
+has had `--seconds` seconds, both; with `--steps 0` it is a race by the clock. Every `--every` steps it is evaluated:
+the mean return of the policy's mode over `--episodes` episodes whose starts are the same for everybody, for every seed
+and every time.
 
 The training clock begins with the process, so that imports and compilation are in it (compilation is told apart where
 it is known), and stands still while an evaluation runs; how long evaluations took is kept beside it. The peers' worker
@@ -24,7 +25,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import curves, report, seeds
+from benchmarks import curves, protocol, report, seeds
+from benchmarks.against import checkout
 from benchmarks.cores import THREADS, pinned
 from benchmarks.report import Bar
 from benchmarks.runs import watch
@@ -47,6 +49,9 @@ ALIKE = ("cores", "every", "episodes")
 
 ENDING = ("softrl sample-efficient",)
 """Contestants whose rates fall along the run, which must know its length and ends there."""
+
+FIRST = "b203bf6"
+"""The commit whose only preset for the host was the published algorithm with layer norm and faster rates."""
 
 PUBLISHED_PAIR = ("softrl classic", "rl-baselines3-zoo SAC")
 """The published algorithm twice, with one warm-up and one set of rates."""
@@ -73,6 +78,7 @@ _ALL = (
     _softrl("tuned"),
     _softrl("sample-efficient"),
     _softrl("classic"),
+    Contestant(f"softrl {FIRST}", "softrl", "softrl_return", {"in_memory": True}),
     _peer("SBX SAC", "sbx", "SAC"),
     _peer("SBX TQC", "sbx", "TQC"),
     _peer("SBX CrossQ", "sbx", "CrossQ"),
@@ -118,7 +124,7 @@ def run(options: argparse.Namespace) -> dict:
     result = report.header("peers", vars(options).copy())
     about = {name: result[name] for name in ("commit", "machine", "started")}
     chosen = seeds.chosen(TASKS, options.only)
-    known = _all_known(options)  # what does not fit is refused before hours of training
+    known = _all_known(options)  # what was made otherwise is refused before hours of training
     failed = {} if options.table else _missing(chosen, options, about)
     known = known if options.table else _all_known(options)
     _tables({task: known[task] for task in chosen}, options)
@@ -159,14 +165,16 @@ def _all_known(options: argparse.Namespace) -> dict[Task, list[dict[str, Any]]]:
 
 
 def _finished(path: Path, task: Task, seed: int, options: argparse.Namespace) -> bool:
-    return path.exists() and any(run["seed"] == seed for run in _known(task, options))
+    if not path.exists():
+        return False
+    return any(run["seed"] == seed and _enough(task, run["curve"], options) for run in _known(task, options))
 
 
 def _known(task: Task, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The seeds that went as far as is asked for. Raises: RuntimeError where one was made otherwise."""
+    """The seeds that are there, however far they went. Raises: RuntimeError where one was made otherwise."""
     runs = seeds.known(options.results, task)
     seeds.require_alike(task, runs, options, ALIKE)
-    return [run for run in runs if _enough(task, run["curve"], options)]
+    return runs
 
 
 def _enough(task: Task, curve: curves.Curve, options: argparse.Namespace) -> bool:
@@ -182,10 +190,13 @@ def _seed(
     steps = options.steps if task.contestant in ENDING else 10**9  # the others end when they are told to
     changes = {"seed": seed, "steps": steps, "eval_every": options.every, "eval_episodes": options.episodes}
     wishes = wishes | {"env": f"gym/{task.robot}", "changes": changes, "starts": first}
+    extra = dict(threads)
     if environment == "peers":
-        threads = threads | dict.fromkeys(THREADS, str(options.cores))
+        extra |= dict.fromkeys(THREADS, str(options.cores))
+    if task.contestant == f"softrl {FIRST}":
+        extra |= protocol.import_from(checkout(FIRST), scripts=protocol.SCRIPTS)
     enough = lambda event: _enough(task, curves.curve([event]), options)
-    about, evaluations = watch(module, wishes, options.logs / "peers.log", enough, environment, extra=threads)
+    about, evaluations = watch(module, wishes, options.logs / "peers.log", enough, environment, extra=extra)
     if not evaluations or not enough(evaluations[-1]):
         raise RuntimeError(f"it ended before {options.steps:,} steps and {options.seconds:g} s")
     limits = {name: getattr(options, name) for name in ("steps", "seconds", "every", "episodes", "cores")}
@@ -194,33 +205,37 @@ def _seed(
 
 
 def _values(runs: list[dict[str, Any]], what: str, axis: str, value: float) -> list[float]:
-    return [curves.at(run["curve"], what, axis, value) for run in runs]
+    """Of the runs that went so far."""
+    values = [curves.at(run["curve"], what, axis, value) for run in runs]
+    return [value for value in values if not math.isnan(value)]
 
 
 def _means(known: Mapping[Task, list[dict[str, Any]]], axis: str, value: float) -> Means:
-    return {
-        (task.contestant, task.robot): statistics.fmean(_values(runs, "return", axis, value))
-        for task, runs in known.items()
-        if runs
-    }
+    """Of the tasks that have a run that went so far."""
+    values = {task: _values(runs, "return", axis, value) for task, runs in known.items()}
+    return {(task.contestant, task.robot): statistics.fmean(each) for task, each in values.items() if each}
 
 
 def _tables(known: Mapping[Task, list[dict[str, Any]]], options: argparse.Namespace) -> None:
     steps, seconds = f"at {options.steps:,} steps", f"at {options.seconds:g} s"
-    least = ["least", "most"]
-    columns = ["", "seeds", steps, *least, seconds, *least, f"seconds to {options.steps:,}", "updates/s"]
+    least = ["least", "most", "seeds"]
+    columns = ["", steps, *least, seconds, *least, f"seconds to {options.steps:,}", "updates/s"]
     rows = [_row(task, runs, options) for task, runs in known.items() if runs]
     report.table("mean return of the policy's mode, over seeds", columns, rows)
     by_steps, by_clock = _means(known, "env_steps", options.steps), _means(known, "clock_s", options.seconds)
     names = dict.fromkeys(task.contestant for task, runs in known.items() if runs)
     rows = []
     for name in names:
-        robots = [robot for robot in BEST if (name, robot) in by_steps]
-        at_steps, at_clock = (shares(means, name, robots) for means in (by_steps, by_clock))
-        rows.append([name, len(robots), float(at_steps.mean()), float(at_steps.min()), float(at_clock.mean())])
+        row = [name]
+        for means in (by_steps, by_clock):
+            robots = [robot for robot in BEST if (name, robot) in means]
+            share = shares(means, name, robots)
+            row += [float(share.mean()), float(share.min()), len(robots)] if robots else ["", "", 0]
+        rows.append(row)
+    least = ["least robot", "robots"]
     report.table(
         f"return as a share of the best published at {STEPS:,} steps, over robots",
-        ["", "robots", steps, "least robot", seconds],
+        ["", steps, *least, seconds, *least],
         rows,
     )
     rows = [[robot, one.point, one.low, one.high] for robot, one in differences(known).items()]
@@ -231,12 +246,13 @@ def _tables(known: Mapping[Task, list[dict[str, Any]]], options: argparse.Namesp
 
 
 def _row(task: Task, runs: list[dict[str, Any]], options: argparse.Namespace) -> list[Any]:
-    row: list[Any] = [task.name, len(runs)]
+    row: list[Any] = [task.name]
     for axis, value in (("env_steps", options.steps), ("clock_s", options.seconds)):
         returns = _values(runs, "return", axis, value)
-        row += [statistics.fmean(returns), min(returns), max(returns)]
+        row += [statistics.fmean(returns), min(returns), max(returns), len(returns)] if returns else ["", "", "", 0]
+    seconds = _values(runs, "clock_s", "env_steps", options.steps)
     rates = [curves.updates_per_s(run["curve"], options.steps) for run in runs]
-    return [*row, statistics.fmean(_values(runs, "clock_s", "env_steps", options.steps)), statistics.fmean(rates)]
+    return [*row, statistics.fmean(seconds) if seconds else "", statistics.fmean(rates)]
 
 
 def differences(known: Mapping[Task, list[dict[str, Any]]]) -> dict[str, Interval]:
@@ -265,11 +281,13 @@ def claims(by_steps: Means, by_clock: Means) -> list[Bar]:
     efficient, tuned = shares(by_steps, name), shares(by_clock, "softrl tuned", RACED).mean()
     # NumPy's maximum, unlike Python's, is NaN where one is: a peer that did not run is not beaten.
     best = np.max([shares(by_clock, peer, RACED).mean() for peer in SBX])
+    first = shares(by_clock, f"softrl {FIRST}", RACED).mean()
     return [
         Bar(f"{name} at {STEPS:,} steps, share of the best published, mean", float(efficient.mean()), 0.85),
         Bar(f"{name} at {STEPS:,} steps, share of the best published, least", float(efficient.min()), 0.5),
         Bar(f"{name} at {STEPS:,} steps, HalfCheetah-v5", by_steps.get((name, "HalfCheetah-v5"), math.nan), 8_500.0),
         Bar(f"softrl tuned at {SECONDS:g} s, times the best of SBX, mean of four robots", float(tuned / best), 2.0),
+        Bar(f"softrl tuned at {SECONDS:g} s, times softrl {FIRST}, mean of four robots", float(tuned / first), 1.5),
     ]
 
 

@@ -173,9 +173,9 @@ def _ended(process: subprocess.Popen, limit: float | None) -> Iterator[threading
         timer.cancel()
 
 
-def import_from(root: Path) -> dict[str, str]:
-    """Environment variables with which a process imports softrl from a tree."""
-    return {"PYTHONPATH": f"{root / 'scripts'}:{root}"}
+def import_from(root: Path, *, scripts: Path | None = None) -> dict[str, str]:
+    """Environment variables with which a process imports softrl from a tree, and its workers, or those in `scripts`."""
+    return {"PYTHONPATH": f"{scripts or root / 'scripts'}:{root}"}
 
 
 @contextlib.contextmanager

@@ -2,8 +2,10 @@
 
 `evaluated_s` are the seconds that evaluations took so far: from the end of the chunk behind which one comes (or of
 compiling) until its line is written, checkpoint included. `in_memory` trains as `softrl.train` without a directory.
+An older commit's softrl, which has one algorithm and prints nothing, is understood, too.
 """
 
+import inspect
 import time
 from collections.abc import Callable
 
@@ -18,12 +20,8 @@ def main() -> None:
     """Trains on `env` by its `preset` with `changes`, into the directory `out`."""
     settings = protocol.settings()
     try:
-        config = softrl.preset(
-            settings["env"],
-            algorithm=settings.get("algorithm", "sac"),
-            name=settings.get("preset", "tuned"),
-            **settings["changes"],
-        )
+        own = {"algorithm": settings["algorithm"]} if "algorithm" in settings else {}
+        config = softrl.preset(settings["env"], name=settings.get("preset", "tuned"), **own, **settings["changes"])
     except ConfigError as error:
         protocol.refuse(str(error))
     packages = ("softrl", "jax", "jaxlib", "flax", "optax", "brax", "mujoco", "mujoco-mjx")
@@ -36,7 +34,8 @@ def main() -> None:
         }
     )
     out = None if settings.get("in_memory") else settings["out"]
-    softrl.train(config, out=out, listener=listener(), progress=False)
+    silent = {"progress": False} if "progress" in inspect.signature(softrl.train).parameters else {}
+    softrl.train(config, out=out, listener=listener(), **silent)
 
 
 def listener() -> Callable[[dict], None]:
