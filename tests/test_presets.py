@@ -123,3 +123,9 @@ def test_changes_reach_the_config_by_their_flat_names_and_beat_the_preset():
 def test_a_misspelt_name_gets_the_one_that_was_meant(env, changes, says):
     with pytest.raises(ConfigError, match=says):
         preset(env, **changes)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_no_algorithm_takes_an_infinite_learning_rate(name):
+    with pytest.raises(ConfigError, match=r"policy_lr must be in \[0, inf\), got inf"):
+        softrl.preset("brax/halfcheetah", algorithm=name, policy_lr=math.inf)

@@ -30,7 +30,7 @@ BAD = [
     ("[axes]\ncritic_lr = []", ["axis critic_lr is empty"]),
     ("[axes]\ncritic_lr = 1e-3", ["axis critic_lr", "a list of values"]),
     ("[axes]\ncritic_lr = [1e-3, 0.001]", ["axis critic_lr holds 0.001 twice"]),
-    ("[axes]\ncritic_lr = [1e-3, -1.0]", ["critic_lr must be in [0, inf]", "-1.0"]),
+    ("[axes]\ncritic_lr = [1e-3, -1.0]", ["critic_lr must be in [0, inf)", "-1.0"]),
     ("[axes]\nwidth = [64, 1.5]", ["width must be a whole number", "1.5"]),
     ("[axes]\nwidth = { uniform = [1, 64], n = 3 }", ["width shapes the compiled program", "a list of values"]),
     ("[axes]\nseed = [1, 2]", ["seed cannot be an axis", "beside [axes]"]),

@@ -73,20 +73,20 @@ class AIRLHypers:
     """Future rewards are discounted by this γ at every step, in the potential's shaping too."""
     tau: Annotated[float, Within(0.0, 1.0, above=True)] = 0.005
     """Each update replaces this share of the target network."""
-    policy_lr: Annotated[float, Within(0.0)] = 3e-4
+    policy_lr: Annotated[float, Within(0.0, below=True)] = 3e-4
     """The policy learns at this rate (Adam)."""
-    critic_lr: Annotated[float, Within(0.0)] = 3e-4
+    critic_lr: Annotated[float, Within(0.0, below=True)] = 3e-4
     """The critics and the value network learn at this rate (Adam)."""
-    reward_lr: Annotated[float, Within(0.0)] = 1e-4
+    reward_lr: Annotated[float, Within(0.0, below=True)] = 1e-4
     """Reward, potential and the latter's mean learn at this rate (Adam)."""
-    gradient_penalty: Annotated[float, Within(0.0)] = 0.1
+    gradient_penalty: Annotated[float, Within(0.0, below=True)] = 0.1
     """Squared slopes of reward and potential between the expert's rows and the policy's cost this much."""
-    compared_transitions: Annotated[float, Within(0.0, above=True)] = 1_000.0
+    compared_transitions: Annotated[float, Within(0.0, above=True, below=True)] = 1_000.0
     """The discriminator's rows of the policy are drawn from about this many of its newest transitions; older ones were
     made by another policy than log π is of."""
     max_grad_norm: Annotated[float, Within(0.0, above=True)] = float("inf")
     """Gradients of each network are scaled down to this global norm."""
-    weight_decay: Annotated[float, Within(0.0)] = 0.0
+    weight_decay: Annotated[float, Within(0.0, below=True)] = 0.0
     """Kernels decay at this rate, apart from the gradient (AdamW)."""
 
 

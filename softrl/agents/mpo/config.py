@@ -57,19 +57,19 @@ class MPOHypers:
 
     gamma: Annotated[float, Within(0.0, 1.0, below=True)] = 0.99
     """Future rewards are discounted by this γ at every step."""
-    policy_lr: Annotated[float, Within(0.0)] = 3e-4
+    policy_lr: Annotated[float, Within(0.0, below=True)] = 3e-4
     """The policy learns at this rate (Adam)."""
-    critic_lr: Annotated[float, Within(0.0)] = 3e-4
+    critic_lr: Annotated[float, Within(0.0, below=True)] = 3e-4
     """The critics learn at this rate (Adam)."""
-    temperature_lr: Annotated[float, Within(0.0)] = 1e-2
+    temperature_lr: Annotated[float, Within(0.0, below=True)] = 1e-2
     """The logarithm of the E-step's temperature, log η, learns at this rate (Adam)."""
-    multiplier_lr: Annotated[float, Within(0.0)] = 1e-2
+    multiplier_lr: Annotated[float, Within(0.0, below=True)] = 1e-2
     """The logarithms of the trust regions' multipliers, log λ, learn at this rate (Adam)."""
-    temperature: Annotated[float, Within(0.0, above=True)] = 1.0
+    temperature: Annotated[float, Within(0.0, above=True, below=True)] = 1.0
     """The E-step's temperature η begins here, in units of (scaled) return."""
-    mean_multiplier: Annotated[float, Within(0.0, above=True)] = 10.0
+    mean_multiplier: Annotated[float, Within(0.0, above=True, below=True)] = 10.0
     """The multiplier of the mean's trust region begins here; 1 weighs a nat of KL as a nat of likelihood."""
-    std_multiplier: Annotated[float, Within(0.0, above=True)] = 10.0
+    std_multiplier: Annotated[float, Within(0.0, above=True, below=True)] = 10.0
     """The multiplier of the standard deviation's trust region begins here."""
     epsilon_weights: Annotated[float, Within(0.0, above=True)] = 0.1
     """The E-step's weights are within this KL of the old policy, in nats, on average over states."""
@@ -77,11 +77,11 @@ class MPOHypers:
     """The M-step moves the mean within this KL of the old policy, in nats for each action dimension."""
     epsilon_std: Annotated[float, Within(0.0, above=True)] = 1e-4
     """The M-step moves the standard deviation within this KL of the old policy, in nats for each action dimension."""
-    reward_scale: Annotated[float, Within(0.0, above=True)] = 1.0
+    reward_scale: Annotated[float, Within(0.0, above=True, below=True)] = 1.0
     """Rewards are multiplied by this before learning."""
     max_grad_norm: Annotated[float, Within(0.0, above=True)] = math.inf
     """Gradients of each network are scaled down to this global norm."""
-    weight_decay: Annotated[float, Within(0.0)] = 0.0
+    weight_decay: Annotated[float, Within(0.0, below=True)] = 0.0
     """Kernels decay at this rate, apart from the gradient (AdamW)."""
 
 

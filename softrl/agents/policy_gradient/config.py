@@ -72,24 +72,24 @@ class PolicyGradientHypers:
     baseline, and at 0 they are one reward and the value of the next state."""
     clip_range: Annotated[float, Within(0.0, above=True)] = 0.2
     """A clipped ratio of new to old probability is at most this far from 1."""
-    policy_lr: Annotated[float, Within(0.0)] = 3e-4
+    policy_lr: Annotated[float, Within(0.0, below=True)] = 3e-4
     """The policy learns at this rate (Adam)."""
-    value_lr: Annotated[float, Within(0.0)] = 1e-3
+    value_lr: Annotated[float, Within(0.0, below=True)] = 1e-3
     """The soft value network learns at this rate (Adam)."""
-    temperature_lr: Annotated[float, Within(0.0)] = 1e-2
+    temperature_lr: Annotated[float, Within(0.0, below=True)] = 1e-2
     """The logarithm of the temperature, log α, learns at this rate (Adam), one step a rollout."""
-    temperature: Annotated[float, Within(0.0, above=True)] = 0.01
+    temperature: Annotated[float, Within(0.0, above=True, below=True)] = 0.01
     """The temperature α begins here, or stays here where it is not learned, in units of (scaled) reward."""
     target_entropy: float | None = None
     """The temperature aims at this entropy H̄ in nats; by default it is minus the number of continuous actions, or a
     third of the uniform policy's log n over discrete ones."""
-    target_sigma: Annotated[float | None, Within(0.0, above=True), Instead("target_entropy")] = None
+    target_sigma: Annotated[float | None, Within(0.0, above=True, below=True), Instead("target_entropy")] = None
     """Set H̄ = ½ A log(2πe σ²) by this action noise σ a dimension, instead of `target_entropy`."""
-    reward_scale: Annotated[float, Within(0.0, above=True)] = 1.0
+    reward_scale: Annotated[float, Within(0.0, above=True, below=True)] = 1.0
     """Rewards are multiplied by this before learning."""
     max_grad_norm: Annotated[float, Within(0.0, above=True)] = math.inf
     """Gradients of each network are scaled down to this global norm."""
-    weight_decay: Annotated[float, Within(0.0)] = 0.0
+    weight_decay: Annotated[float, Within(0.0, below=True)] = 0.0
     """Kernels decay at this rate, apart from the gradient (AdamW)."""
 
 

@@ -108,31 +108,31 @@ class SACHypers:
     """Future rewards are discounted by this γ at every step."""
     tau: Annotated[float, Within(0.0, 1.0, above=True)] = 0.005
     """Each update replaces this share of the target network."""
-    policy_lr: Annotated[float, Within(0.0)] = 3e-4
+    policy_lr: Annotated[float, Within(0.0, below=True)] = 3e-4
     """The policy learns at this rate (Adam)."""
-    critic_lr: Annotated[float, Within(0.0)] = 3e-4
+    critic_lr: Annotated[float, Within(0.0, below=True)] = 3e-4
     """The critics and the value network learn at this rate (Adam)."""
-    temperature_lr: Annotated[float, Within(0.0)] = 3e-4
+    temperature_lr: Annotated[float, Within(0.0, below=True)] = 3e-4
     """The logarithm of the temperature, log α, learns at this rate (Adam)."""
-    temperature: Annotated[float, Within(0.0, above=True)] = 1.0
+    temperature: Annotated[float, Within(0.0, above=True, below=True)] = 1.0
     """The temperature α begins here, in units of scaled reward, or stays here where it is not learned, in units of
     reward times `reward_scale`, whatever `reward_scaling` divides by."""
     target_entropy: float | None = None
     """The temperature aims at this entropy H̄ in nats; by default it is minus the number of continuous actions, or a
     third of the uniform policy's log n over discrete ones."""
-    target_sigma: Annotated[float | None, Within(0.0, above=True), Instead("target_entropy")] = None
+    target_sigma: Annotated[float | None, Within(0.0, above=True, below=True), Instead("target_entropy")] = None
     """Set H̄ = ½ A log(2πe σ²) by this action noise σ a dimension, instead of `target_entropy`."""
-    reward_scale: Annotated[float, Within(0.0, above=True)] = 1.0
+    reward_scale: Annotated[float, Within(0.0, above=True, below=True)] = 1.0
     """Rewards are multiplied by this before learning."""
-    return_bound: Annotated[float, Within(0.0, above=True)] = 5.0
+    return_bound: Annotated[float, Within(0.0, above=True, below=True)] = 5.0
     """A categorical critic's largest atom, in units of scaled return."""
-    rate_end: Annotated[float, Within(0.0)] = 1.0
+    rate_end: Annotated[float, Within(0.0, below=True)] = 1.0
     """Learning rates move along half a cosine to this multiple of themselves; 1 leaves them as they are."""
     rate_updates: Annotated[float | None, Within(0.0, above=True)] = None
     """Learning rates are at their end after this many updates; by default after those of the whole run."""
     max_grad_norm: Annotated[float, Within(0.0, above=True)] = math.inf
     """Gradients of each network are scaled down to this global norm."""
-    weight_decay: Annotated[float, Within(0.0)] = 0.0
+    weight_decay: Annotated[float, Within(0.0, below=True)] = 0.0
     """Kernels decay at this rate, apart from the gradient (AdamW)."""
 
 

@@ -50,20 +50,20 @@ class SoftQHypers:
     """Future rewards are discounted by this γ at every step."""
     tau: Annotated[float, Within(0.0, 1.0, above=True)] = 0.005
     """Each update replaces this share of the target network."""
-    policy_lr: Annotated[float, Within(0.0)] = 3e-4
+    policy_lr: Annotated[float, Within(0.0, below=True)] = 3e-4
     """The sampler of continuous actions learns at this rate (Adam)."""
-    critic_lr: Annotated[float, Within(0.0)] = 3e-4
+    critic_lr: Annotated[float, Within(0.0, below=True)] = 3e-4
     """The critics learn at this rate (Adam)."""
-    temperature: Annotated[float, Within(0.0, above=True)] = 0.1
+    temperature: Annotated[float, Within(0.0, above=True, below=True)] = 0.1
     """The temperature α stays here, in units of (scaled) reward: actions are as probable as exp(Q/α)."""
-    mass_weight: Annotated[float, Within(0.0)] = 10.0
+    mass_weight: Annotated[float, Within(0.0, below=True)] = 10.0
     """The sampler goes this much towards importance draws, of which as many are made as for a soft value, besides
     Stein's direction, which hardly feels how much of the mass each of several modes has; 0 is the publication's."""
-    reward_scale: Annotated[float, Within(0.0, above=True)] = 1.0
+    reward_scale: Annotated[float, Within(0.0, above=True, below=True)] = 1.0
     """Rewards are multiplied by this before learning."""
     max_grad_norm: Annotated[float, Within(0.0, above=True)] = math.inf
     """Gradients of each network are scaled down to this global norm."""
-    weight_decay: Annotated[float, Within(0.0)] = 0.0
+    weight_decay: Annotated[float, Within(0.0, below=True)] = 0.0
     """Kernels decay at this rate, apart from the gradient (AdamW)."""
 
 
