@@ -119,3 +119,21 @@ def test_peers_recorded_by_the_bench_stand_in_the_same_table_up_to_the_same_step
     assert cli_table.table([str(tmp_path / "results")]) == 0
     table = capsys.readouterr().out
     assert "| SBX SAC " in table and "| sac classic " in table
+
+
+def test_of_a_race_by_the_clock_as_many_steps_are_collected_as_are_asked_for(tmp_path, monkeypatch):
+    curve = {name: [0, 100, 200, 300] for name in ("env_steps", "updates", "return", "clock_s", "evaluated_s")}
+    record = {
+        "contestant": "softrl tuned",
+        "robot": "Hopper-v5",
+        "seed": 0,
+        "steps": 0,
+        "curve": curve,
+        "commit": "abc",
+    }
+    record |= {"machine": {"system": "Linux"}, "about": {"versions": {}, "device": "cpu", "config": {}}}
+    (tmp_path / "race.json").write_text(json.dumps(record))
+    words = ["--suite", "s", "--steps", 200, "--out", tmp_path / "results", tmp_path / "race.json"]
+    assert collect(monkeypatch, *words) == 0
+    (one,) = gather.read(tmp_path / "results" / "s" / "tuned" / "gym_Hopper-v5_0.json")
+    assert one.finished and one.steps == 200 and list(one.curve["env_steps"]) == [0, 100, 200]

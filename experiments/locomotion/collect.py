@@ -52,21 +52,21 @@ def collected(directory: Path, suite: str, note: str) -> list[Result]:
     return found
 
 
-def recorded(file: Path, suite: str, note: str) -> list[Result]:
-    """The result of a file of `scripts/bench peers` or `brax`, up to the environment steps that were asked for.
+def recorded(file: Path, suite: str, note: str, steps: int | None) -> list[Result]:
+    """The result of a file of `scripts/bench peers` or `brax`, up to `steps`, or those that were asked of it.
 
     A peer has its own name and no preset. Seconds are of the whole process, evaluations included, as a run's are.
     """
     record = json.loads(file.read_text())
-    kept = record["curve"]
-    until = 1 + bisect.bisect_left(kept["env_steps"], record["steps"])
+    kept, steps = record["curve"], steps or record["steps"]
+    until = 1 + bisect.bisect_left(kept["env_steps"], steps)
     curve = {name: np.array(kept[name][:until], float) for name in ("env_steps", "updates", "return")}
     curve["seconds"] = np.add(kept["clock_s"], kept["evaluated_s"])[:until]
     curve["stochastic_return"] = np.full_like(curve["return"], np.nan)
     about = {name: record["about"][name] for name in ("versions", "device")} | {"commit": record["commit"]}
     about |= {"machine": system(record["machine"]["system"]), **({"note": note} if note else {})}
     peer, _, preset = record["contestant"].partition("softrl ")
-    robot, seed, steps = record["robot"], record["seed"], record["steps"]
+    robot, seed = record["robot"], record["seed"]
     task = robot if "/" in robot else f"gym/{robot}"
     return [Result(suite, task, peer or "sac", preset, seed, steps, curve, about)]
 
@@ -77,12 +77,13 @@ def main() -> int:
     parser.add_argument("paths", nargs="+", type=Path, metavar="RUN_DIRECTORY_OR_FILE")
     parser.add_argument("--suite", required=True, help="The results are of this set of tasks.")
     parser.add_argument("--note", default="", help="Say this in every file, for readers of the numbers.")
+    parser.add_argument("--steps", type=int, help="Of a file take so many environment steps, of a race by the clock.")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="Write below this directory.")
     options = parser.parse_args()
     try:
         for path in options.paths:
-            read = recorded if path.is_file() else collected
-            for result in read(path, options.suite, options.note):
+            how = (path, options.suite, options.note)
+            for result in recorded(*how, options.steps) if path.is_file() else collected(*how):
                 path = results.write(result, place(result, options.out))
                 done = int(result.curve["env_steps"][-1])
                 print(path, "" if result.finished else f"unfinished: {done:,} of {result.steps:,} steps")
