@@ -217,12 +217,13 @@ def _means(known: Mapping[Task, list[dict[str, Any]]], axis: str, value: float) 
 
 
 def _tables(known: Mapping[Task, list[dict[str, Any]]], options: argparse.Namespace) -> None:
-    steps, seconds = f"at {options.steps:,} steps", f"at {options.seconds:g} s"
+    until = options.steps or STEPS
+    steps, seconds = f"at {until:,} steps", f"at {options.seconds:g} s"
     least = ["least", "most", "seeds"]
-    columns = ["", steps, *least, seconds, *least, f"seconds to {options.steps:,}", "updates/s"]
-    rows = [_row(task, runs, options) for task, runs in known.items() if runs]
+    columns = ["", steps, *least, seconds, *least, f"seconds to {until:,}", "updates/s"]
+    rows = [_row(task, runs, until, options.seconds) for task, runs in known.items() if runs]
     report.table("mean return of the policy's mode, over seeds", columns, rows)
-    by_steps, by_clock = _means(known, "env_steps", options.steps), _means(known, "clock_s", options.seconds)
+    by_steps, by_clock = _means(known, "env_steps", until), _means(known, "clock_s", options.seconds)
     names = dict.fromkeys(task.contestant for task, runs in known.items() if runs)
     rows = []
     for name in names:
@@ -245,14 +246,14 @@ def _tables(known: Mapping[Task, list[dict[str, Any]]], options: argparse.Namesp
         print(f"\nnot measured yet: {', '.join(absent)}")
 
 
-def _row(task: Task, runs: list[dict[str, Any]], options: argparse.Namespace) -> list[Any]:
+def _row(task: Task, runs: list[dict[str, Any]], steps: int, seconds: float) -> list[Any]:
     row: list[Any] = [task.name]
-    for axis, value in (("env_steps", options.steps), ("clock_s", options.seconds)):
+    for axis, value in (("env_steps", steps), ("clock_s", seconds)):
         returns = _values(runs, "return", axis, value)
         row += [statistics.fmean(returns), min(returns), max(returns), len(returns)] if returns else ["", "", "", 0]
-    seconds = _values(runs, "clock_s", "env_steps", options.steps)
-    rates = [curves.updates_per_s(run["curve"], options.steps) for run in runs]
-    return [*row, statistics.fmean(seconds) if seconds else "", statistics.fmean(rates)]
+    clocks = _values(runs, "clock_s", "env_steps", steps)
+    rates = [curves.updates_per_s(run["curve"], steps) for run in runs]
+    return [*row, statistics.fmean(clocks) if clocks else "", statistics.fmean(rates)]
 
 
 def differences(known: Mapping[Task, list[dict[str, Any]]]) -> dict[str, Interval]:
