@@ -14,7 +14,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from benchmarks import brax, cores, curves, peers, protocol, report, seeds
+from benchmarks import brax, contestants, cores, curves, peers, protocol, report, seeds, standings
 from benchmarks.runs import Watched
 from benchmarks.workers import softrl_return
 
@@ -114,11 +114,11 @@ def races(monkeypatch, tmp_path):
 
 def test_contestants_of_a_seed_run_back_to_back_and_a_finished_seed_is_not_run_again(races):
     _, ran = races("--seeds", "2")
-    contestants = ["tuned", "sample-efficient", "classic", "first", "SAC", "TQC", "CrossQ", "SAC", "SAC", "SAC"]
-    assert ran == [(name, seed) for seed in (0, 1) for name in contestants]
+    names = ["tuned", "sample-efficient", "classic", "first", "SAC", "TQC", "CrossQ", "SAC", "SAC", "SAC"]
+    assert ran == [(name, seed) for seed in (0, 1) for name in names]
     _, ran = races("--seeds", "3")
     # TQC fails, so that it is tried again.
-    assert ran == [("TQC", 0), ("TQC", 1), *[(name, 2) for name in contestants]]
+    assert ran == [("TQC", 0), ("TQC", 1), *[(name, 2) for name in names]]
 
 
 def test_a_contestant_that_is_refused_is_told_and_the_others_go_on(races, capsys):
@@ -175,49 +175,56 @@ def test_a_process_is_pinned_while_it_is_asked_to_be():
         pass
 
 
-def returned(share: float, contestants) -> dict:
+def returned(share: float, names) -> dict:
     """That share of the best published returns, of these contestants on every robot."""
-    return {(name, robot): share * best for name in contestants for robot, best in peers.BEST.items()}
+    return {(name, robot): share * best for name in names for robot, best in contestants.BEST.items()}
 
 
 def test_bars_of_peers_are_stated_in_shares_of_published_returns_and_of_the_best_peer():
     by_steps = returned(0.9, ["softrl sample-efficient"]) | {("softrl sample-efficient", "Ant-v5"): 0.4 * 3942.0}
-    by_clock = returned(0.6, ["softrl tuned"]) | returned(0.2, peers.SBX) | returned(0.3, ["SBX CrossQ"])
-    by_clock |= returned(0.5, [f"softrl {peers.FIRST}"])
-    got = [bar.got for bar in peers.claims(by_steps, by_clock)]
+    by_clock = returned(0.6, ["softrl tuned"]) | returned(0.2, contestants.SBX) | returned(0.3, ["SBX CrossQ"])
+    by_clock |= returned(0.5, [f"softrl {contestants.FIRST}"])
+    got = [bar.got for bar in standings.claims(by_steps, by_clock)]
     # Sums and quotients of floats round.
     np.testing.assert_allclose(got, [(4 * 0.9 + 0.4) / 5, 0.4, 0.9 * 9815.0, 2.0, 1.2], rtol=1e-12)
 
 
 def test_a_bar_over_rows_that_are_missing_is_not_measured_and_never_passed(capsys):
     by_steps = returned(2.0, ["softrl sample-efficient"])
-    by_clock = returned(9.0, ["softrl tuned"]) | returned(0.1, (*peers.SBX, f"softrl {peers.FIRST}"))
-    assert all(bar.met for bar in peers.claims(by_steps, by_clock))
+    by_clock = returned(9.0, ["softrl tuned"]) | returned(0.1, (*contestants.SBX, f"softrl {contestants.FIRST}"))
+    assert all(bar.met for bar in standings.claims(by_steps, by_clock))
     del by_steps["softrl sample-efficient", "HalfCheetah-v5"], by_clock["SBX TQC", "Ant-v5"]
-    del by_clock[f"softrl {peers.FIRST}", "Hopper-v5"]
-    bars = peers.claims(by_steps, by_clock)
+    del by_clock[f"softrl {contestants.FIRST}", "Hopper-v5"]
+    bars = standings.claims(by_steps, by_clock)
     assert all(math.isnan(bar.got) and not bar.met for bar in bars)
     report.bars(bars)
     assert capsys.readouterr().out.count("not measured") == 5
+
+
+def test_the_page_s_race_is_of_the_committed_seeds():
+    page = (Path(__file__).parents[1] / "docs" / "benchmarks.md").read_text()
+    shown = page.partition("<!-- race -->\n")[2].partition("<!-- /race -->\n")[0].strip()
+    known = {task: seeds.known(peers.RESULTS, task) for task in contestants.TASKS}
+    assert shown == standings.markdown(known), "put what `scripts/bench peers --markdown` prints between the marks"
 
 
 def test_a_pair_is_compared_by_the_difference_of_means_and_one_that_is_missing_is_not_measured():
     def runs(*returns):
         return [{"curve": {"env_steps": [0, peers.STEPS], "return": [0.0, value]}} for value in returns]
 
-    ours, theirs = ((name, "Hopper-v5") for name in peers.PUBLISHED_PAIR)
-    known = {peers.Task(*ours): runs(1.0, 3.0), peers.Task(*theirs): runs(10.0, 10.0)}
-    (found,) = peers.differences(known).values()
+    ours, theirs = ((name, "Hopper-v5") for name in contestants.PUBLISHED_PAIR)
+    known = {contestants.Task(*ours): runs(1.0, 3.0), contestants.Task(*theirs): runs(10.0, 10.0)}
+    (found,) = standings.differences(known).values()
     assert (found.point, found.low, found.high) == (-8.0, -9.0, -7.0)
-    cheetah, hopper, walker = peers.alike(known)
+    cheetah, hopper, walker = standings.alike(known)
     assert not hopper.met and math.isnan(cheetah.got) and math.isnan(walker.got) and not cheetah.met
 
 
 def test_words_choose_tasks_and_unknown_ones_are_refused():
-    chosen = seeds.chosen(peers.TASKS, ["SBX", "Ant"])
-    assert {task.robot for task in chosen} == {"Ant-v5"} and [task.contestant for task in chosen] == [*peers.SBX]
+    chosen = seeds.chosen(contestants.TASKS, ["SBX", "Ant"])
+    assert {task.robot for task in chosen} == {"Ant-v5"} and [task.contestant for task in chosen] == [*contestants.SBX]
     with pytest.raises(RuntimeError, match="no task has Cat; tasks: softrl tuned HalfCheetah-v5"):
-        seeds.chosen(peers.TASKS, ["Cat"])
+        seeds.chosen(contestants.TASKS, ["Cat"])
 
 
 def test_a_preset_that_does_not_exist_is_refused_in_one_line(tmp_path, user_environment):

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import curves, report, seeds
+from benchmarks.contestants import Task
 from benchmarks.cores import pinned
-from benchmarks.peers import Task
 from benchmarks.runs import watch
 from softrl.presets import preset
 
