@@ -6,7 +6,7 @@ from typing import Any
 
 from softrl.agents.sac.presets import tuned as actor_critic
 
-FIXED = ("temperature", "temperature_lr", "n_step_entropy", "exploration")
+FIXED = ("temperature", "temperature_lr", "temperature_loss", "initialization", "n_step_entropy", "exploration")
 """Of soft actor-critic's settings those that cannot be set here."""
 
 STEPS: Mapping[str, Any] = {"n_step": 1, "recency_horizon": math.inf}
