@@ -40,14 +40,7 @@ def tables(known: Known, until: int, clock: float) -> None:
     report.table("mean return of the policy's mode, over seeds", columns, rows)
     by_steps, by_clock = _means(known, "env_steps", until), _means(known, "clock_s", clock)
     names = dict.fromkeys(task.contestant for task, runs in known.items() if runs)
-    rows = []
-    for name in names:
-        row = [name]
-        for means in (by_steps, by_clock):
-            robots = [robot for robot in BEST if (name, robot) in means]
-            share = shares(means, name, robots)
-            row += [float(share.mean()), float(share.min()), len(robots)] if robots else ["", "", 0]
-        rows.append(row)
+    rows = [[name, *_share(by_steps, name), *_share(by_clock, name)] for name in names]
     least = ["least robot", "robots"]
     report.table(
         f"return as a share of the best published at {STEPS:,} steps, over robots",
@@ -59,6 +52,13 @@ def tables(known: Known, until: int, clock: float) -> None:
     absent = [task.name for task, runs in known.items() if not runs]
     if absent:
         print(f"\nnot measured yet: {', '.join(absent)}")
+
+
+def _share(means: Means, name: str) -> list[Any]:
+    """Mean and least over the robots on which it was measured, and how many these are."""
+    robots = [robot for robot in BEST if (name, robot) in means]
+    share = shares(means, name, robots)
+    return [float(share.mean()), float(share.min()), len(robots)] if robots else ["", "", 0]
 
 
 def _row(task: Task, runs: Sequence[Mapping[str, Any]], steps: int, seconds: float) -> list[Any]:
