@@ -71,8 +71,8 @@ ROBOTS_ON_CPU: Mapping[str, Mapping[str, Any]] = {"brax/halfcheetah": {"width": 
 """By trial (experiments/choices): more updates of smaller networks teach more in the same time."""
 
 ON_HOST: Mapping[str, Any] = {"width": 128, "initialization": "uniform", "temperature_loss": "log"}
-"""By trial on a core (experiments/choices): networks of 128 learn no less from a step than of 256, in a third of the
-time, and more where weights and temperature begin as in `classic`."""
+"""By trial on a core (experiments/choices): layers of 128 learn a little less from a step than of 256, in little more
+than a third of the time, and more where weights and the temperature begin as in `classic`."""
 
 SMALL: Mapping[str, Any] = {
     "width": 64,
