@@ -147,7 +147,7 @@ class NumpyPolicy:
 
 def encode(policy: NumpyPolicy, **about: str) -> bytes:
     """The policy file of a policy; `about`: more metadata, for example the environment's name."""
-    from softrl import tensors  # an extra: who only acts needs no safetensors
+    from softrl import tensors  # who only acts needs no safetensors
 
     spec = policy.spec
     name = next(name for name, kind in _HEADS.items() if isinstance(spec.head, kind))

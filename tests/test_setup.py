@@ -6,9 +6,12 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import softrl
 
@@ -153,6 +156,63 @@ def pins() -> list[re.Match[str] | None]:
     """Every line of constraints.txt that is no comment, parsed."""
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     return [PIN.fullmatch(line) for line in lines if line and not line.startswith("#")]
+
+
+def installed_without_extras() -> set[str]:
+    """Distributions that `pip install softrl` brings, as they are called in normal form."""
+    found: set[str] = set()
+    waiting = [
+        Requirement(line) for line in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    ]
+    while waiting:
+        one = waiting.pop()
+        if canonicalize_name(one.name) in found:
+            continue
+        found.add(canonicalize_name(one.name))
+        inner = map(Requirement, metadata.requires(one.name) or ())
+        extras = one.extras or {""}
+        waiting += [r for r in inner if not r.marker or any(r.marker.evaluate({"extra": extra}) for extra in extras)]
+    return found
+
+
+WITHOUT = """
+import sys
+blocked = set(sys.argv.pop(1).split(","))
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in blocked:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+from softrl.cli import main
+main()
+"""
+
+
+def test_train_and_its_report_need_nothing_that_only_an_extra_brings(tmp_path):
+    here = installed_without_extras() | {"softrl"}
+    blocked = [
+        module
+        for module, owners in metadata.packages_distributions().items()
+        if not here & {canonicalize_name(owner) for owner in owners}
+    ]
+    assert {"gymnasium", "onnx", "optuna"} <= set(blocked) and "jax" not in blocked
+    words = (
+        "train probe/bounded-lq --steps 64 --num-envs 16 --width 8 --learning-starts 16 --eval-episodes 2 --no-video"
+    )
+    sizes = "--eval-every 64 --chunk-steps 4 --episode-length 4 --replay-size 256 --batch-size 8 --n-step 1"
+    command = [
+        sys.executable,
+        "-c",
+        WITHOUT,
+        ",".join(blocked),
+        *words.split(),
+        *sizes.split(),
+        "--out",
+        tmp_path / "run",
+    ]
+    told = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert (tmp_path / "run" / "report.html").exists()
 
 
 def test_constraints_are_exact_pins_without_urls():
